@@ -1,0 +1,219 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
+)
+
+// prepare makes two small tables: a counter to race on, and a list.
+func prepare(ctx context.Context, db *database.DB) error {
+	return db.InTx(ctx, func(tx *database.Tx) error {
+		for _, statement := range []string{
+			"CREATE TABLE counters (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)",
+			"INSERT INTO counters (id, n) VALUES (1, 0)",
+			"CREATE TABLE words (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE)",
+		} {
+			// A clone of the PostgreSQL template has them already.
+			if _, err := tx.Exec(ctx, strings.Replace(statement, "CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1)+
+				onConflict(statement)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func onConflict(statement string) string {
+	if strings.HasPrefix(statement, "INSERT") {
+		return " ON CONFLICT DO NOTHING"
+	}
+	return ""
+}
+
+func TestConcurrentReadThenWriteLosesNothing(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		const workers, rounds = 4, 25
+		var wg sync.WaitGroup
+		errs := make(chan error, workers*rounds)
+		for range workers {
+			wg.Go(func() {
+				for range rounds {
+					errs <- db.InTx(t.Context(), func(tx *database.Tx) error {
+						var n int64
+						if err := tx.Get(t.Context(), &n, "SELECT n FROM counters WHERE id = ?"+tx.Dialect.ForUpdate, 1); err != nil {
+							return err
+						}
+						_, err := tx.Exec(t.Context(), "UPDATE counters SET n = ? WHERE id = ?", n+1, 1)
+						return err
+					})
+				}
+			})
+		}
+		wg.Wait()
+		close(errs)
+		for err := range errs {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		var n int64
+		if err := db.Get(t.Context(), &n, "SELECT n FROM counters"); err != nil || n != workers*rounds {
+			t.Fatalf("counter = %d, %v; want %d", n, err, workers*rounds)
+		}
+	})
+}
+
+func TestBatchBindsEveryRowExactly(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		ids := []int64{1, 2, 3, 4}
+		words := []string{`quote " and '`, "кошелёк", "a,b{c}\\", "<script>&amp;"}
+		var got []struct {
+			ID   int64
+			Word string
+		}
+		err := db.InTx(t.Context(), func(tx *database.Tx) error {
+			batch := database.Batch{database.Ints("number", ids), database.Texts("text", words)}
+			n, err := batch.Exec(t.Context(), tx, "INSERT INTO words (id, word) SELECT number, text FROM v")
+			if err != nil || n != 4 {
+				t.Errorf("inserted %d, %v", n, err)
+			}
+			return batch.Select(t.Context(), tx, &got,
+				"UPDATE words SET word = v.text || ? FROM v WHERE words.id = v.number AND words.id > ? RETURNING id, word", "!", 1)
+		})
+		if err != nil || len(got) != 3 {
+			t.Fatalf("updated %v, %v", got, err)
+		}
+		for _, row := range got {
+			if want := words[row.ID-1] + "!"; row.Word != want {
+				t.Errorf("row %d = %q, want %q", row.ID, row.Word, want)
+			}
+		}
+	})
+}
+
+func TestErrorsAreClassifiedByCode(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		insert := func(id int64, word string) error {
+			return db.InTx(t.Context(), func(tx *database.Tx) error {
+				_, err := tx.Exec(t.Context(), "INSERT INTO words (id, word) VALUES (?, ?)", id, word)
+				return err
+			})
+		}
+		if err := insert(1, "a"); err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range map[string]error{"primary key": insert(1, "b"), "unique": insert(2, "a")} {
+			if !database.IsUnique(err) || database.IsRetryable(err) || database.IsConnection(err) || database.IsFull(err) {
+				t.Errorf("%s: %v is not classified as a unique violation alone", name, err)
+			}
+		}
+		var word string
+		if err := db.Get(t.Context(), &word, "SELECT word FROM words WHERE id = 99"); !errors.Is(err, database.ErrNotFound) {
+			t.Errorf("missing row: %v", err)
+		}
+	})
+}
+
+func TestSnapshotSeesOneStateAndCannotWrite(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		err := db.Snapshot(t.Context(), func(snapshot *database.Tx) error {
+			var before, after int64
+			if err := snapshot.Get(t.Context(), &before, "SELECT n FROM counters"); err != nil {
+				return err
+			}
+			err := db.InTx(t.Context(), func(tx *database.Tx) error {
+				_, err := tx.Exec(t.Context(), "UPDATE counters SET n = 7")
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if err := snapshot.Get(t.Context(), &after, "SELECT n FROM counters"); err != nil {
+				return err
+			}
+			if before != 0 || after != 0 {
+				t.Errorf("snapshot saw %d, then %d", before, after)
+			}
+			_, err = snapshot.Exec(t.Context(), "UPDATE counters SET n = 8")
+			return err
+		})
+		if err == nil {
+			t.Error("a snapshot accepted a write")
+		}
+	})
+}
+
+func TestNowIsTheDatabasesAndFixedInATransaction(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		now, err := db.Now(t.Context())
+		if err != nil || time.Since(now.Time()).Abs() > time.Minute {
+			t.Fatalf("now = %s, %v", now, err)
+		}
+		err = db.InTx(t.Context(), func(tx *database.Tx) error {
+			first, _ := tx.Now(t.Context())
+			second, err := tx.Now(t.Context())
+			if first != second {
+				t.Errorf("now moved from %s to %s in one transaction", first, second)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestStoreIsDurable(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		if err := db.CheckDurable(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestUnusableStoresAreNamed(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, address := range map[string]string{
+		"unknown scheme":   "mysql://localhost/x",
+		"no path":          "sqlite:",
+		"folder in a file": "sqlite:" + file + "/payrun.db",
+		"nobody listens":   "postgres://payrun:secret@127.0.0.1:1/payrun",
+		"malformed":        "postgres://payrun:secret@[::1/payrun",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := database.Open(t.Context(), database.Config{URL: address})
+			if !errors.Is(err, database.ErrUnusable) || strings.Contains(err.Error(), "secret") {
+				t.Fatalf("err = %v", err)
+			}
+		})
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"postgres://u:secret@h/db", "postgres://h/db?password=secret&user=u", "postgres://u:secret@[::1/db"} {
+		if got := database.Redacted(address); strings.Contains(got, "secret") {
+			t.Errorf("Redacted(%q) = %q", address, got)
+		}
+	}
+}

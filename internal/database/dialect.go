@@ -1,0 +1,42 @@
+package database
+
+// Dialect holds every string in which the two engines differ. Business code
+// never asks which engine it runs on; it uses these strings.
+type Dialect struct {
+	// Name is "sqlite" or "postgres", as the migration tool spells it.
+	Name string
+	// ForUpdate locks the rows a query selects. SQLite has one writer and
+	// needs no row locks.
+	ForUpdate string
+	// ForShare locks them against change but not against other readers.
+	ForShare string
+	// SkipLocked is ForUpdate for claims: rows that another worker holds
+	// are passed over.
+	SkipLocked string
+
+	now     string            // query for the database's time in microseconds
+	durable map[string]string // setting -> accepted values, separated by spaces
+}
+
+// SQLite is the embedded engine: one file, one writer at a time.
+var SQLite = Dialect{
+	Name: "sqlite3",
+	durable: map[string]string{
+		"PRAGMA synchronous":  "2 3",
+		"PRAGMA journal_mode": "wal delete",
+	},
+}
+
+// Postgres is the production engine.
+var Postgres = Dialect{
+	Name:       "postgres",
+	ForUpdate:  " FOR UPDATE",
+	ForShare:   " FOR SHARE",
+	SkipLocked: " FOR UPDATE SKIP LOCKED",
+	now:        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+	durable: map[string]string{
+		"SHOW fsync":              "on",
+		"SHOW full_page_writes":   "on",
+		"SHOW synchronous_commit": "on remote_write remote_apply",
+	},
+}
