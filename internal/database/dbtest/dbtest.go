@@ -10,6 +10,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -76,8 +77,8 @@ var server = sync.OnceValues(func() (string, error) {
 	_, here, _, _ := runtime.Caller(0)
 	command := exec.Command(filepath.Join(filepath.Dir(here), "..", "..", "..", "scripts", "postgres"))
 	command.Stderr = os.Stderr
-	// The script stops when this pipe closes, that is when this process ends.
-	if _, err := command.StdinPipe(); err != nil {
+	var err error
+	if lifeline, err = command.StdinPipe(); err != nil {
 		return "", err
 	}
 	output, err := command.StdoutPipe()
@@ -93,6 +94,11 @@ var server = sync.OnceValues(func() (string, error) {
 	}
 	return strings.TrimSpace(address), nil
 })
+
+// lifeline is the private server's standard input. The script stops when it
+// closes, that is when this process ends; a variable keeps the garbage
+// collector from closing it sooner.
+var lifeline io.Closer
 
 var (
 	templateOnce sync.Once
