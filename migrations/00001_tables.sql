@@ -69,6 +69,9 @@ CREATE TABLE batches (
     source_digest   TEXT   NOT NULL DEFAULT '',
     rows_digest     TEXT   NOT NULL DEFAULT '',
     content_digest  TEXT   NOT NULL DEFAULT '',
+    -- An earlier batch with the same rows, or 0; such a batch waits for a
+    -- checker to grant it a repeat number.
+    repeats         BIGINT NOT NULL DEFAULT 0,
     repeat_number   BIGINT NOT NULL DEFAULT 0,
     rows_read       BIGINT NOT NULL DEFAULT 0,
     accepted        BIGINT NOT NULL DEFAULT 0,
@@ -80,13 +83,15 @@ CREATE TABLE batches (
     submitted_at    BIGINT NOT NULL DEFAULT 0,
     approved_by     BIGINT NOT NULL DEFAULT 0,
     approved_at     BIGINT NOT NULL DEFAULT 0,
+    -- When nothing was left to send; 0 while there is.
+    drained_at      BIGINT NOT NULL DEFAULT 0,
     CHECK (rows_read = accepted + rejected + blank),
     CHECK (approved_by = 0 OR approved_by NOT IN (made_by, submitted_by))
 );
 CREATE UNIQUE INDEX batches_order_prefix ON batches (order_prefix) WHERE order_prefix <> '';
 CREATE INDEX batches_rows_digest ON batches (rows_digest);
 CREATE INDEX batches_source_digest ON batches (source_digest);
-CREATE INDEX batches_state ON batches (state, id);
+CREATE INDEX batches_to_send ON batches (id) WHERE state = 'APPROVED' AND drained_at = 0;
 
 CREATE TABLE batch_totals (
     batch_id BIGINT NOT NULL REFERENCES batches (id),

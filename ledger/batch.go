@@ -1,0 +1,409 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"payrun/internal/database"
+	"payrun/internal/money"
+)
+
+// Batch is one imported sheet on its way through maker and checker.
+type Batch struct {
+	ID             int64
+	Name           string
+	State          State
+	GatewayAccount string `db:"gateway_account"`
+	OrderPrefix    string `db:"order_prefix"`
+	SourceDigest   string `db:"source_digest"`  // of the file's bytes
+	RowsDigest     string `db:"rows_digest"`    // of the rows' content, in order
+	ContentDigest  string `db:"content_digest"` // of all row digests; what a checker approves
+	Repeats        int64  // an earlier batch with the same rows, or 0
+	RepeatNumber   int64  `db:"repeat_number"`
+	RowsRead       int64  `db:"rows_read"` // = Accepted + Rejected + Blank
+	Accepted       int64
+	Rejected       int64
+	Blank          int64
+	Maker          string
+	MadeAt         database.Instant `db:"made_at"`
+	Submitter      string
+	SubmittedAt    database.Instant `db:"submitted_at"`
+	Approver       string
+	ApprovedAt     database.Instant `db:"approved_at"`
+	StopReason     string           `db:"stop_reason"` // why it is paused; "" when it is not
+}
+
+const selectBatches = `SELECT b.id, b.name, b.state, b.gateway_account, b.order_prefix, b.source_digest, b.rows_digest,
+	b.content_digest, b.repeats, b.repeat_number, b.rows_read, b.accepted, b.rejected, b.blank,
+	m.name AS maker, b.made_at, coalesce(s.name, '') AS submitter, b.submitted_at,
+	coalesce(a.name, '') AS approver, b.approved_at, coalesce(p.reason, '') AS stop_reason
+	FROM batches b JOIN users m ON m.id = b.made_by
+	LEFT JOIN users s ON s.id = b.submitted_by LEFT JOIN users a ON a.id = b.approved_by
+	LEFT JOIN stops p ON p.scope = 'batch' AND p.subject = CAST(b.id AS TEXT) AND p.lifted_at = 0`
+
+// Batches lists the batches, newest first.
+func (b *Book) Batches(ctx context.Context) ([]Batch, error) {
+	var batches []Batch
+	err := b.db.Select(ctx, &batches, selectBatches+" WHERE b.state <> 'STAGING' ORDER BY b.id DESC")
+	return batches, err
+}
+
+// Batch finds one batch.
+func (b *Book) Batch(ctx context.Context, id int64) (Batch, error) {
+	var batch Batch
+	err := b.db.Get(ctx, &batch, selectBatches+" WHERE b.state <> 'STAGING' AND b.id = ?", id)
+	if err != nil {
+		return batch, fmt.Errorf("batch %d: %w", id, err)
+	}
+	return batch, nil
+}
+
+// Total is the count and sum of a batch's payouts in one channel and currency.
+type Total struct {
+	Channel  string
+	Currency money.Currency
+	Payouts  int64
+	Amount   money.Amount
+	Fees     money.Amount // estimated
+}
+
+// Totals returns what a batch amounts to, fixed when it was imported.
+func (b *Book) Totals(ctx context.Context, batch int64) ([]Total, error) {
+	var totals []Total
+	err := b.db.Select(ctx, &totals, `SELECT channel, currency, payouts, amount, fees FROM batch_totals
+		WHERE batch_id = ? ORDER BY currency, channel`, batch)
+	return totals, err
+}
+
+// Progress is how many payouts of a batch stand in one state.
+type Progress struct {
+	State    State
+	Currency money.Currency
+	Payouts  int64
+	Amount   money.Amount
+	Fees     money.Amount // taken or, where none are known, estimated; 0 unless paid for
+}
+
+// Progress counts a batch's payouts by state and currency.
+func (b *Book) Progress(ctx context.Context, batch int64) ([]Progress, error) {
+	var progress []Progress
+	err := b.db.Select(ctx, &progress, `SELECT CASE WHEN p.state = 'UNSENT' THEN b.state ELSE p.state END AS state,
+		p.currency, count(*) AS payouts, sum(p.amount) AS amount,
+		sum(CASE WHEN p.state IN ('SUCCEEDED', 'FAILED_FEE') THEN p.fee ELSE 0 END) AS fees
+		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.id BETWEEN ? AND ?
+		GROUP BY 1, 2 ORDER BY 1, 2`, firstID(batch), lastID(batch))
+	return progress, err
+}
+
+// Problem is something wrong with a sheet, as the importer said it.
+type Problem struct {
+	Code, Severity, Sheet string
+	Row                   int64  `db:"row_no"`
+	Column                string `db:"col"`
+	Heading               string
+	Value                 string
+	Message               string
+}
+
+// Problems lists what was wrong with a batch's sheet, in the sheet's order.
+func (b *Book) Problems(ctx context.Context, batch int64) ([]Problem, error) {
+	var problems []Problem
+	err := b.db.Select(ctx, &problems, `SELECT code, severity, sheet, row_no, col, heading, value, message
+		FROM problems WHERE batch_id = ? ORDER BY position`, batch)
+	return problems, err
+}
+
+// change is one step of a batch from state to state.
+type change struct {
+	batch    int64
+	from, to State
+	reason   Reason
+	note     string
+	actor    string
+	digest   string // what the person saw
+}
+
+// apply moves a batch along the table and records the event. It returns
+// ErrConflict when the batch is not in the state the change starts from.
+func apply(ctx context.Context, tx *database.Tx, c change) error {
+	if _, err := transition(c.from, c.to, c.reason); err != nil {
+		return err
+	}
+	n, err := tx.Exec(ctx, "UPDATE batches SET state = ? WHERE id = ? AND state = ?", c.to, c.batch, c.from)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return fmt.Errorf("%w: batch %d is not %s", ErrConflict, c.batch, c.from)
+	}
+	return batchEvent(ctx, tx, c)
+}
+
+func batchEvent(ctx context.Context, tx *database.Tx, c change) error {
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	number, err := id(ctx, tx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO events (id, batch_id, payout_id, from_state, to_state, reason, note, actor,
+		attempt_id, evidence_id, digest, created_at) VALUES (?, ?, 0, ?, ?, ?, ?, ?, 0, 0, ?, ?)`,
+		number, c.batch, c.from, c.to, c.reason, c.note, c.actor, c.digest, now)
+	if err != nil {
+		return err
+	}
+	return audit(ctx, tx, c.actor, "batch."+string(c.reason), fmt.Sprint("batch ", c.batch), c.note)
+}
+
+// Submit hands a batch in. What the checker will be shown, and must find
+// unchanged, is fixed here as the content digest.
+func (b *Book) Submit(ctx context.Context, by User, batch int64) error {
+	if err := by.must("submit a batch", Maker); err != nil {
+		return err
+	}
+	content, err := b.contentDigest(ctx, batch)
+	if err != nil {
+		return fmt.Errorf("submit batch %d: %w", batch, err)
+	}
+	err = b.db.InTx(ctx, func(tx *database.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `UPDATE batches SET submitted_by = ?, submitted_at = ?, content_digest = ?
+			WHERE id = ? AND order_prefix <> ''`, by.ID, now, content, batch)
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return fmt.Errorf("%w: batch %d repeats an earlier one; a checker has to allow the repeat first", ErrConflict, batch)
+		}
+		return apply(ctx, tx, change{batch, Valid, Submitted, BySubmission, "", by.actor(), content})
+	})
+	if err != nil {
+		return fmt.Errorf("submit batch %d: %w", batch, err)
+	}
+	return nil
+}
+
+// Approve releases a submitted batch for sending and holds its money: amount
+// and estimated fees, one entry per currency. Whoever made or submitted the
+// batch cannot approve it.
+func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
+	if err := by.must("approve a batch", Checker); err != nil {
+		return err
+	}
+	content, err := b.contentDigest(ctx, batch)
+	if err != nil {
+		return fmt.Errorf("approve batch %d: %w", batch, err)
+	}
+	err = b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := checkFourEyes(ctx, tx, by, batch, content); err != nil {
+			return err
+		}
+		if err := b.holdBatch(ctx, tx, by, batch); err != nil {
+			return err
+		}
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "UPDATE batches SET approved_by = ?, approved_at = ? WHERE id = ?", by.ID, now, batch); err != nil {
+			return err
+		}
+		return apply(ctx, tx, change{batch, Submitted, Approved, ByApproval, "", by.actor(), content})
+	})
+	if err != nil {
+		return fmt.Errorf("approve batch %d: %w", batch, err)
+	}
+	return nil
+}
+
+func checkFourEyes(ctx context.Context, tx *database.Tx, by User, batch int64, content string) error {
+	var row struct {
+		State         State
+		MadeBy        int64  `db:"made_by"`
+		SubmittedBy   int64  `db:"submitted_by"`
+		ContentDigest string `db:"content_digest"`
+	}
+	err := tx.Get(ctx, &row, "SELECT state, made_by, submitted_by, content_digest FROM batches WHERE id = ?", batch)
+	if err != nil {
+		return err
+	}
+	switch {
+	case row.State != Submitted:
+		return fmt.Errorf("%w: batch %d is %s, only a SUBMITTED one can be approved", ErrConflict, batch, row.State)
+	case by.ID == row.MadeBy || by.ID == row.SubmittedBy:
+		return fmt.Errorf("%w: %s made or submitted batch %d; somebody else has to approve it", ErrForbidden, by.Name, batch)
+	case content != row.ContentDigest:
+		return fmt.Errorf("%w: batch %d is not what was submitted", ErrTampered, batch)
+	}
+	return nil
+}
+
+func (b *Book) holdBatch(ctx context.Context, tx *database.Tx, by User, batch int64) error {
+	day, err := b.openDay(ctx, tx)
+	if err != nil {
+		return err
+	}
+	var totals []struct {
+		Currency money.Currency
+		Amount   money.Amount
+		Fees     money.Amount
+	}
+	if err := tx.Select(ctx, &totals, `SELECT currency, sum(amount) AS amount, sum(fees) AS fees FROM batch_totals
+		WHERE batch_id = ? GROUP BY currency ORDER BY currency`, batch); err != nil {
+		return err
+	}
+	currencies, entries := make([]money.Currency, len(totals)), make([]entry, len(totals))
+	for i, t := range totals {
+		currencies[i] = t.Currency
+		entries[i] = entry{kind: kindHold, currency: t.Currency, batch: batch, actor: by.actor(), lines: hold(Sums{Amount: t.Amount, Estimate: t.Fees})}
+	}
+	accounts, err := lockAccounts(ctx, tx, currencies)
+	if err != nil {
+		return err
+	}
+	for _, t := range totals {
+		if err := checkFunds(ctx, tx, t.Currency, t.Amount+t.Fees); err != nil {
+			return err
+		}
+	}
+	return post(ctx, tx, day, accounts, entries)
+}
+
+func checkFunds(ctx context.Context, tx *database.Tx, currency money.Currency, needed money.Amount) error {
+	var available money.Amount
+	err := tx.Get(ctx, &available, "SELECT balance FROM accounts WHERE currency = ? AND kind = 'available'", currency)
+	if err != nil {
+		return err
+	}
+	if available < needed {
+		return fmt.Errorf("%w: %s %s are needed with fees, %s are available; book a top-up first",
+			ErrFunds, money.Format(needed, currency), currency, money.Format(available, currency))
+	}
+	return nil
+}
+
+// Reject sends a submitted batch back to its maker, with a reason.
+func (b *Book) Reject(ctx context.Context, by User, batch int64, reason string) error {
+	if err := by.must("reject a batch", Checker); err != nil {
+		return err
+	}
+	return b.takeBack(ctx, change{batch, Submitted, Valid, ByRejection, reason, by.actor(), ""})
+}
+
+// Recall takes a submitted batch back before anybody approved it.
+func (b *Book) Recall(ctx context.Context, by User, batch int64, reason string) error {
+	if err := by.must("recall a batch", Maker); err != nil {
+		return err
+	}
+	return b.takeBack(ctx, change{batch, Submitted, Valid, ByRecall, reason, by.actor(), ""})
+}
+
+func (b *Book) takeBack(ctx context.Context, c change) error {
+	if c.note == "" {
+		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+	}
+	err := b.db.InTx(ctx, func(tx *database.Tx) error { return apply(ctx, tx, c) })
+	if err != nil {
+		return fmt.Errorf("batch %d: %w", c.batch, err)
+	}
+	return nil
+}
+
+// AllowRepeat lets a batch with the same rows as an earlier one go on: next
+// month's identical payroll is legitimate. It gets order numbers of its own.
+func (b *Book) AllowRepeat(ctx context.Context, by User, batch int64, reason string) error {
+	if err := by.must("allow a repeat", Checker); err != nil {
+		return err
+	}
+	if reason == "" {
+		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+	}
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		var row struct {
+			RowsDigest     string `db:"rows_digest"`
+			GatewayAccount string `db:"gateway_account"`
+			MadeBy         int64  `db:"made_by"`
+			Latest         int64
+		}
+		err := tx.Get(ctx, &row, `SELECT rows_digest, gateway_account, made_by,
+			(SELECT max(o.repeat_number) FROM batches o WHERE o.rows_digest = b.rows_digest) AS latest
+			FROM batches b WHERE id = ? AND state = 'VALID' AND repeats > 0 AND order_prefix = ''`, batch)
+		if errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("%w: batch %d does not wait for leave to repeat", ErrConflict, batch)
+		}
+		if err != nil {
+			return err
+		}
+		if row.MadeBy == by.ID {
+			return fmt.Errorf("%w: %s made batch %d; somebody else has to allow the repeat", ErrForbidden, by.Name, batch)
+		}
+		repeat := row.Latest + 1
+		prefix := orderPrefix(row.GatewayAccount, row.RowsDigest, repeat)
+		if _, err := tx.Exec(ctx, "UPDATE batches SET repeat_number = ?, order_prefix = ? WHERE id = ?", repeat, prefix, batch); err != nil {
+			return err
+		}
+		return audit(ctx, tx, by.actor(), "batch.allow-repeat", fmt.Sprint("batch ", batch), fmt.Sprintf("repeat %d: %s", repeat, reason))
+	})
+	if err != nil {
+		return fmt.Errorf("allow repeat of batch %d: %w", batch, err)
+	}
+	return nil
+}
+
+// Discard drops a batch that nobody approved. Its sheet can be imported
+// again as if it had never been.
+func (b *Book) Discard(ctx context.Context, by User, batch int64, reason string) error {
+	if err := by.must("discard a batch", Maker); err != nil {
+		return err
+	}
+	if reason == "" {
+		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+	}
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := apply(ctx, tx, change{batch, Valid, Cancelled, ByDiscarding, reason, by.actor(), ""}); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "UPDATE batches SET order_prefix = '' WHERE id = ?", batch)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("discard batch %d: %w", batch, err)
+	}
+	return nil
+}
+
+// contentDigest reads a batch's rows, checks each against the digest taken
+// of it at import, and digests them all. It returns ErrTampered with the row
+// that changed.
+func (b *Book) contentDigest(ctx context.Context, batch int64) (string, error) {
+	var content string
+	err := b.db.Snapshot(ctx, func(tx *database.Tx) error {
+		var head Batch
+		if err := tx.Get(ctx, &head, selectBatches+" WHERE b.id = ?", batch); err != nil {
+			return err
+		}
+		d := newContent(head.OrderPrefix)
+		err := eachPayout(ctx, tx, batch, func(p *Payout) error {
+			if p.rowDigest() != p.RowDigest {
+				return fmt.Errorf("%w: row %d of batch %d (sheet %q)", ErrTampered, p.Row, batch, p.Sheet)
+			}
+			d.add(p.RowDigest)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if d.rows != head.Accepted {
+			return fmt.Errorf("%w: batch %d has %d rows, %d were imported", ErrTampered, batch, d.rows, head.Accepted)
+		}
+		content = d.sum()
+		return nil
+	})
+	return content, err
+}

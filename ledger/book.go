@@ -1,0 +1,101 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"payrun/internal/database"
+)
+
+// Errors that callers branch on. The message that wraps one is made for
+// people.
+var (
+	// ErrNotFound: there is no such batch, payout or user.
+	ErrNotFound = database.ErrNotFound
+	// ErrConflict: something changed meanwhile, or is not in the state the
+	// action needs.
+	ErrConflict = errors.New("conflict")
+	// ErrForbidden: the person may not do this.
+	ErrForbidden = errors.New("not allowed")
+	// ErrInvalid: what was asked makes no sense.
+	ErrInvalid = errors.New("invalid")
+	// ErrFunds: the available balance is too small.
+	ErrFunds = errors.New("not enough available")
+	// ErrTampered: a row no longer matches the digest taken of it.
+	ErrTampered = errors.New("changed behind the ledger's back")
+)
+
+// Config of a Book; the zero value is usable.
+type Config struct {
+	// Zone in which business days begin and end. Default UTC.
+	Zone *time.Location
+}
+
+// Book is the ledger on one store.
+type Book struct {
+	db   *database.DB
+	zone *time.Location
+}
+
+// New returns the ledger on a migrated store.
+func New(db *database.DB, config Config) *Book {
+	if config.Zone == nil {
+		config.Zone = time.UTC
+	}
+	return &Book{db: db, zone: config.Zone}
+}
+
+// Now returns the store's time, the only clock that due times, leases and
+// grace are measured by.
+func (b *Book) Now(ctx context.Context) (database.Instant, error) { return b.db.Now(ctx) }
+
+// Ping returns nil when the store answers.
+func (b *Book) Ping(ctx context.Context) error {
+	_, err := b.db.Now(ctx)
+	return err
+}
+
+// digest is the SHA-256 of the fields in lower-case hex. Each field is
+// preceded by its length, so no two lists of fields share a digest.
+func digest(fields ...any) string {
+	h := sha256.New()
+	for _, field := range fields {
+		text := fmt.Sprint(field)
+		fmt.Fprintf(h, "%d:%s", len(text), text)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// sequences holds how each engine hands out the next n numbers of a sequence.
+var sequences = map[string]string{
+	database.Postgres.Name: "SELECT nextval(CAST(? AS regclass)) FROM generate_series(1, ?)",
+	database.SQLite.Name:   "UPDATE sequences SET last = last + ?2 WHERE name = ?1 RETURNING last - ?2 + 1",
+}
+
+// ids returns n fresh, increasing numbers. One sequence numbers all rows, so
+// that the story of a payout can be told in order across tables.
+func ids(ctx context.Context, tx *database.Tx, sequence string, n int) ([]int64, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	var numbers []int64
+	if err := tx.Select(ctx, &numbers, sequences[tx.Dialect.Name], sequence, n); err != nil {
+		return nil, fmt.Errorf("number rows: %w", err)
+	}
+	for len(numbers) < n { // SQLite returns the first of a run
+		numbers = append(numbers, numbers[len(numbers)-1]+1)
+	}
+	return numbers, nil
+}
+
+func id(ctx context.Context, tx *database.Tx) (int64, error) {
+	numbers, err := ids(ctx, tx, "ids", 1)
+	if err != nil {
+		return 0, err
+	}
+	return numbers[0], nil
+}

@@ -1,0 +1,365 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"payrun/internal/database"
+	"payrun/internal/money"
+)
+
+// ClaimOrder says what a worker is ready to send.
+type ClaimOrder struct {
+	Worker      string
+	Max         int           // free places: what is claimed will be sent at once
+	Channels    []string      // those that are switched on
+	Pace        Pace          // of create calls, over all workers
+	Patience    time.Duration // how late after its slot a payout may still leave
+	CallTimeout time.Duration // of the create call; the lease outlives it
+	LimitsAge   time.Duration // older limits and balances are not sent on
+}
+
+// Claim is one payout that a worker must now send, or report as not sent.
+// Durations run from the moment the claim was made.
+type Claim struct {
+	Payout
+	Number    int64         // of the attempt, from 1
+	SendAfter time.Duration // its slot in the shared budget
+	SendBy    time.Duration // past this it must not be sent
+}
+
+// Claimed is what a claim found.
+type Claimed struct {
+	Claims []Claim
+	// Waiting: approved payouts are left that could not be claimed; see
+	// Book.Waiting for the reasons.
+	Waiting bool
+}
+
+// leaseMargin is added to a lease for whatever clocks and schedulers do.
+const leaseMargin = 5 * time.Second
+
+// Claim takes approved payouts and commits an attempt for each: from then on
+// they are in doubt until Record says how they ended. It takes no more than
+// can be sent within about a second, so that little is in doubt when a worker
+// dies. A payout is passed over while its channel, its batch or everything is
+// stopped, before its pay date, outside limits younger than LimitsAge, or
+// beyond the gateway's balance; it is blocked for good when its row no longer
+// matches the digest that was approved.
+func (b *Book) Claim(ctx context.Context, order ClaimOrder) (Claimed, error) {
+	var claimed Claimed
+	var empty []int64
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		c := claiming{tx: tx, order: order, zone: b.zone}
+		if err := c.run(ctx); err != nil {
+			return err
+		}
+		claimed, empty = c.claimed, c.empty
+		return nil
+	})
+	if err != nil {
+		return Claimed{}, fmt.Errorf("claim payouts: %w", err)
+	}
+	return claimed, b.drain(ctx, empty)
+}
+
+// claiming is one claim under way, in one transaction.
+type claiming struct {
+	tx      *database.Tx
+	order   ClaimOrder
+	zone    *time.Location
+	now     database.Instant
+	slots   slots
+	limits  []Limit
+	left    map[money.Currency]money.Amount // of the gateway's balance
+	claimed Claimed
+	empty   []int64 // batches with nothing left to send
+}
+
+func (c *claiming) run(ctx context.Context) error {
+	var err error
+	if c.now, err = c.tx.Now(ctx); err != nil {
+		return err
+	}
+	if c.slots, err = reserve(ctx, c.tx, budgetSends, c.order.Pace, c.order.Max); err != nil {
+		return err
+	}
+	if c.slots.count == 0 {
+		return nil
+	}
+	if err := c.readBounds(ctx); err != nil {
+		return err
+	}
+	var candidates []Payout
+	if candidates, err = c.candidates(ctx); err != nil {
+		return err
+	}
+	claims, tampered := c.choose(candidates)
+	if err := block(ctx, c.tx, tampered, BlockedTampered); err != nil {
+		return err
+	}
+	if err := c.commitAttempts(ctx, claims); err != nil {
+		return err
+	}
+	return c.slots.use(ctx, c.tx, budgetSends, len(claims))
+}
+
+// readBounds reads the limits and balances that are fresh enough to send on.
+func (c *claiming) readBounds(ctx context.Context) error {
+	fresh := c.now.Add(-c.order.LimitsAge)
+	if err := c.tx.Select(ctx, &c.limits, "SELECT "+limitColumns+" FROM limits WHERE fetched_at >= ? ORDER BY channel, currency", fresh); err != nil {
+		return err
+	}
+	c.limits = slices.DeleteFunc(c.limits, func(l Limit) bool { return !slices.Contains(c.order.Channels, l.Channel) })
+	var balances []GatewayBalance
+	if err := c.tx.Select(ctx, &balances, "SELECT "+balanceColumns+" FROM balances WHERE fetched_at >= ?", fresh); err != nil {
+		return err
+	}
+	c.left = map[money.Currency]money.Amount{}
+	for _, balance := range balances {
+		c.left[balance.Currency] = balance.Reported - balance.Committed
+	}
+	return nil
+}
+
+// candidates locks payouts in the order of their sheets, oldest batch first.
+func (c *claiming) candidates(ctx context.Context) ([]Payout, error) {
+	batches, err := openBatches(ctx, c.tx)
+	if err != nil {
+		return nil, err
+	}
+	stopped, err := stopsInForce(ctx, c.tx)
+	if err != nil || stopped[Stop{Scope: Everything}.key()] {
+		return nil, err
+	}
+	var candidates []Payout
+	for _, batch := range batches {
+		if !batch.Unsent {
+			c.empty = append(c.empty, batch.ID)
+			continue
+		}
+		c.claimed.Waiting = true
+		if stopped[Stop{Scope: OneBatch, Subject: strconv.FormatInt(batch.ID, 10)}.key()] {
+			continue
+		}
+		for _, limit := range c.limits {
+			free := c.slots.count - len(candidates)
+			if free <= 0 {
+				return candidates, nil
+			}
+			if stopped[Stop{Scope: OneChannel, Subject: limit.Channel}.key()] {
+				continue
+			}
+			found, err := c.lockPayouts(ctx, batch.ID, limit, free)
+			if err != nil {
+				return nil, err
+			}
+			candidates = append(candidates, found...)
+		}
+	}
+	return candidates, nil
+}
+
+type openBatch struct {
+	ID     int64
+	Unsent bool
+}
+
+func openBatches(ctx context.Context, tx *database.Tx) ([]openBatch, error) {
+	var batches []openBatch
+	err := tx.Select(ctx, &batches, `SELECT b.id, EXISTS (SELECT 1 FROM payouts p
+		WHERE p.batch_id = b.id AND p.state = 'UNSENT') AS unsent
+		FROM batches b WHERE b.state = 'APPROVED' AND b.drained_at = 0 ORDER BY b.id`)
+	return batches, err
+}
+
+// lockPayouts writes the row limit into the text: as a parameter it would make
+// PostgreSQL plan for any size, and for any size it likes to scan the table.
+func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, most int) ([]Payout, error) {
+	var found []Payout
+	today := c.now.Time().In(c.zone).Format("2006-01-02")
+	err := c.tx.Select(ctx, &found, `SELECT p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel,
+		p.account, p.payee, p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest, p.attempts,
+		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix
+		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
+		AND p.amount BETWEEN ? AND ? AND p.blocked = '' AND p.pay_date <= ?
+		ORDER BY p.id LIMIT `+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
+		batch, limit.Channel, limit.Currency, limit.Minimum, limit.Maximum, today)
+	return found, err
+}
+
+// choose keeps what may be sent now, in order.
+func (c *claiming) choose(candidates []Payout) (claims []Claim, tampered []int64) {
+	for _, p := range candidates {
+		if p.rowDigest() != p.RowDigest {
+			tampered = append(tampered, p.ID)
+			continue
+		}
+		// An unknown balance is no balance.
+		if c.left[p.Currency] < p.Amount+p.FeeEstimate {
+			continue
+		}
+		c.left[p.Currency] -= p.Amount + p.FeeEstimate
+		slot := c.slots.at(len(claims))
+		claims = append(claims, Claim{
+			Payout: p, Number: p.Attempts + 1, SendAfter: slot.Sub(c.now), SendBy: slot.Sub(c.now) + c.order.Patience,
+		})
+	}
+	return claims, tampered
+}
+
+// commitAttempts makes the intent durable: state, attempt and event. Only
+// after this commits may a byte be sent.
+func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
+	n := len(claims)
+	if n == 0 {
+		return nil
+	}
+	numbers, err := ids(ctx, c.tx, "ids", n)
+	if err != nil {
+		return err
+	}
+	payouts, tries, sendBys, leases := make([]int64, n), make([]int64, n), make([]database.Instant, n), make([]database.Instant, n)
+	orders, params, sources := make([]string, n), make([]string, n), make([]string, n)
+	committed := map[money.Currency]money.Amount{}
+	for i := range claims {
+		p := &claims[i]
+		p.AttemptID, p.State = numbers[i], Sending
+		payouts[i], tries[i] = p.ID, p.Number
+		sendBys[i] = c.now.Add(p.SendBy)
+		leases[i] = sendBys[i].Add(c.order.CallTimeout + leaseMargin)
+		orders[i], params[i], sources[i] = p.OrderNo(), p.paramsDigest(), c.limitFor(p.Payout).Source
+		committed[p.Currency] += p.Amount + p.FeeEstimate
+	}
+	batch := database.Batch{
+		database.Ints("v_attempt", numbers), database.Ints("v_payout", payouts), database.Ints("v_number", tries),
+		database.Ints("v_send_by", sendBys), database.Ints("v_lease", leases), database.Texts("v_order", orders),
+		database.Texts("v_params", params), database.Texts("v_source", sources),
+	}
+	changed, err := batch.Exec(ctx, c.tx, `UPDATE payouts SET state = 'SENDING', attempts = v_number, attempt_id = v_attempt,
+		lease_until = v_lease, next_lookup_at = 0, lookups = 0, sent_at = ?
+		FROM v WHERE payouts.id = v_payout AND payouts.state = 'UNSENT'`, c.now)
+	if err != nil {
+		return err
+	}
+	if changed != int64(n) {
+		return fmt.Errorf("%w: %d of %d claimed payouts had changed", ErrConflict, int64(n)-changed, n)
+	}
+	_, err = batch.Exec(ctx, c.tx, `INSERT INTO attempts (id, payout_id, number, order_no, params_digest, limits_source, worker, send_by, created_at)
+		SELECT v_attempt, v_payout, v_number, v_order, v_params, v_source, ?, v_send_by, ? FROM v`, c.order.Worker, c.now)
+	if err != nil {
+		return err
+	}
+	if err := c.insertEvents(ctx, batch, n); err != nil {
+		return err
+	}
+	c.claimed.Claims = claims
+	return commitBalances(ctx, c.tx, committed)
+}
+
+func (c *claiming) limitFor(p Payout) Limit {
+	i := slices.IndexFunc(c.limits, func(l Limit) bool { return l.Channel == p.Channel && l.Currency == p.Currency })
+	return c.limits[i]
+}
+
+func (c *claiming) insertEvents(ctx context.Context, batch database.Batch, n int) error {
+	numbers, err := ids(ctx, c.tx, "ids", n)
+	if err != nil {
+		return err
+	}
+	_, err = append(batch, database.Ints("v_event", numbers)).Exec(ctx, c.tx, `INSERT INTO events
+		(id, batch_id, payout_id, from_state, to_state, reason, note, actor, attempt_id, evidence_id, digest, created_at)
+		SELECT v_event, v_payout / 100000000, v_payout, 'APPROVED', 'SENDING', 'claimed', '', ?, v_attempt, 0, '', ? FROM v`,
+		"worker:"+c.order.Worker, c.now)
+	return err
+}
+
+// BlockedTampered is why a payout is blocked until a person acts.
+const BlockedTampered = "row changed after approval"
+
+func block(ctx context.Context, tx *database.Tx, payouts []int64, why string) error {
+	batch := database.Batch{database.Ints("v_payout", payouts)}
+	if _, err := batch.Exec(ctx, tx, "UPDATE payouts SET blocked = ? FROM v WHERE payouts.id = v_payout", why); err != nil {
+		return err
+	}
+	for _, payout := range payouts {
+		err := openException(ctx, tx, Exception{
+			Kind: ExceptionTampered, PayoutID: payout, BatchID: payout / (maxOrdinal + 1), Detail: why,
+			NextStep: "find out who changed the row; cancel the payout and import it anew",
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain marks batches that have nothing left to send, so that later claims
+// need not look at them. The batch's row lock comes first: whoever puts a
+// payout back takes it too, so one of the two sees the other's work.
+func (b *Book) drain(ctx context.Context, batches []int64) error {
+	for _, batch := range batches {
+		err := b.db.InTx(ctx, func(tx *database.Tx) error {
+			now, err := tx.Now(ctx)
+			if err != nil {
+				return err
+			}
+			var id int64
+			if err := tx.Get(ctx, &id, "SELECT id FROM batches WHERE id = ?"+tx.Dialect.ForUpdate, batch); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `UPDATE batches SET drained_at = ? WHERE id = ? AND drained_at = 0
+				AND NOT EXISTS (SELECT 1 FROM payouts p WHERE p.batch_id = batches.id AND p.state = 'UNSENT')`, now, batch)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("mark batch %d as sent: %w", batch, err)
+		}
+	}
+	return nil
+}
+
+// Waiting is a group of approved payouts that nobody has sent yet.
+type Waiting struct {
+	Channel  string
+	Currency money.Currency
+	Reason   string
+	Payouts  int64
+}
+
+// Waiting groups the approved, unsent payouts by what they wait for.
+func (b *Book) Waiting(ctx context.Context, channels []string, limitsAge time.Duration) ([]Waiting, error) {
+	now, err := b.db.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fresh, today := now.Add(-limitsAge), now.Time().In(b.zone).Format("2006-01-02")
+	var waiting []Waiting
+	err = b.db.Select(ctx, &waiting, `SELECT p.channel, p.currency, count(*) AS payouts, CASE
+			WHEN p.blocked <> '' THEN p.blocked
+			WHEN EXISTS (SELECT 1 FROM stops s WHERE s.lifted_at = 0 AND (s.scope = 'everything'
+				OR s.scope = 'channel' AND s.subject = p.channel
+				OR s.scope = 'batch' AND s.subject = CAST(p.batch_id AS TEXT))) THEN 'stopped'
+			WHEN p.pay_date > ? THEN 'the pay date'
+			WHEN l.channel IS NULL THEN 'fresh limits of the channel'
+			WHEN p.amount NOT BETWEEN l.minimum AND l.maximum THEN 'wider limits: the amount is outside'
+			WHEN g.currency IS NULL THEN 'a fresh balance from the gateway'
+			WHEN g.reported - g.committed < p.amount + p.fee_estimate THEN 'a higher balance at the gateway'
+			ELSE 'its turn' END AS reason
+		FROM batches b JOIN payouts p ON p.batch_id = b.id AND p.state = 'UNSENT'
+		LEFT JOIN limits l ON l.channel = p.channel AND l.currency = p.currency AND l.fetched_at >= ?
+		LEFT JOIN balances g ON g.currency = p.currency AND g.fetched_at >= ?
+		WHERE b.state = 'APPROVED' AND b.drained_at = 0 GROUP BY 1, 2, 4 ORDER BY 1, 2, 4`, today, fresh, fresh)
+	if err != nil {
+		return nil, fmt.Errorf("find what payouts wait for: %w", err)
+	}
+	for i, w := range waiting {
+		if !slices.Contains(channels, w.Channel) {
+			waiting[i].Reason = "its channel to be switched on"
+		}
+	}
+	return waiting, nil
+}

@@ -1,0 +1,91 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"payrun/internal/database"
+)
+
+// Exception is a case that a person has to look at, open until it is settled.
+type Exception struct {
+	ID         int64
+	Kind       string
+	BatchID    int64 `db:"batch_id"`
+	PayoutID   int64 `db:"payout_id"` // 0 when it concerns no single payout
+	Detail     string
+	NextStep   string           `db:"next_step"`
+	OpenedAt   database.Instant `db:"opened_at"`
+	ClosedAt   database.Instant `db:"closed_at"`
+	Resolution string
+}
+
+// The kinds of exceptions.
+const (
+	ExceptionInDoubt  = "in-doubt"  // a send whose outcome is not known
+	ExceptionReview   = "review"    // evidence that contradicts itself
+	ExceptionTampered = "tampered"  // a row changed after approval
+	ExceptionOrphan   = "orphan"    // a signed notification about an order that is not ours
+	ExceptionHeldBack = "held-back" // approved payouts that cannot be sent for now
+	ExceptionUnusual  = "unusual"   // a gateway status that needs watching
+)
+
+// Exceptions lists the open exceptions, oldest first.
+func (b *Book) Exceptions(ctx context.Context) ([]Exception, error) {
+	var open []Exception
+	err := b.db.Select(ctx, &open, `SELECT id, kind, batch_id, payout_id, detail, next_step, opened_at, closed_at, resolution
+		FROM exceptions WHERE closed_at = 0 ORDER BY opened_at, id`)
+	return open, err
+}
+
+// openException opens a case unless it is open already.
+func openException(ctx context.Context, tx *database.Tx, e Exception) error {
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	number, err := id(ctx, tx)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO exceptions (id, kind, batch_id, payout_id, detail, next_step, opened_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, e.Kind, e.BatchID, e.PayoutID, e.Detail, e.NextStep, now)
+	if err != nil {
+		return fmt.Errorf("open exception %s: %w", e.Kind, err)
+	}
+	return nil
+}
+
+// OpenException opens a case unless the same one is open already.
+func (b *Book) OpenException(ctx context.Context, e Exception) error {
+	return b.db.InTx(ctx, func(tx *database.Tx) error { return openException(ctx, tx, e) })
+}
+
+// CloseExceptions closes the open cases of a kind that concern no single
+// payout, because what they waited for has happened.
+func (b *Book) CloseExceptions(ctx context.Context, kind, closedBy, resolution string) error {
+	return b.db.InTx(ctx, func(tx *database.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE exceptions SET closed_at = ?, closed_by = ?, resolution = ?
+			WHERE kind = ? AND payout_id = 0 AND closed_at = 0`, now, closedBy, resolution, kind)
+		return err
+	})
+}
+
+// closeExceptions closes the doubts about payouts that are settled now.
+func closeExceptions(ctx context.Context, tx *database.Tx, payouts []int64, closedBy, resolution string) error {
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	batch := database.Batch{database.Ints("v_payout", payouts)}
+	_, err = batch.Exec(ctx, tx, `UPDATE exceptions SET closed_at = ?, closed_by = ?, resolution = ?
+		FROM v WHERE exceptions.payout_id = v_payout AND exceptions.closed_at = 0`, now, closedBy, resolution)
+	if err != nil {
+		return fmt.Errorf("close exceptions: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"payrun/internal/database"
+)
+
+// LookupOrder says what a worker is ready to look up.
+type LookupOrder struct {
+	Max   int
+	Pace  Pace          // of look-ups, over all workers
+	Lease time.Duration // another worker may look again only after it
+}
+
+// Lookup is one payout to ask the gateway about.
+type Lookup struct {
+	Payout
+	After time.Duration // its slot in the shared budget
+}
+
+// DueLookups takes payouts whose next look-up is due, those in doubt first,
+// and keeps other workers from looking them up meanwhile. Only payouts
+// without an open attempt are due, so a create call and a look-up of one
+// order are never under way together.
+func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, error) {
+	var lookups []Lookup
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		reserved, err := reserve(ctx, tx, budgetLookups, order.Pace, order.Max)
+		if err != nil {
+			return err
+		}
+		var due []Payout
+		for _, state := range []State{Unknown, Review, Accepted} {
+			found, err := lockDue(ctx, tx, state, now, reserved.count-len(due))
+			if err != nil {
+				return err
+			}
+			due = append(due, found...)
+		}
+		lookups = make([]Lookup, len(due))
+		payouts := make([]int64, len(due))
+		for i, p := range due {
+			payouts[i] = p.ID
+			lookups[i] = Lookup{Payout: p, After: reserved.at(i).Sub(now)}
+		}
+		batch := database.Batch{database.Ints("v_payout", payouts)}
+		_, err = batch.Exec(ctx, tx, "UPDATE payouts SET next_lookup_at = ? FROM v WHERE payouts.id = v_payout", now.Add(order.Lease))
+		if err != nil {
+			return err
+		}
+		return reserved.use(ctx, tx, budgetLookups, len(due))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take due look-ups: %w", err)
+	}
+	return lookups, nil
+}
+
+func lockDue(ctx context.Context, tx *database.Tx, state State, now database.Instant, most int) ([]Payout, error) {
+	if most <= 0 {
+		return nil, nil
+	}
+	var due []Payout
+	err := tx.Select(ctx, &due, fmt.Sprintf(`SELECT p.id, p.batch_id, p.ordinal, p.channel, p.account, p.amount, p.currency,
+		p.fee_estimate, p.state, p.attempts, p.attempt_id, p.gateway_order_no, p.gateway_status, p.lookups, p.next_lookup_at, p.sent_at,
+		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix
+		FROM payouts p WHERE p.state = '%s' AND p.next_lookup_at > 0 AND p.next_lookup_at <= ?
+		ORDER BY p.next_lookup_at LIMIT %d`, state, most)+tx.Dialect.SkipLocked, now)
+	return due, err
+}
+
+// NextLookup returns when the next look-up is due, or zero when none is.
+func (b *Book) NextLookup(ctx context.Context) (database.Instant, error) {
+	var next []database.Instant
+	for _, state := range []State{Unknown, Review, Accepted} {
+		err := b.db.Select(ctx, &next, fmt.Sprintf(`SELECT next_lookup_at FROM payouts WHERE state = '%s' AND next_lookup_at > 0
+			ORDER BY next_lookup_at LIMIT 1`, state))
+		if err != nil {
+			return 0, fmt.Errorf("find the next look-up: %w", err)
+		}
+	}
+	if len(next) == 0 {
+		return 0, nil
+	}
+	return slices.Min(next), nil
+}
+
+// Notify keeps a verified notification as evidence and makes the payout's
+// look-up due at once. It moves no money and changes no state: only an answer
+// to our own question does. A notification about an order that is not ours
+// opens an exception.
+func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		payout, attempt, err := notified(ctx, tx, orderNo)
+		if err != nil {
+			return err
+		}
+		numbers, err := ids(ctx, tx, "ids", 1)
+		if err != nil {
+			return err
+		}
+		if err := insertEvidence(ctx, tx, numbers, []Finding{{PayoutID: payout, AttemptID: attempt, Evidence: &e}}); err != nil {
+			return err
+		}
+		if payout == 0 {
+			return openException(ctx, tx, Exception{
+				Kind: ExceptionOrphan, Detail: "signed notification about order " + storable(orderNo),
+				NextStep: "ask the gateway who ordered it: nobody here did",
+			})
+		}
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE payouts SET next_lookup_at = ? WHERE id = ? AND state IN ('UNKNOWN', 'ACCEPTED', 'REVIEW')
+			AND next_lookup_at > ?`, now, payout, now)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("store a notification: %w", err)
+	}
+	return nil
+}
+
+func notified(ctx context.Context, tx *database.Tx, orderNo string) (payout, attempt int64, err error) {
+	prefix, ordinal, ok := splitOrderNo(orderNo)
+	if !ok {
+		return 0, 0, nil
+	}
+	var row struct {
+		ID      int64
+		Attempt int64 `db:"attempt_id"`
+	}
+	err = tx.Get(ctx, &row, `SELECT p.id, p.attempt_id FROM batches b JOIN payouts p ON p.id = b.id * 100000000 + ?
+		WHERE b.order_prefix = ?`, ordinal, prefix)
+	if errors.Is(err, ErrNotFound) {
+		return 0, 0, nil
+	}
+	return row.ID, row.Attempt, err
+}

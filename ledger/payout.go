@@ -1,0 +1,181 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"strconv"
+
+	"payrun/internal/database"
+	"payrun/internal/money"
+)
+
+// Payout is one payment to one payee, as imported and as it stands.
+type Payout struct {
+	ID           int64
+	BatchID      int64 `db:"batch_id"`
+	Ordinal      int64 // place in the batch, from 1
+	Sheet        string
+	Row          int64 `db:"row_no"` // row number as the maker sees it
+	Reference    string
+	Channel      string
+	Account      string
+	Payee        string
+	Remark       string
+	PayDate      string `db:"pay_date"` // "2006-01-02": not sent before; "" for at once
+	Amount       money.Amount
+	Currency     money.Currency
+	FeeEstimate  money.Amount `db:"fee_estimate"`
+	RowDigest    string       `db:"row_digest"`
+	State        State
+	Blocked      string // why an approved payout is not sent; "" normally
+	Attempts     int64
+	AttemptID    int64            `db:"attempt_id"`
+	GatewayOrder string           `db:"gateway_order_no"`
+	Status       string           `db:"gateway_status"` // the gateway's own word
+	Fee          money.Amount     // taken by the gateway; the estimate while FeeKnown is 0
+	FeeKnown     int64            `db:"fee_known"`
+	Rate         string           // as the gateway wrote it
+	Received     string           // amount and currency the payee got, as the gateway wrote it
+	Lookups      int64            // since the last change of state
+	NextLookup   database.Instant `db:"next_lookup_at"`
+	SentAt       database.Instant `db:"sent_at"`
+	EndedAt      database.Instant `db:"ended_at"`
+	OrderPrefix  string           `db:"order_prefix"`
+}
+
+// payoutColumns selects a Payout from "payouts p JOIN batches b": a payout
+// that was never sent stands where its batch stands.
+const payoutColumns = `p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel, p.account, p.payee,
+	p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest,
+	CASE WHEN p.state = 'UNSENT' THEN b.state ELSE p.state END AS state, p.blocked, p.attempts, p.attempt_id,
+	p.gateway_order_no, p.gateway_status, p.fee, p.fee_known, p.rate, p.received, p.lookups, p.next_lookup_at,
+	p.sent_at, p.ended_at, b.order_prefix`
+
+// maxOrdinal is the largest batch: eight digits of an order number.
+const maxOrdinal = 99_999_999
+
+func payoutID(batch, ordinal int64) int64 { return batch*(maxOrdinal+1) + ordinal }
+
+// firstID and lastID bound the ids of a batch, for a range over the primary key.
+func firstID(batch int64) int64 { return payoutID(batch, 0) }
+func lastID(batch int64) int64  { return payoutID(batch, maxOrdinal) }
+
+// OrderNo is the number the gateway knows the payout by: 16 characters for
+// the batch, then the ordinal in 8 digits. It depends on nothing but the
+// gateway account, the rows of the sheet, and the repeat number a checker
+// granted, so importing the same sheet into a restored database meets the
+// same numbers again. It is "" while the batch has none.
+func (p Payout) OrderNo() string {
+	if p.OrderPrefix == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s%08d", p.OrderPrefix, p.Ordinal)
+}
+
+const prefixLength = 16
+
+func orderPrefix(gatewayAccount, rowsDigest string, repeat int64) string {
+	sum := sha256.Sum256([]byte(digest("order", gatewayAccount, rowsDigest, repeat)))
+	return base32.StdEncoding.EncodeToString(sum[:])[:prefixLength]
+}
+
+// rowDigest covers everything a checker approves about one payout.
+func (p Payout) rowDigest() string {
+	return digest(p.BatchID, p.Ordinal, p.Sheet, p.Row, p.Reference, p.Channel, p.Account, p.Payee, p.Remark,
+		p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate))
+}
+
+// paramsDigest covers what is sent to the gateway; it is equal for every
+// attempt of a payout.
+func (p Payout) paramsDigest() string {
+	return digest(p.OrderNo(), p.Channel, p.Account, int64(p.Amount), string(p.Currency))
+}
+
+// MaskedAccount shows the last four characters only.
+func (p Payout) MaskedAccount() string { return Mask(p.Account) }
+
+// Mask hides all but the last four characters of an account number, and all
+// of a short one.
+func Mask(account string) string {
+	runes := []rune(account)
+	const shown = 4
+	if len(runes) <= shown {
+		return "****"
+	}
+	return "****" + string(runes[len(runes)-shown:])
+}
+
+// Payout finds a payout by its order number.
+func (b *Book) Payout(ctx context.Context, orderNo string) (Payout, error) {
+	var p Payout
+	prefix, ordinal, ok := splitOrderNo(orderNo)
+	if !ok {
+		return p, fmt.Errorf("%w: %q is not an order number of ours", ErrNotFound, orderNo)
+	}
+	err := b.db.Get(ctx, &p, "SELECT "+payoutColumns+` FROM batches b
+		JOIN payouts p ON p.id = b.id * 100000000 + ? WHERE b.order_prefix = ?`, ordinal, prefix)
+	if err != nil {
+		return p, fmt.Errorf("payout %s: %w", orderNo, err)
+	}
+	return p, nil
+}
+
+func splitOrderNo(orderNo string) (prefix string, ordinal int64, ok bool) {
+	if len(orderNo) != prefixLength+8 {
+		return "", 0, false
+	}
+	ordinal, err := strconv.ParseInt(orderNo[prefixLength:], 10, 64)
+	return orderNo[:prefixLength], ordinal, err == nil && ordinal > 0
+}
+
+// EachPayout hands every payout of a batch to f, in order, from one snapshot.
+func (b *Book) EachPayout(ctx context.Context, batch int64, f func(*Payout) error) error {
+	return b.db.Snapshot(ctx, func(tx *database.Tx) error { return eachPayout(ctx, tx, batch, f) })
+}
+
+func eachPayout(ctx context.Context, tx *database.Tx, batch int64, f func(*Payout) error) error {
+	return database.Each(ctx, tx, "SELECT "+payoutColumns+` FROM payouts p JOIN batches b ON b.id = p.batch_id
+		WHERE p.id BETWEEN ? AND ? ORDER BY p.id`, []any{firstID(batch), lastID(batch)}, f)
+}
+
+// Step is one line of a payout's story.
+type Step struct {
+	At     database.Instant
+	ID     int64 // places steps of the same instant in order
+	What   string
+	Actor  string
+	Detail string
+}
+
+// Story tells everything that happened to a payout, in order: its batch's
+// decisions, attempts, answers, changes of state, and entries.
+func (b *Book) Story(ctx context.Context, orderNo string) (Payout, []Step, error) {
+	p, err := b.Payout(ctx, orderNo)
+	if err != nil {
+		return p, nil, err
+	}
+	var steps []Step
+	err = b.db.Select(ctx, &steps, story, p.BatchID, p.ID, p.ID, p.ID, p.ID)
+	if err != nil {
+		return p, nil, fmt.Errorf("story of %s: %w", orderNo, err)
+	}
+	return p, steps, nil
+}
+
+const story = `
+	SELECT created_at AS at, id, CASE WHEN from_state = '' THEN to_state ELSE from_state || ' to ' || to_state END AS what,
+	       actor, reason || CASE WHEN note = '' THEN '' ELSE ': ' || note END AS detail
+	FROM events WHERE payout_id = 0 AND batch_id = ?
+	UNION ALL
+	SELECT created_at, id, from_state || ' to ' || to_state, actor, reason || CASE WHEN note = '' THEN '' ELSE ': ' || note END
+	FROM events WHERE payout_id > 0 AND payout_id = ?
+	UNION ALL
+	SELECT created_at, id, 'attempt ' || number, worker, 'limits ' || limits_source FROM attempts WHERE payout_id = ?
+	UNION ALL
+	SELECT created_at, id, kind || ' ' || outcome, 'gateway', trim('code ' || code || ' status ' || gateway_status || ' ' || reason || ' ' || message)
+	FROM evidence WHERE payout_id = ?
+	UNION ALL
+	SELECT created_at, id, 'entry ' || kind, actor, currency FROM entries WHERE payout_id > 0 AND payout_id = ?
+	ORDER BY id`

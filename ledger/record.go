@@ -1,0 +1,397 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"payrun/internal/database"
+	"payrun/internal/money"
+)
+
+// Evidence is what a gateway said, kept for ever.
+type Evidence struct {
+	Kind         string // EvidenceCreate, EvidenceLookup, EvidenceCallback
+	Outcome      string // the gateway package's word: accepted, rejected, unknown, …
+	Reason       string // why it is unknown
+	HTTPStatus   int64
+	Code         string
+	Message      string
+	GatewayOrder string
+	Status       string
+	Digest       string // SHA-256 of the raw answer
+	Body         string // the raw answer
+}
+
+// The kinds of evidence.
+const (
+	EvidenceCreate   = "create"
+	EvidenceLookup   = "lookup"
+	EvidenceCallback = "callback"
+)
+
+// Finding is what one look at a payout means: the answer to a create call or
+// to a look-up, and the change of state it leads to.
+type Finding struct {
+	PayoutID  int64
+	AttemptID int64 // the attempt that was answered; the newest one for look-ups
+	From, To  State // equal when the state stays
+	Reason    Reason
+	Note      string
+	Evidence  *Evidence // nil when the answer says nothing new
+
+	GatewayOrder string
+	Status       string
+	Fee          money.Amount
+	FeeKnown     bool
+	Rate         string
+	Received     string
+
+	// NextLookup is when to look again; 0 for never.
+	NextLookup time.Duration
+}
+
+// Record stores findings: state, evidence, events and postings commit
+// together. Each takes effect only if the payout still stands where the
+// finding starts from; the evidence of the others is kept all the same. It
+// returns how many took effect. One finding that the store refuses does not
+// take the others with it.
+func (b *Book) Record(ctx context.Context, actor string, findings []Finding) (int, error) {
+	if len(findings) == 0 {
+		return 0, nil
+	}
+	changed := 0
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		r := recording{book: b, tx: tx, actor: actor, findings: findings}
+		err := r.run(ctx)
+		changed = len(r.changed)
+		return err
+	})
+	switch {
+	case err == nil:
+		return changed, nil
+	case len(findings) == 1 || database.IsConnection(err) || database.IsFull(err) || ctx.Err() != nil:
+		return 0, fmt.Errorf("record findings: %w", err)
+	}
+	half := len(findings) / 2
+	first, errFirst := b.Record(ctx, actor, findings[:half])
+	second, errSecond := b.Record(ctx, actor, findings[half:])
+	return first + second, errors.Join(errFirst, errSecond)
+}
+
+// recording is one Record under way, in one transaction.
+type recording struct {
+	book        *Book
+	tx          *database.Tx
+	actor       string
+	findings    []Finding
+	now         database.Instant
+	transitions []Transition // per finding; zero when the state stays
+	day         int64
+	accounts    map[accountKey]int64
+	evidenceIDs []int64
+	changed     map[int64]changedPayout
+}
+
+type changedPayout struct {
+	ID       int64
+	BatchID  int64 `db:"batch_id"`
+	Currency money.Currency
+	Amount   money.Amount
+	Estimate money.Amount `db:"fee_estimate"`
+	Fee      money.Amount
+}
+
+func (r *recording) run(ctx context.Context) error {
+	var err error
+	if r.now, err = r.tx.Now(ctx); err != nil {
+		return err
+	}
+	if err := r.checkTransitions(); err != nil {
+		return err
+	}
+	if err := r.lock(ctx); err != nil {
+		return err
+	}
+	if err := r.insertEvidence(ctx); err != nil {
+		return err
+	}
+	if err := r.update(ctx); err != nil {
+		return err
+	}
+	if err := r.insertEvents(ctx); err != nil {
+		return err
+	}
+	if err := r.post(ctx); err != nil {
+		return err
+	}
+	return r.updateExceptions(ctx)
+}
+
+func (r *recording) checkTransitions() error {
+	r.transitions = make([]Transition, len(r.findings))
+	for i, f := range r.findings {
+		if f.From == f.To {
+			continue
+		}
+		var err error
+		if r.transitions[i], err = transition(f.From, f.To, f.Reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lock takes, in the ledger's one order, what the findings may need: the open
+// day and the accounts when money moves, the batches when payouts go back.
+func (r *recording) lock(ctx context.Context) error {
+	var paid, back []int64
+	for _, f := range r.findings {
+		switch {
+		case f.To.Final():
+			paid = append(paid, f.PayoutID)
+		case f.To == Approved && f.From != Approved:
+			back = append(back, f.PayoutID/(maxOrdinal+1))
+		}
+	}
+	if len(paid) > 0 {
+		var err error
+		if r.day, err = r.book.openDay(ctx, r.tx); err != nil {
+			return err
+		}
+		var currencies []money.Currency
+		batch := database.Batch{database.Ints("v_payout", paid)}
+		if err := batch.Select(ctx, r.tx, &currencies, "SELECT DISTINCT p.currency FROM v JOIN payouts p ON p.id = v_payout"); err != nil {
+			return err
+		}
+		if r.accounts, err = lockAccounts(ctx, r.tx, currencies); err != nil {
+			return err
+		}
+	}
+	batch := database.Batch{database.Ints("v_batch", back)}
+	_, err := batch.Exec(ctx, r.tx, "UPDATE batches SET drained_at = 0 FROM v WHERE batches.id = v_batch")
+	return err
+}
+
+func (r *recording) insertEvidence(ctx context.Context) error {
+	r.evidenceIDs = make([]int64, len(r.findings))
+	var kept []Finding
+	for _, f := range r.findings {
+		if f.Evidence != nil {
+			kept = append(kept, f)
+		}
+	}
+	numbers, err := ids(ctx, r.tx, "ids", len(kept))
+	if err != nil {
+		return err
+	}
+	next := 0
+	for i, f := range r.findings {
+		if f.Evidence != nil {
+			r.evidenceIDs[i] = numbers[next]
+			next++
+		}
+	}
+	return insertEvidence(ctx, r.tx, numbers, kept)
+}
+
+func insertEvidence(ctx context.Context, tx *database.Tx, numbers []int64, findings []Finding) error {
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	n := len(findings)
+	payouts, attempts, statuses := make([]int64, n), make([]int64, n), make([]int64, n)
+	texts := make([][]string, 9)
+	for i := range texts {
+		texts[i] = make([]string, n)
+	}
+	for i, f := range findings {
+		e := f.Evidence
+		payouts[i], attempts[i], statuses[i] = f.PayoutID, f.AttemptID, e.HTTPStatus
+		for j, text := range []string{e.Kind, e.Outcome, e.Reason, e.Code, e.Message, e.GatewayOrder, e.Status, e.Digest, e.Body} {
+			texts[j][i] = storable(text)
+		}
+	}
+	batch := database.Batch{
+		database.Ints("v_id", numbers), database.Ints("v_payout", payouts), database.Ints("v_attempt", attempts),
+		database.Texts("v_kind", texts[0]), database.Texts("v_outcome", texts[1]), database.Texts("v_reason", texts[2]),
+		database.Ints("v_http", statuses), database.Texts("v_code", texts[3]), database.Texts("v_message", texts[4]),
+		database.Texts("v_order", texts[5]), database.Texts("v_status", texts[6]), database.Texts("v_digest", texts[7]),
+		database.Texts("v_body", texts[8]),
+	}
+	_, err = batch.Exec(ctx, tx, `INSERT INTO evidence (id, payout_id, attempt_id, kind, outcome, reason, http_status, code, message,
+		gateway_order_no, gateway_status, digest, body, created_at)
+		SELECT v_id, v_payout, v_attempt, v_kind, v_outcome, v_reason, v_http, v_code, v_message,
+		v_order, v_status, v_digest, v_body, ? FROM v`, now)
+	return err
+}
+
+// storable makes a gateway's text fit to be stored: PostgreSQL takes neither
+// NUL nor broken UTF-8. The digest is of the raw bytes and stays exact.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// update is the guard: a finding changes only a payout that still stands
+// where the finding starts from, with the attempt it is about.
+func (r *recording) update(ctx context.Context) error {
+	n := len(r.findings)
+	payouts, attempts, fees, known, next, ended := make([]int64, n), make([]int64, n), make([]money.Amount, n), make([]int64, n), make([]database.Instant, n), make([]database.Instant, n)
+	from, to := make([]State, n), make([]State, n)
+	texts := make([][]string, 4)
+	for i := range texts {
+		texts[i] = make([]string, n)
+	}
+	for i, f := range r.findings {
+		payouts[i], attempts[i], fees[i], from[i], to[i] = f.PayoutID, f.AttemptID, f.Fee, f.From.stored(), f.To.stored()
+		if f.FeeKnown {
+			known[i] = 1
+		}
+		if f.NextLookup > 0 {
+			next[i] = r.now.Add(f.NextLookup)
+		}
+		if f.To.Final() {
+			ended[i] = r.now
+		}
+		for j, text := range []string{f.GatewayOrder, f.Status, f.Rate, f.Received} {
+			texts[j][i] = storable(text)
+		}
+	}
+	batch := database.Batch{
+		database.Ints("v_payout", payouts), database.Ints("v_attempt", attempts), database.Texts("v_from", from), database.Texts("v_to", to),
+		database.Ints("v_fee", fees), database.Ints("v_known", known), database.Ints("v_next", next), database.Ints("v_ended", ended),
+		database.Texts("v_order", texts[0]), database.Texts("v_status", texts[1]), database.Texts("v_rate", texts[2]), database.Texts("v_received", texts[3]),
+	}
+	// A fee that the gateway does not name is booked as estimated.
+	var changed []changedPayout
+	err := batch.Select(ctx, r.tx, &changed, `UPDATE payouts SET state = v_to, lease_until = 0,
+		lookups = CASE WHEN v_from = v_to THEN lookups + 1 ELSE 0 END,
+		next_lookup_at = v_next, ended_at = v_ended,
+		gateway_order_no = CASE WHEN v_order = '' THEN gateway_order_no ELSE v_order END,
+		gateway_status = CASE WHEN v_status = '' THEN gateway_status ELSE v_status END,
+		fee = CASE WHEN v_known = 1 THEN v_fee WHEN fee_known = 1 THEN fee ELSE fee_estimate END,
+		fee_known = CASE WHEN v_known = 1 THEN 1 ELSE fee_known END,
+		rate = CASE WHEN v_rate = '' THEN rate ELSE v_rate END,
+		received = CASE WHEN v_received = '' THEN received ELSE v_received END
+		FROM v WHERE payouts.id = v_payout AND payouts.state = v_from AND payouts.attempt_id = v_attempt
+		RETURNING id, batch_id, currency, amount, fee_estimate, fee`)
+	if err != nil {
+		return err
+	}
+	r.changed = make(map[int64]changedPayout, len(changed))
+	for _, p := range changed {
+		r.changed[p.ID] = p
+	}
+	return nil
+}
+
+// moved calls f for every finding that changed a payout's state.
+func (r *recording) moved(f func(i int, finding Finding, p changedPayout)) {
+	for i, finding := range r.findings {
+		if p, ok := r.changed[finding.PayoutID]; ok && finding.From != finding.To {
+			f(i, finding, p)
+		}
+	}
+}
+
+func (r *recording) insertEvents(ctx context.Context) error {
+	var batches, payouts, attempts, evidence []int64
+	var from, to []State
+	var reasons []Reason
+	var notes []string
+	r.moved(func(i int, f Finding, p changedPayout) {
+		batches, payouts = append(batches, p.BatchID), append(payouts, p.ID)
+		attempts, evidence = append(attempts, f.AttemptID), append(evidence, r.evidenceIDs[i])
+		from, to = append(from, f.From), append(to, f.To)
+		reasons, notes = append(reasons, f.Reason), append(notes, storable(f.Note))
+	})
+	numbers, err := ids(ctx, r.tx, "ids", len(payouts))
+	if err != nil {
+		return err
+	}
+	batch := database.Batch{
+		database.Ints("v_id", numbers), database.Ints("v_batch", batches), database.Ints("v_payout", payouts),
+		database.Texts("v_from", from), database.Texts("v_to", to), database.Texts("v_reason", reasons), database.Texts("v_note", notes),
+		database.Ints("v_attempt", attempts), database.Ints("v_evidence", evidence),
+	}
+	_, err = batch.Exec(ctx, r.tx, `INSERT INTO events (id, batch_id, payout_id, from_state, to_state, reason, note, actor,
+		attempt_id, evidence_id, digest, created_at)
+		SELECT v_id, v_batch, v_payout, v_from, v_to, v_reason, v_note, ?, v_attempt, v_evidence, '', ? FROM v`, r.actor, r.now)
+	return err
+}
+
+func (r *recording) post(ctx context.Context) error {
+	var entries []entry
+	r.moved(func(i int, f Finding, p changedPayout) {
+		t := r.transitions[i]
+		entries = append(entries, entry{
+			kind: string(t.Reason), currency: p.Currency, batch: p.BatchID, payout: p.ID, actor: r.actor,
+			lines: t.Posting(Sums{Amount: p.Amount, Estimate: p.Estimate, Fee: p.Fee}),
+		})
+	})
+	return post(ctx, r.tx, r.day, r.accounts, entries)
+}
+
+// updateExceptions opens a case for each doubt and closes those that ended.
+func (r *recording) updateExceptions(ctx context.Context) error {
+	var settled []int64
+	var opened []Exception
+	r.moved(func(_ int, f Finding, p changedPayout) {
+		if f.From == Unknown || f.From == Review {
+			settled = append(settled, p.ID)
+		}
+		if e, ok := exceptionFor(f); ok {
+			e.BatchID, e.PayoutID = p.BatchID, p.ID
+			opened = append(opened, e)
+		}
+	})
+	if err := closeExceptions(ctx, r.tx, settled, r.actor, "settled by the gateway's answer"); err != nil {
+		return err
+	}
+	for _, e := range opened {
+		if err := openException(ctx, r.tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func exceptionFor(f Finding) (Exception, bool) {
+	detail := f.Note
+	switch f.To {
+	case Unknown:
+		return Exception{Kind: ExceptionInDoubt, Detail: detail, NextStep: "wait for the look-ups; the money stays held"}, true
+	case Review:
+		return Exception{Kind: ExceptionReview, Detail: detail, NextStep: "compare our data with the gateway's and decide with a second person"}, true
+	}
+	return Exception{}, false
+}
+
+// ReleaseExpired turns attempts whose worker did not report in time into
+// doubt: the worker may have died after the gateway took the payout.
+func (b *Book) ReleaseExpired(ctx context.Context, actor string, most int) (int, error) {
+	var expired []struct {
+		ID      int64
+		Attempt int64 `db:"attempt_id"`
+	}
+	now, err := b.db.Now(ctx)
+	if err != nil {
+		return 0, err
+	}
+	err = b.db.Select(ctx, &expired, `SELECT id, attempt_id FROM payouts WHERE state = 'SENDING' AND lease_until < ?
+		ORDER BY lease_until LIMIT ?`, now, most)
+	if err != nil {
+		return 0, fmt.Errorf("find lost attempts: %w", err)
+	}
+	findings := make([]Finding, len(expired))
+	for i, p := range expired {
+		findings[i] = Finding{
+			PayoutID: p.ID, AttemptID: p.Attempt, From: Sending, To: Unknown, Reason: ByLostLease,
+			Note: "the worker that sent it did not report back", NextLookup: time.Millisecond,
+		}
+	}
+	return b.Record(ctx, actor, findings)
+}

@@ -1,0 +1,317 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"payrun/internal/database"
+	"payrun/internal/money"
+)
+
+// NewPayout is a payout as an importer read it.
+type NewPayout struct {
+	Sheet       string
+	Row         int64
+	Reference   string
+	Channel     string
+	Account     string
+	Payee       string
+	Remark      string
+	PayDate     string
+	Amount      money.Amount
+	Currency    money.Currency
+	FeeEstimate money.Amount
+}
+
+// Staging is an import under way. Rows go into the store in chunks that
+// nobody sees; Publish makes them a batch in one row, so an import is all or
+// nothing however large it is. One goroutine uses it.
+type Staging struct {
+	book    *Book
+	by      User
+	batch   int64
+	name    string
+	account string
+	added   int64
+	found   int64 // problems
+	rows    hash.Hash
+	totals  map[totalKey]*Total
+}
+
+type totalKey struct {
+	channel  string
+	currency money.Currency
+}
+
+// abandoned is when the rows of an import that neither finished nor failed
+// (its process died) are cleared away by a later one.
+const abandoned = time.Hour
+
+// Stage begins an import by a maker for a gateway account.
+func (b *Book) Stage(ctx context.Context, by User, name, gatewayAccount string) (*Staging, error) {
+	if err := by.must("import a sheet", Maker); err != nil {
+		return nil, err
+	}
+	s := &Staging{book: b, by: by, name: name, account: gatewayAccount, rows: sha256.New(), totals: map[totalKey]*Total{}}
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		numbers, err := ids(ctx, tx, "batch_ids", 1)
+		if err != nil {
+			return err
+		}
+		s.batch = numbers[0]
+		_, err = tx.Exec(ctx, "INSERT INTO batches (id, name, state, gateway_account, made_by, made_at) VALUES (?, ?, ?, ?, ?, ?)",
+			s.batch, name, staging, gatewayAccount, by.ID, now)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("begin import: %w", err)
+	}
+	return s, b.clearAbandoned(ctx)
+}
+
+// Add stages rows. A few thousand at a time is a good size.
+func (s *Staging) Add(ctx context.Context, rows []NewPayout) error {
+	if s.added+int64(len(rows)) > maxOrdinal {
+		return fmt.Errorf("%w: a batch holds at most %d payouts", ErrInvalid, maxOrdinal)
+	}
+	payouts := make([]Payout, len(rows))
+	for i, row := range rows {
+		payouts[i] = s.payout(row, s.added+int64(i)+1)
+	}
+	err := s.book.db.InTx(ctx, func(tx *database.Tx) error { return insertPayouts(ctx, tx, payouts) })
+	if err != nil {
+		return fmt.Errorf("stage payouts: %w", err)
+	}
+	for _, p := range payouts {
+		if err := s.count(p); err != nil {
+			return err
+		}
+	}
+	s.added += int64(len(rows))
+	return nil
+}
+
+func (s *Staging) payout(row NewPayout, ordinal int64) Payout {
+	p := Payout{
+		ID: payoutID(s.batch, ordinal), BatchID: s.batch, Ordinal: ordinal, Sheet: row.Sheet, Row: row.Row,
+		Reference: row.Reference, Channel: row.Channel, Account: row.Account, Payee: row.Payee, Remark: row.Remark,
+		PayDate: row.PayDate, Amount: row.Amount, Currency: row.Currency, FeeEstimate: row.FeeEstimate,
+	}
+	p.RowDigest = p.rowDigest()
+	return p
+}
+
+// count adds a staged row to the totals and to the digest by which a sheet
+// is known again when it comes back renamed or saved anew.
+func (s *Staging) count(p Payout) error {
+	io.WriteString(s.rows, digest(p.Channel, p.Account, int64(p.Amount), string(p.Currency), p.Reference, p.PayDate))
+	key := totalKey{p.Channel, p.Currency}
+	t := s.totals[key]
+	if t == nil {
+		t = &Total{Channel: p.Channel, Currency: p.Currency}
+		s.totals[key] = t
+	}
+	t.Payouts++
+	var err, feeErr error
+	t.Amount, err = money.Add(t.Amount, p.Amount)
+	t.Fees, feeErr = money.Add(t.Fees, p.FeeEstimate)
+	return errors.Join(err, feeErr)
+}
+
+func insertPayouts(ctx context.Context, tx *database.Tx, payouts []Payout) error {
+	n := len(payouts)
+	numbers, batches, ordinals, rows, amounts, estimates := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]money.Amount, n), make([]money.Amount, n)
+	texts := make([][]string, 9)
+	for i := range texts {
+		texts[i] = make([]string, n)
+	}
+	for i, p := range payouts {
+		numbers[i], batches[i], ordinals[i], rows[i], amounts[i], estimates[i] = p.ID, p.BatchID, p.Ordinal, p.Row, p.Amount, p.FeeEstimate
+		for j, text := range []string{p.Sheet, p.Reference, p.Channel, p.Account, p.Payee, p.Remark, p.PayDate, string(p.Currency), p.RowDigest} {
+			texts[j][i] = text
+		}
+	}
+	batch := database.Batch{
+		database.Ints("v_id", numbers), database.Ints("v_batch", batches), database.Ints("v_ordinal", ordinals), database.Texts("v_sheet", texts[0]),
+		database.Ints("v_row", rows), database.Texts("v_reference", texts[1]), database.Texts("v_channel", texts[2]), database.Texts("v_account", texts[3]),
+		database.Texts("v_payee", texts[4]), database.Texts("v_remark", texts[5]), database.Texts("v_date", texts[6]), database.Ints("v_amount", amounts),
+		database.Texts("v_currency", texts[7]), database.Ints("v_estimate", estimates), database.Texts("v_digest", texts[8]),
+	}
+	_, err := batch.Exec(ctx, tx, `INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee,
+		remark, pay_date, amount, currency, fee_estimate, row_digest)
+		SELECT v_id, v_batch, v_ordinal, v_sheet, v_row, v_reference, v_channel, v_account, v_payee,
+		v_remark, v_date, v_amount, v_currency, v_estimate, v_digest FROM v`)
+	return err
+}
+
+// AddProblems stages what was wrong with the sheet.
+func (s *Staging) AddProblems(ctx context.Context, problems []Problem) error {
+	n := len(problems)
+	positions, rows := make([]int64, n), make([]int64, n)
+	texts := make([][]string, 7)
+	for i := range texts {
+		texts[i] = make([]string, n)
+	}
+	for i, p := range problems {
+		positions[i], rows[i] = s.found+int64(i)+1, p.Row
+		for j, text := range []string{p.Code, p.Severity, p.Sheet, p.Column, p.Heading, p.Value, p.Message} {
+			texts[j][i] = text
+		}
+	}
+	batch := database.Batch{
+		database.Ints("v_position", positions), database.Texts("v_code", texts[0]), database.Texts("v_severity", texts[1]),
+		database.Texts("v_sheet", texts[2]), database.Ints("v_row", rows), database.Texts("v_col", texts[3]),
+		database.Texts("v_heading", texts[4]), database.Texts("v_value", texts[5]), database.Texts("v_message", texts[6]),
+	}
+	err := s.book.db.InTx(ctx, func(tx *database.Tx) error {
+		_, err := batch.Exec(ctx, tx, `INSERT INTO problems (batch_id, position, code, severity, sheet, row_no, col, heading, value, message)
+			SELECT ?, v_position, v_code, v_severity, v_sheet, v_row, v_col, v_heading, v_value, v_message FROM v`, s.batch)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("stage problems: %w", err)
+	}
+	s.found += int64(n)
+	return nil
+}
+
+// Counts says how every row of the sheet was used.
+type Counts struct {
+	SourceDigest                    string // SHA-256 of the file's bytes
+	Read, Accepted, Rejected, Blank int64
+}
+
+// Publish makes the staged rows a batch. A sheet with the same rows as an
+// earlier, live batch becomes one too, but waits for AllowRepeat.
+func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
+	if counts.Accepted != s.added {
+		return Batch{}, fmt.Errorf("%w: %d rows accepted, %d staged", ErrInvalid, counts.Accepted, s.added)
+	}
+	rowsDigest := hex.EncodeToString(s.rows.Sum(nil))
+	publish := func(tx *database.Tx) error {
+		earlier, err := earlierBatch(ctx, tx, rowsDigest, s.account)
+		if err != nil {
+			return err
+		}
+		prefix := ""
+		if earlier == 0 {
+			prefix = orderPrefix(s.account, rowsDigest, 0)
+		}
+		if err := s.insertTotals(ctx, tx); err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `UPDATE batches SET state = ?, order_prefix = ?, source_digest = ?, rows_digest = ?, repeats = ?,
+			rows_read = ?, accepted = ?, rejected = ?, blank = ? WHERE id = ? AND state = ?`,
+			Valid, prefix, counts.SourceDigest, rowsDigest, earlier,
+			counts.Read, counts.Accepted, counts.Rejected, counts.Blank, s.batch, staging)
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return fmt.Errorf("%w: the import took too long and was cleared away; import the sheet again", ErrConflict)
+		}
+		return batchEvent(ctx, tx, change{s.batch, "", Valid, "imported", s.name, s.by.actor(), rowsDigest})
+	}
+	err := s.book.db.InTx(ctx, publish)
+	if database.IsUnique(err) { // the same sheet, published by someone else just now
+		err = s.book.db.InTx(ctx, publish)
+	}
+	if err != nil {
+		return Batch{}, fmt.Errorf("publish import: %w", err)
+	}
+	return s.book.Batch(ctx, s.batch)
+}
+
+// earlierBatch finds a live batch with the same rows.
+func earlierBatch(ctx context.Context, tx *database.Tx, rowsDigest, account string) (int64, error) {
+	var earlier int64
+	err := tx.Get(ctx, &earlier, `SELECT id FROM batches WHERE rows_digest = ? AND gateway_account = ?
+		AND (state <> 'CANCELLED' OR approved_at > 0) ORDER BY id DESC LIMIT 1`, rowsDigest, account)
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	return earlier, err
+}
+
+func (s *Staging) insertTotals(ctx context.Context, tx *database.Tx) error {
+	for _, t := range s.totals {
+		_, err := tx.Exec(ctx, `INSERT INTO batch_totals (batch_id, channel, currency, payouts, amount, fees)
+			VALUES (?, ?, ?, ?, ?, ?)`, s.batch, t.Channel, t.Currency, t.Payouts, t.Amount, t.Fees)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Discard removes what was staged. It is safe after Publish, when it changes
+// nothing.
+func (s *Staging) Discard(ctx context.Context) error { return s.book.clear(ctx, s.batch) }
+
+func (b *Book) clearAbandoned(ctx context.Context) error {
+	now, err := b.db.Now(ctx)
+	if err != nil {
+		return err
+	}
+	var batches []int64
+	if err := b.db.Select(ctx, &batches, "SELECT id FROM batches WHERE state = 'STAGING' AND made_at < ?", now.Add(-abandoned)); err != nil {
+		return fmt.Errorf("find abandoned imports: %w", err)
+	}
+	for _, batch := range batches {
+		if err := b.clear(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Book) clear(ctx context.Context, batch int64) error {
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		var state State
+		err := tx.Get(ctx, &state, "SELECT state FROM batches WHERE id = ?"+tx.Dialect.ForUpdate, batch)
+		if err != nil || state != staging {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM payouts WHERE id BETWEEN ? AND ?", firstID(batch), lastID(batch)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM problems WHERE batch_id = ?", batch); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM batches WHERE id = ?", batch)
+		return err
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("clear import %d: %w", batch, err)
+	}
+	return nil
+}
+
+// content digests the row digests of a batch in order.
+type content struct {
+	hash hash.Hash
+	rows int64
+}
+
+func newContent(orderPrefix string) *content {
+	c := &content{hash: sha256.New()}
+	io.WriteString(c.hash, digest(orderPrefix))
+	return c
+}
+
+func (c *content) add(rowDigest string) {
+	io.WriteString(c.hash, rowDigest)
+	c.rows++
+}
+
+func (c *content) sum() string { return hex.EncodeToString(c.hash.Sum(nil)) }

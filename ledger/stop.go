@@ -1,0 +1,110 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"payrun/internal/database"
+)
+
+// Scope of a stop.
+type Scope string
+
+// The scopes, from the widest to the narrowest.
+const (
+	Everything Scope = "everything"
+	OneChannel Scope = "channel"
+	OneBatch   Scope = "batch"
+)
+
+// Stop keeps payouts from being claimed until it is lifted. It takes effect
+// before the next claim; calls already under way go on.
+type Stop struct {
+	Scope    Scope
+	Subject  string // channel code or batch id; "" for everything
+	Reason   string
+	PlacedBy string           `db:"placed_by"`
+	PlacedAt database.Instant `db:"placed_at"`
+}
+
+func (s Stop) key() string { return string(s.Scope) + " " + s.Subject }
+
+// Stops returns the stops in force.
+func (b *Book) Stops(ctx context.Context) ([]Stop, error) {
+	var stops []Stop
+	err := b.db.Select(ctx, &stops, selectStops+" ORDER BY placed_at")
+	return stops, err
+}
+
+const selectStops = "SELECT scope, subject, reason, placed_by, placed_at FROM stops WHERE lifted_at = 0"
+
+func stopsInForce(ctx context.Context, tx *database.Tx) (map[string]bool, error) {
+	var stops []Stop
+	if err := tx.Select(ctx, &stops, selectStops); err != nil {
+		return nil, fmt.Errorf("read stops: %w", err)
+	}
+	keys := map[string]bool{}
+	for _, s := range stops {
+		keys[s.key()] = true
+	}
+	return keys, nil
+}
+
+// PlaceStop stops sending. Makers and checkers may both pull the brake.
+func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, reason string) error {
+	if err := by.must("stop payouts", Maker, Checker); err != nil {
+		return err
+	}
+	if reason == "" {
+		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+	}
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		number, err := id(ctx, tx)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `INSERT INTO stops (id, scope, subject, reason, placed_by, placed_at)
+			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, scope, subject, reason, by.actor(), now)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%w: %s %s is stopped already", ErrConflict, scope, subject)
+		}
+		return audit(ctx, tx, by.actor(), "stop.place", string(scope)+" "+subject, reason)
+	})
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
+
+// LiftStop lets payouts go again. Only a checker may.
+func (b *Book) LiftStop(ctx context.Context, by User, scope Scope, subject string) error {
+	if err := by.must("let payouts go again", Checker); err != nil {
+		return err
+	}
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `UPDATE stops SET lifted_by = ?, lifted_at = ? WHERE scope = ? AND subject = ? AND lifted_at = 0`,
+			by.actor(), now, scope, subject)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%w: %s %s is not stopped", ErrConflict, scope, subject)
+		}
+		return audit(ctx, tx, by.actor(), "stop.lift", string(scope)+" "+subject, "")
+	})
+	if err != nil {
+		return fmt.Errorf("lift stop: %w", err)
+	}
+	return nil
+}

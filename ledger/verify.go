@@ -1,0 +1,398 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"payrun/internal/database"
+	"payrun/internal/money"
+)
+
+// Breach is a row that breaks a promise of the ledger.
+type Breach struct {
+	Check string // name of the check
+	Row   string // which row
+	Wrong string // what is wrong with it
+}
+
+// Check is one promise, as Verify checks it.
+type Check struct {
+	Name     string
+	Promise  string
+	Breaches int // found; at most maxBreaches are described
+}
+
+const maxBreaches = 100
+
+// Verify checks every promise of the ledger on one snapshot and returns the
+// checks that were made and the rows that break them. A ledger that nobody
+// tampered with has none.
+func (b *Book) Verify(ctx context.Context) (checks []Check, breaches []Breach, err error) {
+	err = b.db.Snapshot(ctx, func(tx *database.Tx) error {
+		for _, p := range promises {
+			found, err := p.check(ctx, tx)
+			if err != nil {
+				return fmt.Errorf("verify %s: %w", p.name, err)
+			}
+			checks = append(checks, Check{p.name, p.promise, len(found)})
+			for _, f := range found[:min(len(found), maxBreaches)] {
+				breaches = append(breaches, Breach{p.name, f.Row, f.Wrong})
+			}
+		}
+		return nil
+	})
+	return checks, breaches, err
+}
+
+type promise struct {
+	name, promise string
+	check         func(context.Context, *database.Tx) ([]found, error)
+}
+
+type found struct{ Row, Wrong string }
+
+// promises in the order in which a person would want to read them. Most are
+// one query for the rows that break them.
+var promises = []promise{
+	{"guards", "insert-only tables and approved rows are protected by triggers", checkGuards},
+	{"sheet rows", "rows read = accepted + rejected + blank, and every accepted row is a payout", rows(`
+		SELECT 'batch ' || b.id AS row, b.accepted || ' rows accepted, ' || count(p.id) || ' payouts' AS wrong
+		FROM batches b LEFT JOIN payouts p ON p.batch_id = b.id WHERE b.state <> 'STAGING'
+		GROUP BY b.id, b.accepted, b.rows_read, b.rejected, b.blank
+		HAVING count(p.id) <> b.accepted OR b.rows_read <> b.accepted + b.rejected + b.blank`)},
+	{"totals", "a batch's totals are the sums of its payouts", rows(`
+		SELECT 'batch ' || t.batch_id || ' channel ' || t.channel AS row,
+		       'total ' || t.amount || ' of ' || t.payouts || ', rows add up to ' || coalesce(p.amount, 0) || ' of ' || coalesce(p.payouts, 0) AS wrong
+		FROM batch_totals t LEFT JOIN (SELECT batch_id, channel, currency, count(*) AS payouts, sum(amount) AS amount, sum(fee_estimate) AS fees
+			FROM payouts GROUP BY batch_id, channel, currency) p
+		ON p.batch_id = t.batch_id AND p.channel = t.channel AND p.currency = t.currency
+		WHERE t.amount <> coalesce(p.amount, 0) OR t.payouts <> coalesce(p.payouts, 0) OR t.fees <> coalesce(p.fees, 0)`)},
+	{"approved rows", "every row is as it was imported, and as the checker approved it", checkRows},
+	{"four eyes", "whoever approved a batch neither made nor submitted it", rows(`
+		SELECT 'batch ' || id AS row, 'approved by its maker or submitter, or by nobody' AS wrong FROM batches
+		WHERE approved_at > 0 AND (approved_by IN (made_by, submitted_by) OR approved_by = 0)
+		   OR state = 'APPROVED' AND approved_at = 0`)},
+	{"states", "a payout's state is what its events add up to", checkStates},
+	{"attempts", "every sent payout has its attempts, numbered, under one order number and with one content", checkAttempts},
+	{"evidence", "the answer that a state stands on is kept, and its digest fits", checkEvidence},
+	{"entries", "every entry balances and is as it was written", checkEntries},
+	{"balances", "an account's balance is the sum of its lines", rows(`
+		SELECT a.currency || ' ' || a.kind AS row, 'balance ' || a.balance || ', lines add up to ' || coalesce(l.total, 0) AS wrong
+		FROM accounts a LEFT JOIN (SELECT account_id, sum(CASE side WHEN 'debit' THEN amount ELSE -amount END) AS total
+			FROM lines GROUP BY account_id) l ON l.account_id = a.id
+		WHERE a.balance <> coalesce(l.total, 0)`)},
+	{"postings", "every final payout has the entry its state asks for, and only one", checkPostings},
+	{"holds", "what is held is what approved, unfinished payouts need", rows(`
+		SELECT a.currency || ' held' AS row, 'held ' || a.balance || ', needed ' || coalesce(n.total, 0) AS wrong
+		FROM accounts a LEFT JOIN (SELECT p.currency, sum(p.amount + p.fee_estimate) AS total
+			FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.approved_at > 0
+			WHERE p.state IN ('UNSENT', 'SENDING', 'UNKNOWN', 'ACCEPTED', 'REVIEW') GROUP BY p.currency) n ON n.currency = a.currency
+		WHERE a.kind = 'held' AND a.balance <> coalesce(n.total, 0)`)},
+	{"hold entries", "an approval holds exactly the batch's totals", rows(`
+		SELECT 'batch ' || t.batch_id || ' ' || t.currency AS row, 'needs ' || t.total || ', held ' || coalesce(h.total, 0) AS wrong
+		FROM (SELECT t.batch_id, t.currency, sum(t.amount + t.fees) AS total FROM batch_totals t
+			JOIN batches b ON b.id = t.batch_id AND b.approved_at > 0 GROUP BY t.batch_id, t.currency) t
+		LEFT JOIN (SELECT e.batch_id, e.currency, sum(l.amount) AS total FROM entries e
+			JOIN lines l ON l.entry_id = e.id AND l.side = 'debit' WHERE e.kind = 'hold' GROUP BY e.batch_id, e.currency) h
+		ON h.batch_id = t.batch_id AND h.currency = t.currency
+		WHERE t.total <> coalesce(h.total, 0)`)},
+	{"doubt", "nothing is in doubt, or under review, without an open case", rows(`
+		SELECT 'payout ' || p.id AS row, p.state || ' without an open exception' AS wrong FROM payouts p
+		WHERE p.state IN ('UNKNOWN', 'REVIEW') AND NOT EXISTS
+			(SELECT 1 FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0)`)},
+	{"following", "every payout the gateway has will be looked up again", rows(`
+		SELECT 'payout ' || id AS row, state || ' without a next look-up' AS wrong FROM payouts
+		WHERE state IN ('UNKNOWN', 'ACCEPTED') AND next_lookup_at = 0`)},
+	{"days", "a closed day's digest covers exactly its entries", checkDays},
+	{"audit", "the audit trail is one unbroken chain", checkAudit},
+}
+
+// rows makes a check of a query for the rows that break a promise.
+func rows(query string) func(context.Context, *database.Tx) ([]found, error) {
+	return func(ctx context.Context, tx *database.Tx) ([]found, error) {
+		var all []found
+		err := tx.Select(ctx, &all, query)
+		return all, err
+	}
+}
+
+// guards counts the triggers that each engine needs.
+var guards = map[string]string{
+	database.SQLite.Name:   "SELECT name FROM sqlite_schema WHERE type = 'trigger'",
+	database.Postgres.Name: "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
+}
+
+func checkGuards(ctx context.Context, tx *database.Tx) ([]found, error) {
+	var names []string
+	if err := tx.Select(ctx, &names, guards[tx.Dialect.Name]); err != nil {
+		return nil, err
+	}
+	present := strings.Join(names, " ") + " "
+	var missing []found
+	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines"} {
+		if !strings.Contains(present, table+"_insert_only ") && !(strings.Contains(present, table+"_no_update ") && strings.Contains(present, table+"_no_delete ")) {
+			missing = append(missing, found{"table " + table, "its insert-only trigger is missing or disabled"})
+		}
+	}
+	for _, trigger := range []string{"payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept"} {
+		if !strings.Contains(present, trigger+" ") {
+			missing = append(missing, found{"trigger " + trigger, "missing or disabled"})
+		}
+	}
+	return missing, nil
+}
+
+// checkRows recomputes every row's digest, and for what people signed, the
+// digest of all rows of the batch.
+func checkRows(ctx context.Context, tx *database.Tx) ([]found, error) {
+	var batches []Batch
+	if err := tx.Select(ctx, &batches, selectBatches+" WHERE b.state <> 'STAGING' ORDER BY b.id"); err != nil {
+		return nil, err
+	}
+	var all []found
+	for _, batch := range batches {
+		d := newContent(batch.OrderPrefix)
+		err := eachPayout(ctx, tx, batch.ID, func(p *Payout) error {
+			actual := p.rowDigest()
+			if actual != p.RowDigest {
+				all = append(all, found{payoutName(p), fmt.Sprintf("row %d of batch %d was changed after it was imported", p.Row, batch.ID)})
+			}
+			d.add(actual)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if batch.SubmittedAt > 0 && batch.State != Cancelled && d.sum() != batch.ContentDigest {
+			all = append(all, found{fmt.Sprint("batch ", batch.ID), "its rows are not those that were submitted"})
+		}
+		var signed []string
+		err = tx.Select(ctx, &signed, `SELECT digest FROM events WHERE batch_id = ? AND payout_id = 0
+			AND reason = 'approved' AND digest <> ?`, batch.ID, batch.ContentDigest)
+		if err != nil {
+			return nil, err
+		}
+		if len(signed) > 0 {
+			all = append(all, found{fmt.Sprint("batch ", batch.ID), "its content is not what the checker approved"})
+		}
+	}
+	return all, nil
+}
+
+func payoutName(p *Payout) string {
+	if no := p.OrderNo(); no != "" {
+		return "payout " + no
+	}
+	return fmt.Sprint("payout ", p.ID)
+}
+
+// checkStates folds the events of each payout: every event starts where the
+// one before ended, along the table, and the last one ends where the payout
+// stands.
+func checkStates(ctx context.Context, tx *database.Tx) ([]found, error) {
+	var all []found
+	legal := map[string]bool{}
+	for _, t := range Transitions {
+		legal[string(t.From)+" "+string(t.To)+" "+string(t.Reason)] = true
+	}
+	type event struct {
+		Payout    int64
+		FromState State `db:"from_state"`
+		ToState   State `db:"to_state"`
+		Reason    string
+		Current   State
+		Previous  State
+		Last      int64
+		EventID   int64 `db:"id"`
+	}
+	err := database.Each(ctx, tx, `SELECT e.id, p.id AS payout, e.from_state, e.to_state, e.reason,
+		CASE WHEN p.state = 'UNSENT' THEN 'APPROVED' ELSE p.state END AS current,
+		lag(e.to_state, 1, 'APPROVED') OVER (PARTITION BY e.payout_id ORDER BY e.id) AS previous,
+		CASE WHEN lead(e.id) OVER (PARTITION BY e.payout_id ORDER BY e.id) IS NULL THEN 1 ELSE 0 END AS last
+		FROM events e JOIN payouts p ON p.id = e.payout_id WHERE e.payout_id > 0 ORDER BY e.payout_id, e.id`, nil,
+		func(e *event) error {
+			row := fmt.Sprint("payout ", e.Payout)
+			switch {
+			case e.FromState != e.Previous:
+				all = append(all, found{row, fmt.Sprintf("event %d leaves %s, the payout was %s", e.EventID, e.FromState, e.Previous)})
+			case !legal[string(e.FromState)+" "+string(e.ToState)+" "+e.Reason]:
+				all = append(all, found{row, fmt.Sprintf("event %d goes from %s to %s as %s, which is not allowed", e.EventID, e.FromState, e.ToState, e.Reason)})
+			case e.Last == 1 && e.ToState != e.Current:
+				all = append(all, found{row, fmt.Sprintf("is %s, its events end in %s", e.Current, e.ToState)})
+			}
+			return nil
+		})
+	if err != nil {
+		return nil, err
+	}
+	silent, err := rows(`SELECT 'payout ' || p.id AS row, 'is ' || p.state || ' without any event' AS wrong
+		FROM payouts p WHERE p.state <> 'UNSENT' AND NOT EXISTS (SELECT 1 FROM events e WHERE e.payout_id > 0 AND e.payout_id = p.id)`)(ctx, tx)
+	return append(all, silent...), err
+}
+
+func checkAttempts(ctx context.Context, tx *database.Tx) ([]found, error) {
+	var all []found
+	type attempt struct {
+		Payout
+		Count     int64
+		OrderNo   string `db:"order_no"`
+		Params    string `db:"params_digest"`
+		Different int64
+	}
+	err := database.Each(ctx, tx, "SELECT "+payoutColumns+`, a.count, a.order_no, a.params_digest, a.different FROM payouts p
+		JOIN batches b ON b.id = p.batch_id
+		LEFT JOIN (SELECT payout_id, count(*) AS count, max(order_no) AS order_no, max(params_digest) AS params_digest,
+			count(DISTINCT order_no) + count(DISTINCT params_digest) - 2 AS different FROM attempts GROUP BY payout_id) a ON a.payout_id = p.id
+		WHERE p.attempts > 0 AND a.payout_id IS NOT NULL ORDER BY p.id`, nil, func(a *attempt) error {
+		switch {
+		case a.Count != a.Attempts:
+			all = append(all, found{payoutName(&a.Payout), fmt.Sprintf("%d attempts are counted, %d are kept", a.Attempts, a.Count)})
+		case a.Different != 0 || a.OrderNo != a.Payout.OrderNo() || a.Params != a.paramsDigest():
+			all = append(all, found{payoutName(&a.Payout), "an attempt went out under another order number or with other content"})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	missing, err := rows(`SELECT 'payout ' || p.id AS row, 'is ' || p.state || ' with no attempt kept' AS wrong FROM payouts p
+		WHERE (p.attempts > 0 OR p.state NOT IN ('UNSENT', 'CANCELLED'))
+		AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.payout_id = p.id)`)(ctx, tx)
+	return append(all, missing...), err
+}
+
+// checkEvidence: what the gateway is said to have answered is on file.
+func checkEvidence(ctx context.Context, tx *database.Tx) ([]found, error) {
+	return rows(`SELECT 'payout ' || e.payout_id AS row, 'event ' || e.id || ' to ' || e.to_state || ' has no evidence on file' AS wrong
+		FROM events e WHERE e.payout_id > 0 AND e.to_state IN ('ACCEPTED', 'SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED')
+		AND NOT EXISTS (SELECT 1 FROM evidence v WHERE v.id = e.evidence_id AND v.payout_id = e.payout_id)`)(ctx, tx)
+}
+
+// journalLine is a line with its entry, as the checks read the journal.
+type journalLine struct {
+	Entry     int64
+	Day       int64 `db:"day_id"`
+	Kind      string
+	Currency  money.Currency
+	Batch     int64 `db:"batch_id"`
+	Payout    int64 `db:"payout_id"`
+	Corrects  int64
+	Note      string
+	Actor     string
+	CreatedAt database.Instant `db:"created_at"`
+	Digest    string
+	Account   Kind
+	Side      Side
+	Amount    money.Amount
+}
+
+const selectJournal = `SELECT e.id AS entry, e.day_id, e.kind, e.currency, e.batch_id, e.payout_id, e.corrects, e.note, e.actor,
+	e.created_at, e.digest, coalesce(a.kind, '') AS account, coalesce(l.side, '') AS side, coalesce(l.amount, 0) AS amount
+	FROM entries e LEFT JOIN lines l ON l.entry_id = e.id LEFT JOIN accounts a ON a.id = l.account_id AND a.currency = e.currency
+	ORDER BY e.id, l.position`
+
+// eachEntry reads the journal entry by entry.
+func eachEntry(ctx context.Context, tx *database.Tx, f func(entry, string)) error {
+	var current entry
+	var kept string
+	err := database.Each(ctx, tx, selectJournal, nil, func(l *journalLine) error {
+		if l.Entry != current.id {
+			if current.id != 0 {
+				f(current, kept)
+			}
+			current = entry{id: l.Entry, day: l.Day, kind: l.Kind, currency: l.Currency, batch: l.Batch, payout: l.Payout,
+				corrects: l.Corrects, note: l.Note, actor: l.Actor, at: l.CreatedAt}
+			kept = l.Digest
+		}
+		current.lines = append(current.lines, Line{l.Account, l.Side, l.Amount})
+		return nil
+	})
+	if err == nil && current.id != 0 {
+		f(current, kept)
+	}
+	return err
+}
+
+func checkEntries(ctx context.Context, tx *database.Tx) ([]found, error) {
+	var all []found
+	err := eachEntry(ctx, tx, func(e entry, kept string) {
+		row := fmt.Sprint("entry ", e.id)
+		if err := balanced(e.lines); err != nil {
+			all = append(all, found{row, err.Error()})
+		}
+		if e.digest() != kept {
+			all = append(all, found{row, "the entry or its lines were changed after it was written"})
+		}
+	})
+	return all, err
+}
+
+// checkPostings derives from each final payout the entry it must have.
+func checkPostings(ctx context.Context, tx *database.Tx) ([]found, error) {
+	return rows(`SELECT 'payout ' || p.id AS row, 'is ' || p.state || ', its entry says otherwise' AS wrong
+		FROM payouts p JOIN batches b ON b.id = p.batch_id LEFT JOIN (
+			SELECT e.payout_id, sum(CASE WHEN a.kind = 'held' AND l.side = 'credit' THEN l.amount ELSE 0 END) AS released,
+				sum(CASE WHEN a.kind = 'paid' AND l.side = 'debit' THEN l.amount ELSE 0 END) AS paid,
+				sum(CASE WHEN a.kind = 'fees' AND l.side = 'debit' THEN l.amount ELSE 0 END) AS fees,
+				sum(CASE WHEN a.kind = 'suspense' AND l.side = 'debit' THEN l.amount ELSE 0 END) AS suspended
+			FROM entries e JOIN lines l ON l.entry_id = e.id JOIN accounts a ON a.id = l.account_id
+			WHERE e.payout_id > 0 AND e.corrects = 0 GROUP BY e.payout_id) j ON j.payout_id = p.id
+		WHERE p.state IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED', 'CANCELLED') AND b.approved_at > 0
+		AND NOT EXISTS (SELECT 1 FROM entries c WHERE c.payout_id = p.id AND c.corrects > 0)
+		AND (j.payout_id IS NULL OR j.released <> p.amount + p.fee_estimate
+			OR j.paid <> CASE p.state WHEN 'SUCCEEDED' THEN p.amount ELSE 0 END
+			OR j.fees <> CASE WHEN p.state IN ('SUCCEEDED', 'FAILED_FEE') THEN p.fee ELSE 0 END
+			OR j.suspended <> CASE p.state WHEN 'CLOSED' THEN p.amount + p.fee_estimate ELSE 0 END)
+		UNION ALL
+		SELECT 'payout ' || p.id, 'is ' || p.state || ' but its hold was resolved' FROM payouts p
+		JOIN entries e ON e.payout_id > 0 AND e.payout_id = p.id AND e.corrects = 0
+		WHERE p.state IN ('UNSENT', 'SENDING', 'UNKNOWN', 'ACCEPTED', 'REVIEW')`)(ctx, tx)
+}
+
+func checkDays(ctx context.Context, tx *database.Tx) ([]found, error) {
+	var days []Day
+	if err := tx.Select(ctx, &days, "SELECT "+dayColumns+" FROM days WHERE closed_at > 0 ORDER BY id"); err != nil {
+		return nil, err
+	}
+	var all []found
+	for _, day := range days {
+		digest, entries, err := dayDigest(ctx, tx, day.ID)
+		if err != nil {
+			return nil, err
+		}
+		if digest != day.Digest || entries != day.Entries {
+			all = append(all, found{"day " + day.BusinessDay, "its entries are not those it was closed with"})
+		}
+	}
+	return all, nil
+}
+
+func checkAudit(ctx context.Context, tx *database.Tx) ([]found, error) {
+	var all []found
+	previous, position := "", int64(0)
+	err := database.Each(ctx, tx, "SELECT position, actor, action, subject, detail, created_at, digest FROM audit ORDER BY position", nil,
+		func(r *AuditRecord) error {
+			position++
+			if r.Position != position || r.chained(previous) != r.Digest {
+				all = append(all, found{fmt.Sprint("audit record ", r.Position), "changed, or a record before it is missing"})
+				position = r.Position
+			}
+			previous = r.Digest
+			return nil
+		})
+	if err != nil {
+		return nil, err
+	}
+	var head struct {
+		Position int64
+		Digest   string
+	}
+	if err := tx.Get(ctx, &head, "SELECT position, digest FROM audit_head WHERE id = 1"); err != nil {
+		return nil, err
+	}
+	if head.Position != position || head.Digest != previous {
+		all = append(all, found{"audit trail", "its newest records are missing"})
+	}
+	return all, nil
+}
