@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"payrun/internal/database"
 	"payrun/internal/money"
@@ -406,4 +407,41 @@ func (b *Book) contentDigest(ctx context.Context, batch int64) (string, error) {
 		return nil
 	})
 	return content, err
+}
+
+// Open counts the payouts that were sent and have not ended, in one state.
+type Open struct {
+	State   State
+	Payouts int64
+	Oldest  time.Duration // since the oldest of them was sent
+}
+
+// Open counts what is under way. It reads only unfinished payouts, however
+// many have ended.
+func (b *Book) Open(ctx context.Context) ([]Open, error) {
+	now, err := b.db.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Open
+	for _, state := range []State{Sending, Unknown, Accepted, Review} {
+		condition := fmt.Sprintf("state = '%s' AND next_lookup_at > 0", state)
+		if state == Sending {
+			condition = "state = 'SENDING'"
+		}
+		var row struct {
+			Payouts int64
+			Oldest  database.Instant
+		}
+		err := b.db.Get(ctx, &row, "SELECT count(*) AS payouts, coalesce(min(sent_at), 0) AS oldest FROM payouts WHERE "+condition)
+		if err != nil {
+			return nil, fmt.Errorf("count open payouts: %w", err)
+		}
+		o := Open{State: state, Payouts: row.Payouts}
+		if row.Payouts > 0 {
+			o.Oldest = now.Sub(row.Oldest)
+		}
+		all = append(all, o)
+	}
+	return all, nil
 }

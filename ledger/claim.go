@@ -37,6 +37,9 @@ type Claimed struct {
 	// Waiting: approved payouts are left that could not be claimed; see
 	// Book.Waiting for the reasons.
 	Waiting bool
+	// Throttled is how long until the shared budget has a slot again; 0
+	// unless that is why nothing was claimed.
+	Throttled time.Duration
 }
 
 // leaseMargin is added to a lease for whatever clocks and schedulers do.
@@ -88,6 +91,7 @@ func (c *claiming) run(ctx context.Context) error {
 		return err
 	}
 	if c.slots.count == 0 {
+		c.claimed.Throttled = c.slots.first.Sub(c.now) - horizon + time.Millisecond
 		return nil
 	}
 	if err := c.readBounds(ctx); err != nil {

@@ -20,7 +20,9 @@ type LookupOrder struct {
 // Lookup is one payout to ask the gateway about.
 type Lookup struct {
 	Payout
-	After time.Duration // its slot in the shared budget
+	After     time.Duration    // its slot in the shared budget
+	StatusAt  database.Instant `db:"status_at"` // when the gateway's status was first seen
+	StatusAge time.Duration    // how long ago that was
 }
 
 // DueLookups takes payouts whose next look-up is due, those in doubt first,
@@ -38,7 +40,7 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 		if err != nil {
 			return err
 		}
-		var due []Payout
+		var due []Lookup
 		for _, state := range []State{Unknown, Review, Accepted} {
 			found, err := lockDue(ctx, tx, state, now, reserved.count-len(due))
 			if err != nil {
@@ -46,12 +48,12 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 			}
 			due = append(due, found...)
 		}
-		lookups = make([]Lookup, len(due))
 		payouts := make([]int64, len(due))
-		for i, p := range due {
-			payouts[i] = p.ID
-			lookups[i] = Lookup{Payout: p, After: reserved.at(i).Sub(now)}
+		for i := range due {
+			payouts[i] = due[i].ID
+			due[i].After, due[i].StatusAge = reserved.at(i).Sub(now), now.Sub(due[i].StatusAt)
 		}
+		lookups = due
 		batch := database.Batch{database.Ints("v_payout", payouts)}
 		_, err = batch.Exec(ctx, tx, "UPDATE payouts SET next_lookup_at = ? FROM v WHERE payouts.id = v_payout", now.Add(order.Lease))
 		if err != nil {
@@ -65,13 +67,13 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 	return lookups, nil
 }
 
-func lockDue(ctx context.Context, tx *database.Tx, state State, now database.Instant, most int) ([]Payout, error) {
+func lockDue(ctx context.Context, tx *database.Tx, state State, now database.Instant, most int) ([]Lookup, error) {
 	if most <= 0 {
 		return nil, nil
 	}
-	var due []Payout
+	var due []Lookup
 	err := tx.Select(ctx, &due, fmt.Sprintf(`SELECT p.id, p.batch_id, p.ordinal, p.channel, p.account, p.amount, p.currency,
-		p.fee_estimate, p.state, p.attempts, p.attempt_id, p.gateway_order_no, p.gateway_status, p.lookups, p.next_lookup_at, p.sent_at,
+		p.fee_estimate, p.state, p.attempts, p.attempt_id, p.gateway_order_no, p.gateway_status, p.status_at, p.lookups, p.next_lookup_at, p.sent_at,
 		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix
 		FROM payouts p WHERE p.state = '%s' AND p.next_lookup_at > 0 AND p.next_lookup_at <= ?
 		ORDER BY p.next_lookup_at LIMIT %d`, state, most)+tx.Dialect.SkipLocked, now)

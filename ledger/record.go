@@ -271,13 +271,14 @@ func (r *recording) update(ctx context.Context) error {
 		lookups = CASE WHEN v_from = v_to THEN lookups + 1 ELSE 0 END,
 		next_lookup_at = v_next, ended_at = v_ended,
 		gateway_order_no = CASE WHEN v_order = '' THEN gateway_order_no ELSE v_order END,
+		status_at = CASE WHEN v_status = '' OR v_status = gateway_status THEN status_at ELSE ? END,
 		gateway_status = CASE WHEN v_status = '' THEN gateway_status ELSE v_status END,
 		fee = CASE WHEN v_known = 1 THEN v_fee WHEN fee_known = 1 THEN fee ELSE fee_estimate END,
 		fee_known = CASE WHEN v_known = 1 THEN 1 ELSE fee_known END,
 		rate = CASE WHEN v_rate = '' THEN rate ELSE v_rate END,
 		received = CASE WHEN v_received = '' THEN received ELSE v_received END
 		FROM v WHERE payouts.id = v_payout AND payouts.state = v_from AND payouts.attempt_id = v_attempt
-		RETURNING id, batch_id, currency, amount, fee_estimate, fee`)
+		RETURNING id, batch_id, currency, amount, fee_estimate, fee`, r.now)
 	if err != nil {
 		return err
 	}

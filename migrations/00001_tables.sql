@@ -148,6 +148,8 @@ CREATE TABLE payouts (
     lease_until      BIGINT NOT NULL DEFAULT 0,
     gateway_order_no TEXT   NOT NULL DEFAULT '',
     gateway_status   TEXT   NOT NULL DEFAULT '',
+    -- When the gateway's status was first seen.
+    status_at        BIGINT NOT NULL DEFAULT 0,
     fee              BIGINT NOT NULL DEFAULT 0,
     fee_known        BIGINT NOT NULL DEFAULT 0 CHECK (fee_known IN (0, 1)),
     rate             TEXT   NOT NULL DEFAULT '',

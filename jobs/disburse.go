@@ -1,0 +1,247 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"payrun/ledger"
+)
+
+// Disbursed counts what one run of Disburse did.
+type Disbursed struct {
+	Sent, Accepted, Refused, InDoubt, NotSent int
+	// Waiting: approved payouts are left that may not be sent now.
+	Waiting bool
+}
+
+// ErrGateway: the gateway does not answer as it should; sending stopped
+// before more payouts came into doubt.
+var ErrGateway = errors.New("sending stopped: the gateway is in trouble")
+
+// troubleLimit is how many calls in a row may end without an answer before a
+// run stops sending.
+const troubleLimit = 5
+
+// Disburse sends approved payouts until none is left that may be sent, and
+// returns when every outcome is recorded. When ctx ends it sends nothing
+// more, gives unsent claims back, and waits for the calls under way.
+func (e *Engine) Disburse(ctx context.Context) (Disbursed, error) {
+	d := &disbursing{Engine: e, places: make(chan struct{}, e.InFlight), outcomes: make(chan outcome, 4*e.InFlight)}
+	for range e.InFlight {
+		d.places <- struct{}{}
+	}
+	recorded := make(chan error, 1)
+	// What is under way is recorded even while stopping.
+	go func() { recorded <- d.record(context.WithoutCancel(ctx)) }()
+	err := d.send(ctx)
+	for range e.InFlight { // every place back: no call is under way
+		<-d.places
+	}
+	close(d.outcomes)
+	return d.done, errors.Join(err, <-recorded)
+}
+
+// disbursing is one run: one goroutine claims, one per payout calls, one
+// records.
+type disbursing struct {
+	*Engine
+	places   chan struct{} // one token per call that may be open
+	outcomes chan outcome
+	trouble  trouble
+	done     Disbursed // written by the recorder, read after it ended
+}
+
+type outcome struct {
+	finding ledger.Finding
+	reply   Reply
+}
+
+func (d *disbursing) send(ctx context.Context) error {
+	for {
+		free, err := d.freePlaces(ctx)
+		if err != nil {
+			return ignoreStop(err)
+		}
+		if err := d.trouble.err(); err != nil {
+			d.giveBack(free)
+			return err
+		}
+		// Taken before the claim, so that a slow claim makes deadlines
+		// earlier, never later.
+		start := time.Now()
+		claimed, err := d.Book.Claim(ctx, ledger.ClaimOrder{
+			Worker: d.Worker, Max: free, Channels: d.Channels, Pace: d.Rate.Sends(),
+			Patience: d.Patience, CallTimeout: d.CallTimeout, LimitsAge: d.BoundsAge,
+		})
+		d.giveBack(free - len(claimed.Claims))
+		if err != nil {
+			return ignoreStop(err)
+		}
+		for _, c := range claimed.Claims {
+			go d.call(ctx, c, start)
+		}
+		if len(claimed.Claims) == 0 && claimed.Throttled == 0 {
+			d.done.Waiting = claimed.Waiting
+			return nil
+		}
+		if err := sleep(ctx, d.untilNextClaim(claimed)); err != nil {
+			return nil
+		}
+	}
+}
+
+// untilNextClaim lets slots gather, so that a slow pace does not mean a claim
+// per payout.
+func (d *disbursing) untilNextClaim(claimed ledger.Claimed) time.Duration {
+	if claimed.Throttled > 0 {
+		return claimed.Throttled + 50*time.Millisecond
+	}
+	last := claimed.Claims[len(claimed.Claims)-1]
+	return last.SendAfter / 2
+}
+
+// freePlaces waits for a free place, and a moment longer until half of all
+// are free: larger claims cost the database less.
+func (d *disbursing) freePlaces(ctx context.Context) (int, error) {
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-d.places:
+	}
+	free := 1
+	patience := time.NewTimer(20 * time.Millisecond)
+	defer patience.Stop()
+	for free < (cap(d.places)+1)/2 {
+		select {
+		case <-d.places:
+			free++
+		case <-patience.C:
+			return free + d.takeFree(cap(d.places)), nil
+		}
+	}
+	return free + d.takeFree(cap(d.places)-free), nil
+}
+
+func (d *disbursing) takeFree(most int) int {
+	for n := range most {
+		select {
+		case <-d.places:
+		default:
+			return n
+		}
+	}
+	return most
+}
+
+func (d *disbursing) giveBack(n int) {
+	for range n {
+		d.places <- struct{}{}
+	}
+}
+
+// call sends one claimed payout in its slot, or not at all.
+func (d *disbursing) call(ctx context.Context, c ledger.Claim, start time.Time) {
+	defer d.giveBack(1)
+	reply := d.submit(ctx, c, start)
+	d.trouble.note(reply)
+	d.outcomes <- outcome{d.Judge.Submitted(c, reply), reply}
+}
+
+func (d *disbursing) submit(ctx context.Context, c ledger.Claim, start time.Time) Reply {
+	if err := sleep(ctx, time.Until(start.Add(c.SendAfter))); err != nil {
+		return notHandedOver("stopped before its slot")
+	}
+	if d.trouble.err() != nil {
+		return notHandedOver("sending stopped before its slot")
+	}
+	o := order(c.Payout)
+	o.SendBy = start.Add(c.SendBy)
+	if time.Now().After(o.SendBy) {
+		return notHandedOver("its slot was missed")
+	}
+	// A stop lets a call under way end; only its own time-out cuts it short.
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.CallTimeout)
+	defer cancel()
+	return d.Gateway.Submit(call, o)
+}
+
+// notHandedOver is the reply to a payout that this worker never gave to the
+// gateway's client.
+func notHandedOver(why string) Reply {
+	return Reply{Verdict: NotSent, Detail: why, Evidence: ledger.Evidence{Kind: ledger.EvidenceCreate, Outcome: "not-sent", Reason: why}}
+}
+
+// record writes outcomes in batches until the channel closes.
+func (d *disbursing) record(ctx context.Context) error {
+	var failed error
+	for batch := range batches(d.outcomes, recordBatch, d.Linger) {
+		findings := make([]ledger.Finding, len(batch))
+		var quiet time.Duration
+		for i, o := range batch {
+			findings[i] = o.finding
+			quiet = max(quiet, o.reply.RetryAfter)
+			d.count(o)
+		}
+		if err := d.keep(ctx, findings); err != nil {
+			failed = errors.Join(failed, err)
+		}
+		if quiet > 0 {
+			failed = errors.Join(failed, d.Book.SlowDown(ctx, quiet))
+		}
+	}
+	return failed
+}
+
+// recordBatch is how many outcomes are written together at most.
+const recordBatch = 500
+
+// keep records findings, trying again while the store is away. What it has to
+// give up is not lost: the leases run out and look-ups find the outcomes.
+func (e *Engine) keep(ctx context.Context, findings []ledger.Finding) error {
+	const tries = 8
+	var err error
+	for try := range tries {
+		if _, err = e.Book.Record(ctx, e.actor(), findings); err == nil {
+			return nil
+		}
+		e.Log.Warn("outcomes are not recorded yet", "findings", len(findings), "error", err)
+		if waitErr := sleep(ctx, 100*time.Millisecond<<try); waitErr != nil {
+			break
+		}
+	}
+	return fmt.Errorf("%d outcomes are left to look-ups: %w", len(findings), err)
+}
+
+func (d *disbursing) count(o outcome) {
+	f := o.finding
+	if f.To != ledger.Approved {
+		d.done.Sent++
+		d.Counters.Sent.Add(1)
+	}
+	switch {
+	case f.To == ledger.Approved:
+		d.done.NotSent++
+		d.Counters.NotSent.Add(1)
+	case o.reply.Verdict == Refused:
+		d.done.Refused++
+		d.Counters.Refused.Add(1)
+		d.Log.Warn("refused by the gateway", "payout", f.PayoutID, "code", f.Evidence.Code, "message", f.Evidence.Message)
+	case f.To == ledger.Unknown, f.To == ledger.Review:
+		d.done.InDoubt++
+		d.Counters.InDoubt.Add(1)
+		d.Log.Warn("in doubt", "payout", f.PayoutID, "why", f.Note)
+	default:
+		d.done.Accepted++
+		d.Counters.Accepted.Add(1)
+	}
+}
+
+// ignoreStop turns the end of the context into a normal end.
+func ignoreStop(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,80 @@
+package jobs
+
+import (
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"payrun/ledger"
+)
+
+// Engine is what disbursing and tracking share: the ledger, the gateway, and
+// how hard one process works. Its zero fields have documented defaults.
+type Engine struct {
+	Book    *ledger.Book
+	Gateway Gateway
+	// Worker names this process in attempts and events; unique per process.
+	Worker string
+	// Channels that are switched on.
+	Channels []string
+	// Rate of calls over all workers.
+	Rate Rate
+	// InFlight is how many calls this process has open at most. Default 1,
+	// since nobody has published how many EPAY likes.
+	InFlight int
+	// CallTimeout bounds one call. Default 30 s.
+	CallTimeout time.Duration
+	// Patience is how late after its slot a payout may leave. Default 5 s.
+	Patience time.Duration
+	// BoundsAge is how old limits and balances may be to send on. Default 5 min.
+	BoundsAge time.Duration
+	// Linger is how long outcomes wait to be written together. Default 50 ms.
+	Linger time.Duration
+	Judge  Judge
+	Log    *slog.Logger
+
+	// Counters of this process, for metrics.
+	Counters Counters
+}
+
+// Counters count what one process did since it started.
+type Counters struct {
+	Sent, Accepted, Refused, InDoubt, NotSent, LookedUp, Ended atomic.Int64
+}
+
+// Defaults fills zero fields and returns an error for unusable ones.
+func (e *Engine) Defaults() error {
+	if e.Book == nil || e.Gateway == nil || e.Worker == "" {
+		return errors.New("an engine needs a ledger, a gateway and a worker name")
+	}
+	orElse(&e.InFlight, 1)
+	orElse(&e.CallTimeout, 30*time.Second)
+	orElse(&e.Patience, 5*time.Second)
+	orElse(&e.BoundsAge, 5*time.Minute)
+	orElse(&e.Linger, 50*time.Millisecond)
+	orElse(&e.Judge.ClosedAgain, 10*time.Minute)
+	if e.Judge.Accepted == nil {
+		e.Judge.Accepted = DefaultAccepted
+	}
+	if e.Judge.InDoubt == nil {
+		e.Judge.InDoubt = DefaultInDoubt
+	}
+	if e.Log == nil {
+		e.Log = slog.New(slog.DiscardHandler)
+	}
+	return e.Rate.Validate()
+}
+
+func orElse[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (e *Engine) actor() string { return "worker:" + e.Worker }
+
+func order(p ledger.Payout) Order {
+	return Order{Number: p.OrderNo(), Channel: p.Channel, Account: p.Account, Amount: p.Amount, Currency: p.Currency}
+}

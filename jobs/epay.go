@@ -1,0 +1,177 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"payrun/epay"
+	"payrun/internal/money"
+	"payrun/ledger"
+)
+
+// EPAY adapts the EPAY client to what the jobs need.
+type EPAY struct {
+	client    *epay.Client
+	notifyURL string
+}
+
+var _ Gateway = (*EPAY)(nil)
+
+// NewEPAY returns the gateway. notifyURL is where EPAY posts what became of
+// an order; with "" it posts nothing and only look-ups tell.
+func NewEPAY(client *epay.Client, notifyURL string) *EPAY {
+	return &EPAY{client: client, notifyURL: notifyURL}
+}
+
+// epayDecimals: EPAY writes two decimals for every currency, even yen.
+const epayDecimals = 2
+
+// Capabilities of EPAY: its manual does not say that a repeated order number
+// is refused, and has no list of past orders.
+func (g *EPAY) Capabilities() Capabilities {
+	return Capabilities{ReportsLimits: true, ReportsBalance: true, Notifies: g.notifyURL != ""}
+}
+
+// Limits asks getLimit.
+func (g *EPAY) Limits(ctx context.Context, channel string, currency money.Currency) (Bounds, error) {
+	limit, err := g.client.Limit(ctx, epay.LimitQuery{Channel: epay.Channel(channel), Currency: string(currency)})
+	if errors.Is(err, epay.ErrRefused) {
+		return Bounds{}, fmt.Errorf("%w: %w", ErrNotOffered, err)
+	}
+	if err != nil {
+		return Bounds{}, err
+	}
+	minimum, errMin := money.Parse(limit.Min, currency)
+	maximum, errMax := money.Parse(limit.Max, currency)
+	if err := errors.Join(errMin, errMax); err != nil {
+		return Bounds{}, fmt.Errorf("limits of channel %s: %w", channel, err)
+	}
+	return Bounds{minimum, maximum}, nil
+}
+
+// Balances asks getBalance for all currencies. One that this program does not
+// know, or whose balance it cannot express, is left out: nothing is paid in it.
+func (g *EPAY) Balances(ctx context.Context) (map[money.Currency]money.Amount, error) {
+	list, err := g.client.Balances(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	balances := map[money.Currency]money.Amount{}
+	for _, b := range list {
+		amount, err := money.Parse(b.Amount, money.Currency(b.Currency))
+		if err == nil {
+			balances[money.Currency(b.Currency)] = amount
+		}
+	}
+	return balances, nil
+}
+
+// Submit calls createEwalletTransaction.
+func (g *EPAY) Submit(ctx context.Context, o Order) Reply {
+	outcome := g.client.CreateEwalletTransaction(ctx, epay.Payout{
+		OrderNo: o.Number, Channel: epay.Channel(o.Channel), Account: o.Account,
+		Amount:   money.FormatDecimals(o.Amount, o.Currency, epayDecimals),
+		Currency: string(o.Currency), NotifyURL: g.notifyURL, SendBy: o.SendBy,
+	})
+	reply := epayReply(ledger.EvidenceCreate, outcome.Verdict.String(), outcome.Reply, outcome.Order)
+	switch outcome.Verdict {
+	case epay.Accepted:
+		return known(reply, o, outcome.Order)
+	case epay.Rejected:
+		reply.Verdict = Refused
+		reply.Detail = fmt.Sprintf("refused with code %s: %s", outcome.Code, outcome.Message)
+	}
+	return reply
+}
+
+// Lookup calls queryTransaction.
+func (g *EPAY) Lookup(ctx context.Context, o Order) Reply {
+	answer := g.client.QueryTransaction(ctx, o.Number)
+	reply := epayReply(ledger.EvidenceLookup, answer.Finding.String(), answer.Reply, answer.Order)
+	switch answer.Finding {
+	case epay.Found:
+		return known(reply, o, answer.Order)
+	case epay.Refused:
+		reply.Verdict = Refused
+		reply.Detail = fmt.Sprintf("code %s: %s", answer.Code, answer.Message)
+	}
+	return reply
+}
+
+// ParseNotification reads a callback.
+func (g *EPAY) ParseNotification(contentType string, body []byte) (Notification, error) {
+	n, err := g.client.ParseNotification(contentType, body)
+	if err != nil {
+		return Notification{}, err
+	}
+	return Notification{OrderNo: n.Order.OrderNo, Evidence: ledger.Evidence{
+		Kind: ledger.EvidenceCallback, Outcome: "verified", HTTPStatus: 0,
+		GatewayOrder: n.Order.GatewayOrderNo, Status: string(n.Order.Status), Digest: n.Digest, Body: string(body),
+	}}, nil
+}
+
+func epayReply(kind, outcome string, r epay.Reply, order epay.Order) Reply {
+	reply := Reply{
+		RetryAfter: r.RetryAfter,
+		Shut:       r.HTTPStatus == http.StatusUnauthorized || r.HTTPStatus == http.StatusForbidden,
+		Detail:     string(r.Reason),
+		Evidence: ledger.Evidence{
+			Kind: kind, Outcome: outcome, Reason: string(r.Reason), HTTPStatus: int64(r.HTTPStatus), Code: r.Code,
+			Message: r.Message, GatewayOrder: order.GatewayOrderNo, Status: string(order.Status), Digest: r.Digest, Body: string(r.Raw),
+		},
+	}
+	switch {
+	case r.NotSent:
+		reply.Verdict = NotSent
+	case r.Reason == epay.ReasonForeignOrder || r.Reason == epay.ReasonMismatch:
+		reply.Verdict = Contrary
+	}
+	return reply
+}
+
+// known fills in an order that the gateway has, after comparing it with ours.
+func known(reply Reply, ours Order, theirs epay.Order) Reply {
+	amount, err := money.Parse(theirs.Amount, ours.Currency)
+	switch {
+	case theirs.Currency != string(ours.Currency):
+		return contrary(reply, fmt.Sprintf("the gateway has it in %s, we ordered %s", theirs.Currency, ours.Currency))
+	case err != nil || amount != ours.Amount:
+		return contrary(reply, fmt.Sprintf("the gateway has %s %s, we ordered %s", theirs.Amount, theirs.Currency, money.Format(ours.Amount, ours.Currency)))
+	}
+	reply.Verdict, reply.Detail = Known, ""
+	reply.Status = epayStatus(theirs.Status)
+	if fee, err := money.Parse(theirs.Fee, ours.Currency); err == nil && fee >= 0 {
+		reply.Fee, reply.FeeKnown = fee, true
+	}
+	reply.Rate, reply.Received = theirs.Rate, strings.TrimSpace(theirs.ReceiveAmount+" "+theirs.ReceiveCurrency)
+	return reply
+}
+
+func contrary(reply Reply, detail string) Reply {
+	reply.Verdict, reply.Detail = Contrary, detail
+	return reply
+}
+
+// epayStatus translates EPAY's numbers [status page]. Statuses 0, 9 and 11
+// and undocumented ones are not expected for wallets: they stay open and are
+// shown as unusual.
+func epayStatus(s epay.Status) Status {
+	switch s {
+	case epay.StatusProcessing:
+		return Processing
+	case epay.StatusPendingWithdrawal:
+		return PendingWithdrawal
+	case epay.StatusSucceeded:
+		return Succeeded
+	case epay.StatusCancelled, epay.StatusFailed:
+		return FailedReleased
+	case epay.StatusFailedFeeKept:
+		return FailedFeeKept
+	case epay.StatusClosed:
+		return ClosedUnclear
+	}
+	return Unusual
+}

@@ -1,0 +1,130 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sethvargo/go-limiter"
+	"github.com/sethvargo/go-limiter/memorystore"
+
+	"payrun/internal/money"
+	"payrun/ledger"
+)
+
+// Rate is how many calls the gateway may see from all workers together.
+type Rate struct {
+	// CallsPerSecond is the gateway's own limit; 0 means none.
+	CallsPerSecond int
+	// HeadroomPercent is left unused, for the network's jitter.
+	HeadroomPercent int
+	// LookupPercent of the rest belongs to look-ups, so that resolving doubt
+	// is never starved by new payouts.
+	LookupPercent int
+}
+
+// Sends returns the pace of create calls.
+func (r Rate) Sends() ledger.Pace { return r.share(100 - r.LookupPercent) }
+
+// Lookups returns the pace of look-ups.
+func (r Rate) Lookups() ledger.Pace { return r.share(r.LookupPercent) }
+
+func (r Rate) share(percent int) ledger.Pace {
+	if r.CallsPerSecond <= 0 {
+		return ledger.Pace{}
+	}
+	parts := int64(r.CallsPerSecond) * int64(100-r.HeadroomPercent) * int64(percent)
+	return ledger.Pace{Interval: time.Duration((int64(time.Second)*100*100 + parts - 1) / parts)}
+}
+
+// Validate returns an error that says what is wrong with the rate.
+func (r Rate) Validate() error {
+	if r.CallsPerSecond < 0 || r.HeadroomPercent < 0 || r.HeadroomPercent > 90 || r.LookupPercent < 5 || r.LookupPercent > 95 {
+		return fmt.Errorf("rate: calls per second must not be negative, headroom lies between 0 and 90 percent, the look-ups' share between 5 and 95")
+	}
+	return nil
+}
+
+// throttled is the last line of defence in front of a gateway: whatever the
+// shared budget says, this process alone never calls faster than the gateway
+// allows. The limiter counts in fixed windows; one token per window of the
+// whole interval keeps any sliding second within the limit too.
+type throttled struct {
+	Gateway
+	store limiter.Store
+}
+
+// Throttle puts a local limit in front of a gateway. Close it when done.
+func Throttle(g Gateway, r Rate) (Gateway, func(context.Context) error, error) {
+	if r.CallsPerSecond == 0 {
+		return g, func(context.Context) error { return nil }, nil
+	}
+	store, err := memorystore.New(&memorystore.Config{
+		Tokens: 1, Interval: time.Second / time.Duration(r.CallsPerSecond), SweepInterval: time.Hour, SweepMinTTL: 24 * time.Hour,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("local rate limit: %w", err)
+	}
+	return &throttled{g, store}, store.Close, nil
+}
+
+func (t *throttled) wait(ctx context.Context) error {
+	for {
+		_, _, reset, ok, err := t.store.Take(ctx, "gateway")
+		if err != nil {
+			return err
+		}
+		if ok {
+			return nil
+		}
+		// The jitter keeps waiting calls from waking in step.
+		pause := time.Until(time.Unix(0, int64(reset))) + rand.N(time.Millisecond)
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func (t *throttled) Limits(ctx context.Context, channel string, currency money.Currency) (Bounds, error) {
+	if err := t.wait(ctx); err != nil {
+		return Bounds{}, err
+	}
+	return t.Gateway.Limits(ctx, channel, currency)
+}
+
+func (t *throttled) Balances(ctx context.Context) (map[money.Currency]money.Amount, error) {
+	if err := t.wait(ctx); err != nil {
+		return nil, err
+	}
+	return t.Gateway.Balances(ctx)
+}
+
+func (t *throttled) Submit(ctx context.Context, o Order) Reply {
+	if err := t.wait(ctx); err != nil {
+		return Reply{Verdict: NotSent, Detail: "stopped while waiting for its turn"}
+	}
+	return t.Gateway.Submit(ctx, o)
+}
+
+func (t *throttled) Lookup(ctx context.Context, o Order) Reply {
+	if err := t.wait(ctx); err != nil {
+		return Reply{Detail: "stopped while waiting for its turn"}
+	}
+	return t.Gateway.Lookup(ctx, o)
+}
+
+// sleep waits or returns the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
