@@ -97,14 +97,11 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 	return done, nil
 }
 
-// Check judges a sheet without storing anything.
+// Check judges a sheet without touching the store, and so without knowing
+// the limits of the moment.
 func (im *Import) Check(ctx context.Context, path string) (Imported, error) {
-	rules, err := im.rules(ctx)
-	if err != nil {
-		return Imported{}, err
-	}
 	var found onlyProblems
-	result, err := importers.Read(ctx, path, rules, &found)
+	result, err := importers.Read(ctx, path, im.Rules, &found)
 	return Imported{Sheet: result, Problems: found.problems, Found: found.found}, err
 }
 

@@ -124,6 +124,14 @@ func (b *Book) mayAddUser(ctx context.Context, tx *database.Tx, by User, roles [
 	return "system", nil
 }
 
+// Fresh reports whether nobody has a token yet: whoever set the store up may
+// then add people and issue the first token.
+func (b *Book) Fresh(ctx context.Context) (bool, error) {
+	var tokens int64
+	err := b.db.Get(ctx, &tokens, "SELECT count(*) FROM tokens")
+	return tokens == 0, err
+}
+
 // DisableUser takes away a person's access at once. Only an admin may.
 func (b *Book) DisableUser(ctx context.Context, by User, name string) error {
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {

@@ -1,0 +1,99 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"payrun/importers"
+	"payrun/ledger"
+)
+
+// Inbox imports sheets that appear in a folder. It polls, since notification
+// of changes does not cross network shares. It never submits anything.
+type Inbox struct {
+	Import *Import
+	Book   *ledger.Book
+	Folder string
+	Owner  string // the maker who answers for its sheets
+}
+
+// settledAfter is how long a file must have stayed as it is: it is then taken
+// to be copied completely.
+const settledAfter = 5 * time.Second
+
+// Run imports every settled sheet and moves it to the folder's processed or
+// refused folder; beside a refused one lies a text with the reasons.
+func (in *Inbox) Run(ctx context.Context) (string, error) {
+	owner, err := in.Book.User(ctx, in.Owner)
+	if err != nil {
+		return "", fmt.Errorf("inbox owner: %w", err)
+	}
+	files, err := os.ReadDir(in.Folder)
+	if err != nil {
+		return "", fmt.Errorf("read the inbox: %w", err)
+	}
+	imported, refused := 0, 0
+	for _, file := range files {
+		if !in.settled(file) {
+			continue
+		}
+		path := filepath.Join(in.Folder, file.Name())
+		done, importErr := in.Import.File(ctx, owner, path, ImportChoice{})
+		if importErr != nil && !aboutSheet(importErr) {
+			return "", fmt.Errorf("%s stays in the inbox: %w", file.Name(), importErr)
+		}
+		if err := in.file(path, done, importErr); err != nil {
+			return "", err
+		}
+		if importErr == nil {
+			imported++
+		} else {
+			refused++
+		}
+	}
+	return fmt.Sprintf("%d imported, %d refused", imported, refused), nil
+}
+
+// aboutSheet tells a bad sheet from a store that is away.
+func aboutSheet(err error) bool {
+	var refused *importers.FileError
+	return errors.As(err, &refused) || errors.Is(err, ErrRowsRejected) || errors.Is(err, ErrNoRows)
+}
+
+func (in *Inbox) settled(file fs.DirEntry) bool {
+	info, err := file.Info()
+	return err == nil && info.Mode().IsRegular() && !strings.HasPrefix(file.Name(), ".") && time.Since(info.ModTime()) > settledAfter
+}
+
+// file puts a sheet away under a name that does not collide.
+func (in *Inbox) file(path string, done Imported, importErr error) error {
+	folder := "processed"
+	if importErr != nil {
+		folder = "refused"
+	}
+	target := filepath.Join(in.Folder, folder, time.Now().UTC().Format("20060102-150405.000-")+filepath.Base(path))
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return err
+	}
+	if importErr != nil {
+		if err := os.WriteFile(target+".problems.txt", []byte(reasons(done, importErr)), 0o600); err != nil {
+			return err
+		}
+	}
+	return os.Rename(path, target)
+}
+
+func reasons(done Imported, importErr error) string {
+	var text strings.Builder
+	fmt.Fprintln(&text, importErr)
+	for _, p := range done.Problems {
+		fmt.Fprintln(&text, p.String())
+	}
+	return text.String()
+}

@@ -1,0 +1,262 @@
+package jobs_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"payrun/epay"
+	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
+	"payrun/internal/money"
+	"payrun/internal/sandbox"
+	"payrun/internal/web"
+	"payrun/jobs"
+	"payrun/ledger"
+	"payrun/migrations"
+)
+
+func migrated(ctx context.Context, db *database.DB) error {
+	_, err := migrations.Up(ctx, db)
+	return err
+}
+
+// shop is a whole installation in one process: a ledger with people, the
+// sandbox gateway over HTTP, and notifications coming in.
+type shop struct {
+	t              *testing.T
+	db             *database.DB
+	book           *ledger.Book
+	sandbox        *sandbox.Server
+	engine         *jobs.Engine
+	limits         *jobs.Limits
+	importing      *jobs.Import
+	maker, checker ledger.User
+	woken          chan struct{}
+}
+
+// each opens a shop on both engines.
+func each(t *testing.T, settings sandbox.Config, test func(*testing.T, *shop)) {
+	t.Helper()
+	t.Parallel()
+	dbtest.Each(t, migrated, func(t *testing.T, db *database.DB) { test(t, openShop(t, db, settings)) })
+}
+
+var fast = jobs.Ladder{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
+
+func openShop(t *testing.T, db *database.DB, settings sandbox.Config) *shop {
+	t.Helper()
+	s := &shop{t: t, db: db, book: ledger.New(db, ledger.Config{}), woken: make(chan struct{}, 1000)}
+	s.people()
+	var err error
+	if s.sandbox, err = sandbox.New(settings); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.sandbox.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	s.must(s.sandbox.Start("127.0.0.1:0"))
+	client, err := epay.New(epay.Config{
+		BaseURL: s.sandbox.URL(), Account: sandbox.DefaultAccount, Key: sandbox.DefaultKey, Timeout: 2 * time.Second,
+	})
+	s.must(err)
+	t.Cleanup(client.Close)
+
+	s.engine = &jobs.Engine{
+		Book: s.book, Worker: "w1", Channels: []string{"11", "12", "16", "18"}, InFlight: 8,
+		CallTimeout: 2 * time.Second, Rate: jobs.Rate{LookupPercent: 40}, Linger: 5 * time.Millisecond,
+		Judge: jobs.Judge{Accepted: fast, InDoubt: fast, ClosedAgain: 100 * time.Millisecond},
+		Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+	server, err := web.New(web.Config{Book: s.book, Notifier: s.engine, Wake: func() { s.woken <- struct{}{} }, NotificationsPerSecond: 10_000})
+	s.must(err)
+	listener := httptest.NewServer(server)
+	t.Cleanup(listener.Close)
+	s.engine.Gateway = jobs.NewEPAY(client, listener.URL+"/notify/epay")
+	s.must(s.engine.Defaults())
+
+	s.limits = &jobs.Limits{Book: s.book, Gateway: s.engine.Gateway}
+	for _, channel := range s.engine.Channels {
+		s.limits.Markets = append(s.limits.Markets, jobs.Market{Channel: channel, Currency: "USD", AskGateway: true})
+	}
+	s.importing = &jobs.Import{Book: s.book, GatewayAccount: sandbox.DefaultAccount, Fees: map[string]jobs.Fee{
+		"11": {PartsPerMillion: 5_000}, "12": {Flat: 10, PartsPerMillion: 10_000},
+	}}
+	return s
+}
+
+func (s *shop) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *shop) people() {
+	ctx := s.t.Context()
+	admin, err := s.book.AddUser(ctx, ledger.User{}, "ada", ledger.Admin)
+	s.must(err)
+	s.maker, err = s.book.AddUser(ctx, admin, "mia", ledger.Maker)
+	s.must(err)
+	s.checker, err = s.book.AddUser(ctx, admin, "charles", ledger.Checker)
+	s.must(err)
+	s.must(s.book.Fund(ctx, admin, 1_000_000_00, "USD", "opening"))
+}
+
+// account returns a wallet of the channel that the sandbox has no convention for.
+func account(channel string, i int) string {
+	switch channel {
+	case "11":
+		return fmt.Sprintf("U10%05d", i)
+	case "12":
+		return fmt.Sprintf("U10000000%04d", i)
+	case "16":
+		return fmt.Sprintf("P1000%04d", i)
+	}
+	return fmt.Sprintf("FP1%05d", i)
+}
+
+// sheet writes a csv of n good rows, after the extra lines.
+func (s *shop) sheet(n int, extra ...string) string {
+	s.t.Helper()
+	var text strings.Builder
+	text.WriteString("reference,channel,account,amount,currency\n")
+	for i := range n {
+		channel := s.engine.Channels[i%4]
+		fmt.Fprintf(&text, "R%d,%s,%s,%d.%02d,USD\n", i, channel, account(channel, i), 10+i%90, i%100)
+	}
+	for _, line := range extra {
+		text.WriteString(line + "\n")
+	}
+	path := filepath.Join(s.t.TempDir(), "payouts.csv")
+	s.must(os.WriteFile(path, []byte(text.String()), 0o600))
+	return path
+}
+
+// approved imports a sheet and takes it through maker and checker.
+func (s *shop) approved(path string) ledger.Batch {
+	s.t.Helper()
+	ctx := s.t.Context()
+	s.must(s.limits.Run(ctx))
+	im, err := s.importing.File(ctx, s.maker, path, jobs.ImportChoice{})
+	s.must(err)
+	s.must(s.book.Submit(ctx, s.maker, im.Batch.ID))
+	s.must(s.book.Approve(ctx, s.checker, im.Batch.ID))
+	return *im.Batch
+}
+
+func (s *shop) disburse() jobs.Disbursed {
+	s.t.Helper()
+	done, err := s.engine.Disburse(s.t.Context())
+	s.must(err)
+	return done
+}
+
+// follow tracks until every payout of the batch has ended, waiting for the
+// moment the next look-up is due.
+func (s *shop) follow(batch int64) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	for s.open(batch) > 0 {
+		if _, err := s.engine.Track(ctx); err != nil {
+			s.t.Fatal(err)
+		}
+		next, err := s.book.NextLookup(ctx)
+		s.must(err)
+		now, err := s.book.Now(ctx)
+		s.must(err)
+		select {
+		case <-ctx.Done():
+			s.t.Fatalf("payouts are still open: %v", s.states(batch))
+		case <-s.woken:
+		case <-time.After(next.Sub(now)):
+		}
+	}
+}
+
+func (s *shop) states(batch int64) map[ledger.State]int64 {
+	s.t.Helper()
+	progress, err := s.book.Progress(s.t.Context(), batch)
+	s.must(err)
+	states := map[ledger.State]int64{}
+	for _, p := range progress {
+		states[p.State] += p.Payouts
+	}
+	return states
+}
+
+func (s *shop) open(batch int64) int64 {
+	var open int64
+	for state, n := range s.states(batch) {
+		if !state.Final() {
+			open += n
+		}
+	}
+	return open
+}
+
+// sound compares every payout with the sandbox's own book and checks every
+// promise of the ledger.
+func (s *shop) sound(batch int64) {
+	s.t.Helper()
+	theirs := s.sandbox.Book()
+	if twice := theirs.PaidTwice(); len(twice) > 0 {
+		s.t.Errorf("paid twice: %v", twice)
+	}
+	var paid, fees money.Amount
+	s.must(s.book.EachPayout(s.t.Context(), batch, func(p *ledger.Payout) error {
+		order := theirs.Orders[p.OrderNo()]
+		if (order.Paid == 1) != (p.State == ledger.Succeeded) {
+			s.t.Errorf("%s is %s, the sandbox paid it %d times", p.OrderNo(), p.State, order.Paid)
+		}
+		if order.Creates > int(p.Attempts) {
+			s.t.Errorf("%s: the sandbox saw %d creates, %d attempts are kept", p.OrderNo(), order.Creates, p.Attempts)
+		}
+		if order.Paid == 1 && (order.PaidAmount != p.Amount || order.Fee != p.Fee) {
+			s.t.Errorf("%s: ours %d and %d, theirs %d and %d", p.OrderNo(), p.Amount, p.Fee, order.PaidAmount, order.Fee)
+		}
+		if p.State == ledger.Succeeded {
+			paid += p.Amount
+		}
+		if p.State == ledger.Succeeded || p.State == ledger.FailedFee {
+			fees += p.Fee
+		}
+		return nil
+	}))
+	funds := theirs.Funds["USD"]
+	if paid != funds.Spent || fees != funds.Fees {
+		s.t.Errorf("paid %d and fees %d, the sandbox says %d and %d", paid, fees, funds.Spent, funds.Fees)
+	}
+	_, breaches, err := s.book.Verify(s.t.Context())
+	s.must(err)
+	for _, b := range breaches {
+		s.t.Errorf("%s: %s: %s", b.Check, b.Row, b.Wrong)
+	}
+}
+
+func TestASheetBecomesPaidWallets(t *testing.T) {
+	settings := sandbox.Demo()
+	settings.TimeScale = 0.0001
+	each(t, settings, func(t *testing.T, s *shop) {
+		batch := s.approved(s.sheet(60))
+		done := s.disburse()
+		if done.Sent != 60 || done.Accepted != 60 || done.Waiting {
+			t.Fatalf("disbursed %+v", done)
+		}
+		s.follow(batch.ID)
+		s.sound(batch.ID)
+		if again := s.disburse(); again.Sent != 0 {
+			t.Errorf("a second run sent %d", again.Sent)
+		}
+	})
+}
