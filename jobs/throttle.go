@@ -34,8 +34,7 @@ func (r Rate) share(percent int) ledger.Pace {
 	if r.CallsPerSecond <= 0 {
 		return ledger.Pace{}
 	}
-	parts := int64(r.CallsPerSecond) * int64(100-r.HeadroomPercent) * int64(percent)
-	return ledger.Pace{Interval: time.Duration((int64(time.Second)*100*100 + parts - 1) / parts)}
+	return ledger.PaceOfInterval(100*100*time.Second, r.CallsPerSecond*(100-r.HeadroomPercent)*percent)
 }
 
 // Validate returns an error that says what is wrong with the rate.

@@ -367,11 +367,10 @@ func (b *Book) Discard(ctx context.Context, by User, batch int64, reason string)
 		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		if err := apply(ctx, tx, change{batch, Valid, Cancelled, ByDiscarding, reason, by.actor(), ""}); err != nil {
+		if _, err := tx.Exec(ctx, "UPDATE batches SET order_prefix = '' WHERE id = ? AND state = 'VALID'", batch); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "UPDATE batches SET order_prefix = '' WHERE id = ?", batch)
-		return err
+		return apply(ctx, tx, change{batch, Valid, Cancelled, ByDiscarding, reason, by.actor(), ""})
 	})
 	if err != nil {
 		return fmt.Errorf("discard batch %d: %w", batch, err)

@@ -21,7 +21,14 @@ func PaceOf(perSecond int) Pace {
 	if perSecond <= 0 {
 		return Pace{}
 	}
-	return Pace{Interval: (time.Second + time.Duration(perSecond) - 1) / time.Duration(perSecond)}
+	return PaceOfInterval(time.Second, perSecond)
+}
+
+// PaceOfInterval spreads so many calls over a period. Instants are whole
+// microseconds, so the interval is one too, rounded up.
+func PaceOfInterval(period time.Duration, calls int) Pace {
+	n := time.Duration(calls) * time.Microsecond
+	return Pace{Interval: (period + n - 1) / n * time.Microsecond}
 }
 
 // The two shares of the budget: looking up what is in doubt is never starved
@@ -47,11 +54,11 @@ func (s slots) at(i int) database.Instant { return s.first.Add(time.Duration(i) 
 // that are free within the horizon, at most max. Slots that nobody used are
 // gone: a pause is never caught up with a burst.
 func reserve(ctx context.Context, tx *database.Tx, name string, pace Pace, max int) (slots, error) {
-	now, err := tx.Now(ctx)
+	free, err := lockBudget(ctx, tx, name)
 	if err != nil {
 		return slots{}, err
 	}
-	free, err := lockBudget(ctx, tx, name)
+	now, err := tx.Now(ctx) // after the wait for the lock: slots never lie in the past
 	if err != nil {
 		return slots{}, err
 	}

@@ -34,11 +34,10 @@ type Claim struct {
 // Claimed is what a claim found.
 type Claimed struct {
 	Claims []Claim
-	// Waiting: approved payouts are left that could not be claimed; see
-	// Book.Waiting for the reasons.
+	// Waiting: approved payouts are left; see Book.Waiting for the reasons.
 	Waiting bool
 	// Throttled is how long until the shared budget has a slot again; 0
-	// unless that is why nothing was claimed.
+	// unless that is why nothing was claimed, and then Waiting is not known.
 	Throttled time.Duration
 }
 
@@ -66,7 +65,10 @@ func (b *Book) Claim(ctx context.Context, order ClaimOrder) (Claimed, error) {
 	if err != nil {
 		return Claimed{}, fmt.Errorf("claim payouts: %w", err)
 	}
-	return claimed, b.drain(ctx, empty)
+	// The claims are committed, so nothing may keep them from the caller; what
+	// is not marked now is marked by a later claim.
+	_ = b.drain(ctx, empty)
+	return claimed, nil
 }
 
 // claiming is one claim under way, in one transaction.
@@ -84,10 +86,10 @@ type claiming struct {
 
 func (c *claiming) run(ctx context.Context) error {
 	var err error
-	if c.now, err = c.tx.Now(ctx); err != nil {
+	if c.slots, err = reserve(ctx, c.tx, budgetSends, c.order.Pace, c.order.Max); err != nil {
 		return err
 	}
-	if c.slots, err = reserve(ctx, c.tx, budgetSends, c.order.Pace, c.order.Max); err != nil {
+	if c.now, err = c.tx.Now(ctx); err != nil {
 		return err
 	}
 	if c.slots.count == 0 {
@@ -97,7 +99,7 @@ func (c *claiming) run(ctx context.Context) error {
 	if err := c.readBounds(ctx); err != nil {
 		return err
 	}
-	var candidates []Payout
+	var candidates []candidate
 	if candidates, err = c.candidates(ctx); err != nil {
 		return err
 	}
@@ -108,7 +110,12 @@ func (c *claiming) run(ctx context.Context) error {
 	if err := c.commitAttempts(ctx, claims); err != nil {
 		return err
 	}
-	return c.slots.use(ctx, c.tx, budgetSends, len(claims))
+	if err := c.slots.use(ctx, c.tx, budgetSends, len(claims)); err != nil {
+		return err
+	}
+	left, err := openBatches(ctx, c.tx)
+	c.claimed.Waiting = slices.ContainsFunc(left, func(b openBatch) bool { return b.Unsent })
+	return err
 }
 
 // readBounds reads the limits and balances that are fresh enough to send on.
@@ -130,7 +137,7 @@ func (c *claiming) readBounds(ctx context.Context) error {
 }
 
 // candidates locks payouts in the order of their sheets, oldest batch first.
-func (c *claiming) candidates(ctx context.Context) ([]Payout, error) {
+func (c *claiming) candidates(ctx context.Context) ([]candidate, error) {
 	batches, err := openBatches(ctx, c.tx)
 	if err != nil {
 		return nil, err
@@ -139,13 +146,12 @@ func (c *claiming) candidates(ctx context.Context) ([]Payout, error) {
 	if err != nil || stopped[Stop{Scope: Everything}.key()] {
 		return nil, err
 	}
-	var candidates []Payout
+	var candidates []candidate
 	for _, batch := range batches {
 		if !batch.Unsent {
 			c.empty = append(c.empty, batch.ID)
 			continue
 		}
-		c.claimed.Waiting = true
 		if stopped[Stop{Scope: OneBatch, Subject: strconv.FormatInt(batch.ID, 10)}.key()] {
 			continue
 		}
@@ -167,6 +173,13 @@ func (c *claiming) candidates(ctx context.Context) ([]Payout, error) {
 	return candidates, nil
 }
 
+// candidate is a payout with what an earlier attempt sent, which a later one
+// must send again to the letter.
+type candidate struct {
+	Payout
+	ParamsBefore string `db:"params_before"`
+}
+
 type openBatch struct {
 	ID     int64
 	Unsent bool
@@ -182,34 +195,34 @@ func openBatches(ctx context.Context, tx *database.Tx) ([]openBatch, error) {
 
 // lockPayouts writes the row limit into the text: as a parameter it would make
 // PostgreSQL plan for any size, and for any size it likes to scan the table.
-func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, most int) ([]Payout, error) {
-	var found []Payout
+func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, most int) ([]candidate, error) {
+	var found []candidate
 	today := c.now.Time().In(c.zone).Format("2006-01-02")
 	err := c.tx.Select(ctx, &found, `SELECT p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel,
 		p.account, p.payee, p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest, p.attempts,
-		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix
+		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix,
+		CASE WHEN p.attempts = 0 THEN '' ELSE (SELECT max(a.params_digest) FROM attempts a WHERE a.payout_id = p.id) END AS params_before
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
-		AND p.amount BETWEEN ? AND ? AND p.blocked = '' AND p.pay_date <= ?
+		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
 		ORDER BY p.id LIMIT `+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
-		batch, limit.Channel, limit.Currency, limit.Minimum, limit.Maximum, today)
+		batch, limit.Channel, limit.Currency, limit.Minimum, limit.Maximum, c.left[limit.Currency], today)
 	return found, err
 }
 
 // choose keeps what may be sent now, in order.
-func (c *claiming) choose(candidates []Payout) (claims []Claim, tampered []int64) {
+func (c *claiming) choose(candidates []candidate) (claims []Claim, tampered []int64) {
 	for _, p := range candidates {
-		if p.rowDigest() != p.RowDigest {
+		if p.rowDigest() != p.RowDigest || p.ParamsBefore != "" && p.ParamsBefore != p.paramsDigest() {
 			tampered = append(tampered, p.ID)
 			continue
 		}
-		// An unknown balance is no balance.
 		if c.left[p.Currency] < p.Amount+p.FeeEstimate {
 			continue
 		}
 		c.left[p.Currency] -= p.Amount + p.FeeEstimate
 		slot := c.slots.at(len(claims))
 		claims = append(claims, Claim{
-			Payout: p, Number: p.Attempts + 1, SendAfter: slot.Sub(c.now), SendBy: slot.Sub(c.now) + c.order.Patience,
+			Payout: p.Payout, Number: p.Attempts + 1, SendAfter: slot.Sub(c.now), SendBy: slot.Sub(c.now) + c.order.Patience,
 		})
 	}
 	return claims, tampered

@@ -11,8 +11,9 @@ import (
 type Exception struct {
 	ID         int64
 	Kind       string
-	BatchID    int64 `db:"batch_id"`
-	PayoutID   int64 `db:"payout_id"` // 0 when it concerns no single payout
+	BatchID    int64  `db:"batch_id"`
+	PayoutID   int64  `db:"payout_id"` // 0 when it concerns no single payout
+	Subject    string // what it is about when neither batch nor payout says it
 	Detail     string
 	NextStep   string           `db:"next_step"`
 	OpenedAt   database.Instant `db:"opened_at"`
@@ -33,7 +34,7 @@ const (
 // Exceptions lists the open exceptions, oldest first.
 func (b *Book) Exceptions(ctx context.Context) ([]Exception, error) {
 	var open []Exception
-	err := b.db.Select(ctx, &open, `SELECT id, kind, batch_id, payout_id, detail, next_step, opened_at, closed_at, resolution
+	err := b.db.Select(ctx, &open, `SELECT id, kind, batch_id, payout_id, subject, detail, next_step, opened_at, closed_at, resolution
 		FROM exceptions WHERE closed_at = 0 ORDER BY opened_at, id`)
 	return open, err
 }
@@ -48,8 +49,8 @@ func openException(ctx context.Context, tx *database.Tx, e Exception) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO exceptions (id, kind, batch_id, payout_id, detail, next_step, opened_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, e.Kind, e.BatchID, e.PayoutID, e.Detail, e.NextStep, now)
+	_, err = tx.Exec(ctx, `INSERT INTO exceptions (id, kind, batch_id, payout_id, subject, detail, next_step, opened_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, e.Kind, e.BatchID, e.PayoutID, storable(e.Subject), storable(e.Detail), e.NextStep, now)
 	if err != nil {
 		return fmt.Errorf("open exception %s: %w", e.Kind, err)
 	}

@@ -32,11 +32,11 @@ type Lookup struct {
 func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, error) {
 	var lookups []Lookup
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		now, err := tx.Now(ctx)
+		reserved, err := reserve(ctx, tx, budgetLookups, order.Pace, order.Max)
 		if err != nil {
 			return err
 		}
-		reserved, err := reserve(ctx, tx, budgetLookups, order.Pace, order.Max)
+		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 		}
 		if payout == 0 {
 			return openException(ctx, tx, Exception{
-				Kind: ExceptionOrphan, Detail: "signed notification about order " + storable(orderNo),
+				Kind: ExceptionOrphan, Subject: orderNo, Detail: "signed notification about order " + orderNo,
 				NextStep: "ask the gateway who ordered it: nobody here did",
 			})
 		}
@@ -124,7 +124,7 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE payouts SET next_lookup_at = ? WHERE id = ? AND state IN ('UNKNOWN', 'ACCEPTED', 'REVIEW')
-			AND next_lookup_at > ?`, now, payout, now)
+			AND (next_lookup_at > ? OR next_lookup_at = 0)`, now, payout, now)
 		return err
 	})
 	if err != nil {

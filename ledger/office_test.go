@@ -2,7 +2,10 @@ package ledger_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -130,48 +133,68 @@ func (o *office) exec(query string, args ...any) {
 }
 
 // tamper runs statements as somebody would who owns the database: without
-// triggers, foreign keys and checks, which are back when it returns.
+// triggers, foreign keys and checks, all of which are back when it returns.
 func (o *office) tamper(statements ...string) {
 	o.t.Helper()
 	ctx := context.WithoutCancel(o.t.Context()) // it also cleans up
 	connection, err := o.db.Writer().Conn(ctx)
 	must(o.t, err)
 	defer connection.Close()
-	run := func(statement string) {
+	before, after := unguard[o.db.Dialect.Name], reguard[o.db.Dialect.Name]
+	drop, restore := o.guards(ctx, connection, touched(statements))
+	for _, statement := range slices.Concat(before, drop, statements, restore, after) {
 		if _, err := connection.ExecContext(ctx, statement); err != nil {
 			o.t.Fatalf("%s: %v", statement, err)
 		}
 	}
-	if o.db.Dialect.Name == database.Postgres.Name {
-		run("SET session_replication_role = replica")
-		defer run("SET session_replication_role = DEFAULT")
-		for _, statement := range statements {
-			run(statement)
+}
+
+var (
+	unguard = map[string][]string{
+		database.SQLite.Name:   {"PRAGMA foreign_keys = 0", "PRAGMA ignore_check_constraints = 1"},
+		database.Postgres.Name: {"SET session_replication_role = replica"},
+	}
+	reguard = map[string][]string{
+		database.SQLite.Name:   {"PRAGMA foreign_keys = 1", "PRAGMA ignore_check_constraints = 0"},
+		database.Postgres.Name: {"SET session_replication_role = DEFAULT"},
+	}
+	// guardsOf lists what has to be dropped from a table, and how to make it
+	// again: SQLite cannot disable triggers, nor PostgreSQL checks.
+	guardsOf = map[string]string{
+		database.SQLite.Name: `SELECT 'DROP TRIGGER ' || name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?`,
+		database.Postgres.Name: `SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || conname,
+			'ALTER TABLE ' || conrelid::regclass || ' ADD CONSTRAINT ' || conname || ' ' || replace(pg_get_constraintdef(oid), ' NOT VALID', '') || ' NOT VALID'
+			FROM pg_constraint WHERE contype = 'c' AND conrelid = CAST($1 AS regclass)`,
+	}
+)
+
+func (o *office) guards(ctx context.Context, connection *sql.Conn, tables []string) (drop, restore []string) {
+	o.t.Helper()
+	for _, table := range tables {
+		rows, err := connection.QueryContext(ctx, guardsOf[o.db.Dialect.Name], table)
+		must(o.t, err)
+		for rows.Next() {
+			var off, on string
+			must(o.t, rows.Scan(&off, &on))
+			drop, restore = append(drop, off), append(restore, on)
 		}
-		return
+		must(o.t, rows.Err())
+		must(o.t, rows.Close())
 	}
-	run("PRAGMA foreign_keys = 0")
-	run("PRAGMA ignore_check_constraints = 1")
-	defer run("PRAGMA foreign_keys = 1")
-	defer run("PRAGMA ignore_check_constraints = 0")
-	rows, err := connection.QueryContext(ctx, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-	must(o.t, err)
-	triggers := map[string]string{}
-	for rows.Next() {
-		var name, text string
-		must(o.t, rows.Scan(&name, &text))
-		triggers[name] = text
-	}
-	must(o.t, rows.Err())
-	for name := range triggers {
-		run("DROP TRIGGER " + name)
-	}
+	return drop, restore
+}
+
+var target = regexp.MustCompile(`^(?:UPDATE|DELETE FROM|INSERT INTO) (\w+)`)
+
+// touched lists the tables that the statements change.
+func touched(statements []string) []string {
+	var tables []string
 	for _, statement := range statements {
-		run(statement)
+		if found := target.FindStringSubmatch(statement); found != nil && !slices.Contains(tables, found[1]) {
+			tables = append(tables, found[1])
+		}
 	}
-	for _, text := range triggers {
-		run(text)
-	}
+	return tables
 }
 
 // together runs f n times at once and fails the test on the first error.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"payrun/internal/database"
@@ -122,8 +123,10 @@ func (b *Book) Payout(ctx context.Context, orderNo string) (Payout, error) {
 	return p, nil
 }
 
+var orderNoForm = regexp.MustCompile(`^[A-Z2-7]{16}[0-9]{8}$`)
+
 func splitOrderNo(orderNo string) (prefix string, ordinal int64, ok bool) {
-	if len(orderNo) != prefixLength+8 {
+	if !orderNoForm.MatchString(orderNo) {
 		return "", 0, false
 	}
 	ordinal, err := strconv.ParseInt(orderNo[prefixLength:], 10, 64)

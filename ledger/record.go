@@ -59,9 +59,43 @@ type Finding struct {
 // returns how many took effect. One finding that the store refuses does not
 // take the others with it.
 func (b *Book) Record(ctx context.Context, actor string, findings []Finding) (int, error) {
+	findings, later := oncePerPayout(findings)
 	if len(findings) == 0 {
 		return 0, nil
 	}
+	changed, err := b.recordOnce(ctx, actor, findings)
+	if err != nil && !b.single(ctx, findings, err) {
+		half := len(findings) / 2
+		first, errFirst := b.Record(ctx, actor, findings[:half])
+		second, errSecond := b.Record(ctx, actor, findings[half:])
+		changed, err = first+second, errors.Join(errFirst, errSecond)
+	}
+	more, errLater := b.Record(ctx, actor, later)
+	return changed + more, errors.Join(err, errLater)
+}
+
+// oncePerPayout splits off findings about a payout that has one already: the
+// guard judges them after the first has taken effect.
+func oncePerPayout(findings []Finding) (once, later []Finding) {
+	seen := make(map[int64]bool, len(findings))
+	for _, f := range findings {
+		if seen[f.PayoutID] {
+			later = append(later, f)
+			continue
+		}
+		seen[f.PayoutID] = true
+		once = append(once, f)
+	}
+	return once, later
+}
+
+// single reports whether there is no use in trying the findings in halves:
+// there is only one, or the store itself is away.
+func (b *Book) single(ctx context.Context, findings []Finding, err error) bool {
+	return len(findings) == 1 || database.IsConnection(err) || database.IsFull(err) || ctx.Err() != nil
+}
+
+func (b *Book) recordOnce(ctx context.Context, actor string, findings []Finding) (int, error) {
 	changed := 0
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		r := recording{book: b, tx: tx, actor: actor, findings: findings}
@@ -69,16 +103,21 @@ func (b *Book) Record(ctx context.Context, actor string, findings []Finding) (in
 		changed = len(r.changed)
 		return err
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		return changed, nil
-	case len(findings) == 1 || database.IsConnection(err) || database.IsFull(err) || ctx.Err() != nil:
-		return 0, fmt.Errorf("record findings: %w", err)
 	}
-	half := len(findings) / 2
-	first, errFirst := b.Record(ctx, actor, findings[:half])
-	second, errSecond := b.Record(ctx, actor, findings[half:])
-	return first + second, errors.Join(errFirst, errSecond)
+	err = fmt.Errorf("record findings: %w", err)
+	if len(findings) == 1 && errors.Is(err, ErrTransition) {
+		err = errors.Join(err, b.keepEvidence(ctx, findings))
+	}
+	return 0, err
+}
+
+// keepEvidence stores what a gateway said even though it leads nowhere.
+func (b *Book) keepEvidence(ctx context.Context, findings []Finding) error {
+	return b.db.InTx(ctx, func(tx *database.Tx) error {
+		return (&recording{tx: tx, findings: findings}).insertEvidence(ctx)
+	})
 }
 
 // recording is one Record under way, in one transaction.
@@ -265,19 +304,21 @@ func (r *recording) update(ctx context.Context) error {
 		database.Ints("v_fee", fees), database.Ints("v_known", known), database.Ints("v_next", next), database.Ints("v_ended", ended),
 		database.Texts("v_order", texts[0]), database.Texts("v_status", texts[1]), database.Texts("v_rate", texts[2]), database.Texts("v_received", texts[3]),
 	}
-	// A fee that the gateway does not name is booked as estimated.
+	// A fee that the gateway does not name is booked as estimated; what was
+	// booked when a payout ended stays.
 	var changed []changedPayout
 	err := batch.Select(ctx, r.tx, &changed, `UPDATE payouts SET state = v_to, lease_until = 0,
 		lookups = CASE WHEN v_from = v_to THEN lookups + 1 ELSE 0 END,
-		next_lookup_at = v_next, ended_at = v_ended,
+		next_lookup_at = v_next, ended_at = CASE WHEN ended_at > 0 AND v_from = v_to THEN ended_at ELSE v_ended END,
 		gateway_order_no = CASE WHEN v_order = '' THEN gateway_order_no ELSE v_order END,
 		status_at = CASE WHEN v_status = '' OR v_status = gateway_status THEN status_at ELSE ? END,
 		gateway_status = CASE WHEN v_status = '' THEN gateway_status ELSE v_status END,
-		fee = CASE WHEN v_known = 1 THEN v_fee WHEN fee_known = 1 THEN fee ELSE fee_estimate END,
-		fee_known = CASE WHEN v_known = 1 THEN 1 ELSE fee_known END,
+		fee = CASE WHEN ended_at > 0 AND v_from = v_to THEN fee WHEN v_known = 1 THEN v_fee WHEN fee_known = 1 THEN fee ELSE fee_estimate END,
+		fee_known = CASE WHEN v_known = 1 AND (ended_at = 0 OR v_from <> v_to) THEN 1 ELSE fee_known END,
 		rate = CASE WHEN v_rate = '' THEN rate ELSE v_rate END,
 		received = CASE WHEN v_received = '' THEN received ELSE v_received END
 		FROM v WHERE payouts.id = v_payout AND payouts.state = v_from AND payouts.attempt_id = v_attempt
+		AND (v_from <> 'UNSENT' OR EXISTS (SELECT 1 FROM batches b WHERE b.id = payouts.batch_id AND b.state = 'APPROVED'))
 		RETURNING id, batch_id, currency, amount, fee_estimate, fee`, r.now)
 	if err != nil {
 		return err
@@ -341,7 +382,7 @@ func (r *recording) updateExceptions(ctx context.Context) error {
 	var settled []int64
 	var opened []Exception
 	r.moved(func(_ int, f Finding, p changedPayout) {
-		if f.From == Unknown || f.From == Review {
+		if f.From == Unknown || f.From == Review || f.To.Final() {
 			settled = append(settled, p.ID)
 		}
 		if e, ok := exceptionFor(f); ok {

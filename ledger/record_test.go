@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,7 +95,7 @@ func TestFindingsAboutOnePayoutRecordedTogether(t *testing.T) {
 		for i, tt := range tests {
 			c := claims[i]
 			o.put(c, tt.state)
-			evidence, known := o.evidenceOf(c.ID), len(o.breaches())
+			evidence, known := o.evidenceOf(c.ID), o.breaches()
 			findings := tt.make(c)
 			if n := o.record(findings[:]...); n != 1 {
 				t.Errorf("%s: %d findings took effect", tt.name, n)
@@ -102,8 +103,10 @@ func TestFindingsAboutOnePayoutRecordedTogether(t *testing.T) {
 			if n := o.evidenceOf(c.ID) - evidence; n != 2 {
 				t.Errorf("%s: %d answers were kept, want both", tt.name, n)
 			}
-			if found := o.breaches(); len(found) > known {
-				t.Errorf("%s: Verify finds %q", tt.name, found[known:])
+			for _, breach := range o.breaches() {
+				if !slices.Contains(known, breach) {
+					t.Errorf("%s: Verify finds %s", tt.name, breach)
+				}
 			}
 		}
 	})
@@ -121,7 +124,10 @@ func TestOneBadFindingNeverTakesItsBatchWithIt(t *testing.T) {
 			{"a correction that nobody made", true, func(f *ledger.Finding) { f.From, f.To, f.Reason = ledger.Failed, ledger.Succeeded, ledger.BySuccess }},
 			{"a payout that does not exist", false, func(f *ledger.Finding) { f.PayoutID, f.To, f.Reason = 77_0000_0001, ledger.Succeeded, ledger.BySuccess }},
 			{"a kind of evidence that does not exist", true, func(f *ledger.Finding) { f.Evidence.Kind = "rumour" }},
-			{"a claim without an attempt", true, func(f *ledger.Finding) { f.From, f.To, f.Reason = ledger.Sending, ledger.Sending, ledger.ByClaim; f.Evidence.Kind = "" }},
+			{"a claim without an attempt", true, func(f *ledger.Finding) {
+				f.From, f.To, f.Reason = ledger.Sending, ledger.Sending, ledger.ByClaim
+				f.Evidence.Kind = ""
+			}},
 		}
 		o.approved("bad", sheet("b", among*len(tests)))
 		claims := o.claim(among * len(tests))

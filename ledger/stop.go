@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"payrun/internal/database"
@@ -59,6 +60,9 @@ func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, rea
 		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := checkStop(ctx, tx, scope, subject); err != nil {
+			return err
+		}
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
@@ -81,6 +85,28 @@ func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, rea
 		return fmt.Errorf("stop: %w", err)
 	}
 	return nil
+}
+
+// checkStop refuses a stop that would hold nothing: claims compare subjects
+// to the letter.
+func checkStop(ctx context.Context, tx *database.Tx, scope Scope, subject string) error {
+	switch scope {
+	case Everything:
+		if subject == "" {
+			return nil
+		}
+	case OneChannel:
+		if subject != "" {
+			return nil
+		}
+	case OneBatch:
+		var batch int64
+		err := tx.Get(ctx, &batch, "SELECT id FROM batches WHERE CAST(id AS TEXT) = ?", subject)
+		if err == nil || !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: there is nothing called %s %q to stop", ErrInvalid, scope, subject)
 }
 
 // LiftStop lets payouts go again. Only a checker may.

@@ -135,7 +135,7 @@ func checkGuards(ctx context.Context, tx *database.Tx) ([]found, error) {
 			missing = append(missing, found{"table " + table, "its insert-only trigger is missing or disabled"})
 		}
 	}
-	for _, trigger := range []string{"payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept"} {
+	for _, trigger := range []string{"batches_frozen", "payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept"} {
 		if !strings.Contains(present, trigger+" ") {
 			missing = append(missing, found{"trigger " + trigger, "missing or disabled"})
 		}

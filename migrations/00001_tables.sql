@@ -314,6 +314,7 @@ CREATE TABLE exceptions (
     kind       TEXT   NOT NULL,
     batch_id   BIGINT NOT NULL,
     payout_id  BIGINT NOT NULL,
+    subject    TEXT   NOT NULL,
     detail     TEXT   NOT NULL,
     next_step  TEXT   NOT NULL,
     opened_at  BIGINT NOT NULL,
@@ -321,7 +322,7 @@ CREATE TABLE exceptions (
     closed_by  TEXT   NOT NULL DEFAULT '',
     resolution TEXT   NOT NULL DEFAULT ''
 );
-CREATE UNIQUE INDEX exceptions_open ON exceptions (kind, batch_id, payout_id) WHERE closed_at = 0;
+CREATE UNIQUE INDEX exceptions_open ON exceptions (kind, batch_id, payout_id, subject) WHERE closed_at = 0;
 
 -- What was learned about the gateway, such as its answer to a number that
 -- was never used.

@@ -26,6 +26,11 @@ CREATE TRIGGER payouts_frozen BEFORE UPDATE OF id, batch_id, ordinal, sheet, row
     payee, remark, pay_date, amount, currency, fee_estimate, row_digest ON payouts EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER payouts_no_truncate BEFORE TRUNCATE ON payouts EXECUTE FUNCTION refuse_change();
 
+-- Order numbers and rows stay what they were when the batch was handed in.
+CREATE TRIGGER batches_frozen BEFORE UPDATE OF id, gateway_account, order_prefix, source_digest, rows_digest, repeats,
+    repeat_number, rows_read, accepted, rejected, blank, made_by, made_at ON batches
+    FOR EACH ROW WHEN (OLD.state NOT IN ('STAGING', 'VALID')) EXECUTE FUNCTION refuse_change();
+
 -- +goose StatementBegin
 CREATE FUNCTION refuse_published() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -73,6 +73,14 @@ CREATE TRIGGER payouts_frozen BEFORE UPDATE OF id, batch_id, ordinal, sheet, row
 BEGIN SELECT RAISE(ABORT, 'payouts is insert-only: correct it with a new row'); END;
 -- +goose StatementEnd
 
+-- Order numbers and rows stay what they were when the batch was handed in.
+-- +goose StatementBegin
+CREATE TRIGGER batches_frozen BEFORE UPDATE OF id, gateway_account, order_prefix, source_digest, rows_digest, repeats,
+    repeat_number, rows_read, accepted, rejected, blank, made_by, made_at ON batches
+WHEN OLD.state NOT IN ('STAGING', 'VALID')
+BEGIN SELECT RAISE(ABORT, 'a batch that was handed in does not change'); END;
+-- +goose StatementEnd
+
 -- Only an import that never finished may be cleared away.
 -- +goose StatementBegin
 CREATE TRIGGER payouts_kept BEFORE DELETE ON payouts

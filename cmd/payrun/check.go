@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"payrun/internal/config"
 	"payrun/internal/database"
 	"payrun/jobs"
 	"payrun/ledger"

@@ -119,11 +119,11 @@ func (f *flow) run(path string) error {
 	if _, err := f.settle("user:" + f.people.admin.Name); err != nil {
 		return err
 	}
-	path, _, err := f.writeReport(reports.Filter{Batch: batch.ID}, "", "user:"+f.people.checker.Name)
+	workbook, _, err := f.writeReport(reports.Filter{Batch: batch.ID}, "", "user:"+f.people.checker.Name)
 	if err != nil {
 		return err
 	}
-	if err := f.sumUp(batch.ID, relative(path)); err != nil {
+	if err := f.sumUp(batch.ID, relative(workbook)); err != nil {
 		return err
 	}
 	return followErr

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"payrun/internal/config"
 	"payrun/internal/database"
 	"payrun/ledger"
 	"payrun/reports"

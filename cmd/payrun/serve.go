@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"payrun/internal/config"
 	"payrun/internal/web"
 	"payrun/jobs"
 	"payrun/reports"

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 
-	"payrun/internal/config"
 	"payrun/internal/database"
 	"payrun/migrations"
 )

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 
-	"payrun/ledger"
 )
 
 // verifyCmd checks the ledger.

@@ -1,0 +1,181 @@
+package importers
+
+import (
+	"cmp"
+	"errors"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"payrun/internal/money"
+)
+
+// parseAmount reads the amount in a cell. A Code other than "" says why it
+// cannot be paid; readable tells whether the amount is nevertheless a number
+// in the currency, so that the sheet's author will have added it up.
+func (set *ruleset) parseAmount(c cell, currency money.Currency) (amount money.Amount, readable bool, code Code) {
+	switch c.kind {
+	case kindFormula:
+		code = CellFormula
+	case kindFailure:
+		return 0, false, CellError
+	case kindBoolean:
+		return 0, false, CellBoolean
+	case kindDate:
+		return 0, false, AmountDate
+	case kindPercent:
+		return 0, false, AmountPercent
+	}
+	plain := c.text
+	if c.kind == kindText {
+		if plain, code = set.plainNumber(c.text); code != "" {
+			return 0, false, code
+		}
+	} else if plain = shortestDecimal(c.text); plain == "" {
+		return 0, false, cmp.Or(code, AmountFormat)
+	}
+	amount, err := money.Parse(plain, currency)
+	switch {
+	case errors.Is(err, money.ErrTooManyDecimals):
+		return 0, false, cmp.Or(code, AmountDecimals)
+	case errors.Is(err, money.ErrOverflow):
+		return 0, false, cmp.Or(code, AmountTooLarge)
+	case err != nil:
+		return 0, false, cmp.Or(code, AmountFormat)
+	case code == "" && amount == 0:
+		code = AmountZero
+	case code == "" && amount < 0:
+		code = AmountNegative
+	case code == "" && digits(amount) > set.MaxDigits:
+		code = AmountTooLarge
+	}
+	return amount, true, code
+}
+
+func digits(amount money.Amount) int {
+	return len(strconv.FormatInt(int64(amount), 10))
+}
+
+// shortestDecimal turns the number of a workbook cell into the decimal that
+// its author typed. Workbooks store binary doubles as text, some programs
+// with 17 digits: 0.58 is written 0.57999999999999996. The shortest decimal
+// that stands for the same double is what a spreadsheet shows. Shorter text
+// is exact already. It returns "" for text that is not a number.
+func shortestDecimal(text string) string {
+	if len(text) <= 15 && isPlain(text) {
+		return text
+	}
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
+			return ""
+		}
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatFloat(value, 'f', -1, 64)
+}
+
+// isPlain tells whether text is digits with at most one point inside, and at
+// most a leading minus.
+func isPlain(text string) bool {
+	text = strings.TrimPrefix(text, "-")
+	points := 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '.' && i > 0 && i < len(text)-1:
+			points++
+		case c < '0' || c > '9':
+			return false
+		}
+	}
+	return points <= 1 && text != ""
+}
+
+// plainNumber checks the text of an amount against the declared number
+// format and rewrites it with a point and no grouping. Every other way to
+// write a number is refused under the code that names it.
+func (set *ruleset) plainNumber(text string) (string, Code) {
+	if set.DecimalMark == "." && isPlain(text) {
+		return text, ""
+	}
+	if plain, ok := set.declaredFormat(text); ok {
+		return plain, ""
+	}
+	return "", amountFault(text)
+}
+
+// declaredFormat reads a number written with the rules' marks, "1.234,56".
+func (set *ruleset) declaredFormat(text string) (string, bool) {
+	whole, fraction, hasFraction := strings.Cut(text, set.DecimalMark)
+	if set.GroupMark != "" && strings.Contains(whole, set.GroupMark) {
+		groups := strings.Split(strings.TrimPrefix(whole, "-"), set.GroupMark)
+		for i, group := range groups {
+			if len(group) > 3 || len(group) == 0 || i > 0 && len(group) != 3 {
+				return "", false
+			}
+		}
+		whole = strings.ReplaceAll(whole, set.GroupMark, "")
+	}
+	plain := whole
+	if hasFraction {
+		plain += "." + fraction
+	}
+	return plain, isPlain(plain) && !strings.Contains(whole+fraction, ".")
+}
+
+// amountFault names what is wrong with the text of an amount.
+func amountFault(text string) Code {
+	trimmed := strings.TrimSpace(text)
+	switch {
+	case trimmed == "":
+		return AmountEmpty
+	case strings.ContainsFunc(text, foreignDigit):
+		return AmountDigits
+	case trimmed[0] == '=':
+		return CellFormula
+	case trimmed[0] == '#':
+		return CellError
+	case strings.EqualFold(trimmed, "true"), strings.EqualFold(trimmed, "false"):
+		return CellBoolean
+	case trimmed != text && isPlain(trimmed):
+		return AmountSpace
+	case trimmed[0] == '(', trimmed[0] == '-', strings.HasPrefix(trimmed, "−"), strings.HasSuffix(trimmed, "-"):
+		return AmountNegative
+	case strings.HasSuffix(trimmed, "%"):
+		return AmountPercent
+	case isNotation(trimmed):
+		return AmountNotation
+	case isDate(trimmed):
+		return AmountDate
+	}
+	return AmountFormat
+}
+
+func foreignDigit(r rune) bool { return r > unicode.MaxASCII && unicode.IsDigit(r) }
+
+// isNotation recognises 1e3, 0x10, Inf and NaN: numbers to a computer, not
+// amounts to a person.
+func isNotation(text string) bool {
+	if !strings.ContainsFunc(text, unicode.IsLetter) {
+		return false
+	}
+	_, floatErr := strconv.ParseFloat(text, 64)
+	_, intErr := strconv.ParseInt(text, 0, 64)
+	return floatErr == nil || intErr == nil || errors.Is(floatErr, strconv.ErrRange)
+}
+
+// isDate recognises three groups of digits such as 2026-11-30 or 30.11.26.
+func isDate(text string) bool {
+	groups := strings.FieldsFunc(text, func(r rune) bool { return r == '-' || r == '.' || r == '/' })
+	if len(groups) != 3 {
+		return false
+	}
+	for _, group := range groups {
+		if len(group) > 4 || len(group) == 3 || !isPlain(group) {
+			return false
+		}
+	}
+	return true
+}

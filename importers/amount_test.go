@@ -1,0 +1,136 @@
+package importers
+
+import (
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"payrun/internal/money"
+)
+
+// TestStoredDoublesAreReadExactly writes amounts the ways spreadsheet
+// programs store numbers: shortest, and with 17 digits.
+func TestStoredDoublesAreReadExactly(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		cents := rapid.Int64Range(1, 999_999_999).Draw(t, "cents")
+		stored, err := strconv.ParseFloat(money.Format(money.Amount(cents), "USD"), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, written := range []string{
+			strconv.FormatFloat(stored, 'f', -1, 64),
+			strconv.FormatFloat(stored, 'g', 17, 64),
+			strconv.FormatFloat(stored, 'e', 16, 64),
+		} {
+			got, err := money.Parse(shortestDecimal(written), "USD")
+			if err != nil || int64(got) != cents {
+				t.Fatalf("%s was read as %d, %v; want %d", written, got, err, cents)
+			}
+		}
+	})
+}
+
+// TestDustIsBrushedOffTotals adds amounts the way a spreadsheet does.
+func TestDustIsBrushedOffTotals(t *testing.T) {
+	t.Parallel()
+	rules, err := Rules{}.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var want money.Amount
+		sum := 0.0 // what the spreadsheet computes
+		for _, cents := range rapid.SliceOfN(rapid.Int64Range(1, 1_000_000), 1, 200).Draw(t, "cents") {
+			want += money.Amount(cents)
+			sum += float64(cents) / 100
+		}
+		got, ok := rules.givenTotal(cell{text: strconv.FormatFloat(sum, 'g', 17, 64), kind: kindFormula}, "USD")
+		if !ok || got != want {
+			t.Fatalf("%.17g was read as %d, %t; want %d", sum, got, ok, want)
+		}
+	})
+}
+
+func TestWithoutDust(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text     string
+		decimals int
+		want     string
+	}{
+		{"141282.55000000002", 2, "141282.55"},
+		{"141282.54999999999", 2, "141282.55"},
+		{"99.99999999999", 2, "100.00"},
+		{"-99.99999999999", 2, "-100.00"},
+		{"5.00001", 0, "5"},
+		{"4.99999", 0, "5"},
+		{"0.1254", 2, "0.1254"},
+		{"0.12504", 2, "0.12504"},
+	} {
+		if got := withoutDust(tt.text, tt.decimals); got != tt.want {
+			t.Errorf("withoutDust(%s, %d) = %s, want %s", tt.text, tt.decimals, got, tt.want)
+		}
+	}
+}
+
+// TestPlainNumberNeverGuesses draws texts of number-like characters: what is
+// taken must be the same number in the only declared format.
+func TestPlainNumberNeverGuesses(t *testing.T) {
+	t.Parallel()
+	comma, err := Rules{DecimalMark: ",", GroupMark: "."}.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := Rules{}.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`-?[0-9.,' ]{0,12}`).Draw(t, "text")
+		if plain, code := point.plainNumber(text); code == "" && plain != text {
+			t.Fatalf("%q was rewritten as %q", text, plain)
+		}
+		if plain, code := comma.plainNumber(text); code == "" && !isPlain(plain) {
+			t.Fatalf("%q was taken as %q", text, plain)
+		}
+	})
+}
+
+func TestNumberFormats(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]cellStyle{
+		"General":                       {kindNumber, -1},
+		"0":                             {kindNumber, 0},
+		"#,##0":                         {kindNumber, 0},
+		"0.00":                          {kindNumber, 2},
+		`#,##0.00 "USD"`:                {kindNumber, 2},
+		`_-* #,##0.00\ _€_-;-* #,##0.0`: {kindNumber, 2},
+		`[Red]0.0;[Blue]-0`:             {kindNumber, 1},
+		"0.00E+00":                      {kindNumber, -1},
+		"@":                             {kindNumber, -1},
+		"0%":                            {kindPercent, -1},
+		"yyyy-mm-dd":                    {kindDate, -1},
+		`dd" of "mmmm`:                  {kindDate, -1},
+		"[h]:mm":                        {kindDate, -1},
+		`"May"0.00`:                     {kindNumber, 2},
+		"[$-409]d-mmm-yy":               {kindDate, -1},
+	} {
+		if got := formatByCode(code); got != want {
+			t.Errorf("formatByCode(%q) = %+v, want %+v", code, got, want)
+		}
+	}
+}
+
+func TestColumnLetters(t *testing.T) {
+	t.Parallel()
+	for column, want := range map[int]string{0: "A", 25: "Z", 26: "AA", 701: "ZZ", 702: "AAA", 16_383: "XFD"} {
+		if got := columnLetter(column); got != want {
+			t.Errorf("columnLetter(%d) = %s, want %s", column, got, want)
+		}
+		if back, row, ok := parseReference([]byte(want + "7")); !ok || back != column || row != 7 {
+			t.Errorf("parseReference(%s7) = %d, %d, %t", want, back, row, ok)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package importers_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"payrun/importers"
+	"payrun/internal/money"
+)
+
+const controlHead = "Reference,Channel,Account,Amount,Currency\nA,Payeer,P10000001,10.50,USD\nB,Payeer,P10000002,3,USD\n"
+
+// TestControlTotals reads sheets whose totals agree, or cannot be checked.
+// Totals that are plainly wrong are among the refused files.
+func TestControlTotals(t *testing.T) {
+	t.Parallel()
+	both := importers.DefaultChannels()
+	both[2].Currencies = []money.Currency{"USD", "EUR"}
+	tests := []struct {
+		name, content string
+		want          []importers.ControlTotal
+		codes         []string
+	}{
+		{"none", controlHead, nil, nil},
+		{"total", controlHead + "Total,,,13.50,USD\n",
+			[]importers.ControlTotal{{Row: 4, Column: "D", Currency: "USD", Given: "13.50", Found: "13.50", Agrees: true}}, nil},
+		{"total without currency", controlHead + "Grand total:,,,13.5,\n",
+			[]importers.ControlTotal{{Row: 4, Column: "D", Given: "13.50", Found: "13.50", Agrees: true}}, nil},
+		{"label below the account", controlHead + ",,Total,13.5,\n",
+			[]importers.ControlTotal{{Row: 4, Column: "D", Given: "13.50", Found: "13.50", Agrees: true}}, nil},
+		{"Russian label", controlHead + "Итого,,,13.5,\n",
+			[]importers.ControlTotal{{Row: 4, Column: "D", Given: "13.50", Found: "13.50", Agrees: true}}, nil},
+		{"no label", controlHead + ",,,13.50,\n",
+			[]importers.ControlTotal{{Row: 4, Column: "D", Given: "13.50", Found: "13.50", Agrees: true}}, nil},
+		{"count", controlHead + "Number of payouts,,,2,\n",
+			[]importers.ControlTotal{{Row: 4, Column: "D", Kind: "count", Given: "2", Found: "2", Agrees: true}}, nil},
+		{"above the headings", "Total:,13.50\nCount:,2\n" + controlHead, []importers.ControlTotal{
+			{Row: 1, Column: "B", Given: "13.50", Found: "13.50", Agrees: true},
+			{Row: 2, Column: "B", Kind: "count", Given: "2", Found: "2", Agrees: true},
+		}, nil},
+		{"subtotals", controlHead + "Subtotal,,,13.5,\nC,Payeer,P10000003,1,USD\nSubtotal,,,1,\nTotal,,,14.50,\n", []importers.ControlTotal{
+			{Row: 4, Column: "D", Given: "13.50", Found: "13.50", Agrees: true},
+			{Row: 6, Column: "D", Given: "1.00", Found: "14.50", Agrees: true},
+			{Row: 7, Column: "D", Given: "14.50", Found: "14.50", Agrees: true},
+		}, nil},
+		{"one for each currency", controlHead + "C,Payeer,P10000003,7,EUR\nTotal,,,13.5,USD\nTotal,,,7,EUR\nTotal,,,20.50,\n", []importers.ControlTotal{
+			{Row: 5, Column: "D", Currency: "USD", Given: "13.50", Found: "13.50", Agrees: true},
+			{Row: 6, Column: "D", Currency: "EUR", Given: "7.00", Found: "7.00", Agrees: true},
+			{Row: 7, Column: "D", Given: "20.50", Found: "20.50", Agrees: true},
+		}, nil},
+		{"rejected rows count", controlHead + "B,Payeer,X,-1,usd\nTotal,,,12.5,USD\nCount,,,3,\n",
+			[]importers.ControlTotal{
+				{Row: 5, Column: "D", Currency: "USD", Given: "12.50", Found: "12.50", Agrees: true},
+				{Row: 6, Column: "D", Kind: "count", Given: "3", Found: "3", Agrees: true},
+			}, []string{"4E currency-case", "4D amount-negative", "4C account-prefix", "4A reference-repeated"}},
+		{"unreadable amount", controlHead + "C,Payeer,P10000003,five,USD\nTotal,,,18.5,USD\n",
+			[]importers.ControlTotal{{Row: 5, Column: "D", Currency: "USD", Given: "18.50", Found: "13.50"}},
+			[]string{"4D amount-format", "5D control-total-unchecked"}},
+		{"unreadable total", controlHead + "Total,,,see below,USD\n",
+			[]importers.ControlTotal{{Row: 4, Column: "D", Currency: "USD", Given: "see below", Found: "13.50"}},
+			[]string{"4D control-total-unchecked"}},
+		{"a payee called Total", controlHead + "Total,Payeer,P10000003,1,USD\n", nil, nil},
+		{"a row without account is no total", controlHead + "C,Payeer,,1,USD\n", nil, []string{"4C account-empty"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for i := range tt.want {
+				if tt.want[i].Kind == "" {
+					tt.want[i].Kind = importers.ControlAmount
+				}
+			}
+			result, sink, err := readContent(t, "payouts.csv", []byte(tt.content), importers.Rules{Channels: both})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, result.ControlTotals, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("totals (-want +got)\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.codes, sink.codes()); diff != "" {
+				t.Errorf("problems (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestTotalByFormula compares the stored result of a SUM, dust included.
+func TestTotalByFormula(t *testing.T) {
+	t.Parallel()
+	for value, code := range map[string]importers.Code{
+		"24.68": "", "24.680000000000003": "", "24.679999999999996": "", "24.684": "control-total-unchecked", "24.69": importers.ControlTotalWrong,
+		"": "control-total-unchecked",
+	} {
+		total := `<row r="4">` + textCell("A4", "Total") + `<c r="D4"><f>SUM(D2:D3)</f><v>` + value + `</v></c></row>`
+		_, sink, err := readContent(t, "payouts.xlsx", newBook(headerCells+payoutRow(2)+payoutRow(3)+total).bytes(t), importers.Rules{})
+		got := refusal(err)
+		for _, p := range sink.problems {
+			got = p.Code
+		}
+		if got != code {
+			t.Errorf("stored %q: got %q, want %q", value, got, code)
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package importers
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+// The delimiter is found in this many decoded bytes from the top.
+const sampleSize = 64 << 10
+
+var delimiters = []rune{',', ';', '\t', '|'}
+
+var delimiterNames = map[rune]string{',': ",", ';': ";", '\t': "tab", '|': "|"}
+
+// csvSource reads delimited text. Quotes are taken strictly: a lenient reader
+// swallows rows.
+type csvSource struct {
+	csv      *csv.Reader
+	rules    *ruleset
+	row      record
+	lastLine int // line on which the previous record ended
+}
+
+func (r *reader) openCSV(file *os.File, size int64) (source, error) {
+	decoded, encoding, err := decodeText(io.NewSectionReader(file, 0, size))
+	if err != nil {
+		return nil, err
+	}
+	buffered := bufio.NewReaderSize(decoded, sampleSize)
+	sample, err := buffered.Peek(sampleSize)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if err := checkSample(sample, err == io.EOF); err != nil {
+		return nil, err
+	}
+	delimiter, skip, fault := r.rules.delimiter(sample, err == io.EOF)
+	if fault != nil {
+		return nil, fault
+	}
+	if _, err := buffered.Discard(skip); err != nil {
+		return nil, err
+	}
+	r.result.Encoding, r.result.Delimiter = encoding, delimiterNames[delimiter]
+	if r.result.Delimiter == "" {
+		r.result.Delimiter = string(delimiter)
+	}
+	return &csvSource{csv: newCSVReader(buffered, delimiter), rules: r.rules}, nil
+}
+
+func newCSVReader(text io.Reader, delimiter rune) *csv.Reader {
+	reader := csv.NewReader(text)
+	reader.Comma = delimiter
+	reader.FieldsPerRecord = -1 // judged row by row
+	reader.ReuseRecord = true
+	return reader
+}
+
+// decodeText turns the file into UTF-8 by its byte order mark. Without a mark
+// the text must be UTF-8 already; older code pages are never guessed.
+func decodeText(file *io.SectionReader) (io.Reader, string, error) {
+	var mark [4]byte
+	n, err := file.ReadAt(mark[:], 0)
+	if err != nil && err != io.EOF {
+		return nil, "", err
+	}
+	switch {
+	case bytes.HasPrefix(mark[:n], []byte("\xff\xfe\x00\x00")), bytes.HasPrefix(mark[:n], []byte("\x00\x00\xfe\xff")):
+		return nil, "", refuse(EncodingInvalid, "The text is UTF-32, which nothing but Payrun would have to read. Save it as UTF-8.")
+	case bytes.HasPrefix(mark[:n], []byte("\xff\xfe")), bytes.HasPrefix(mark[:n], []byte("\xfe\xff")):
+		decoder := unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder()
+		return transform.NewReader(file, decoder), "UTF-16", nil
+	case bytes.HasPrefix(mark[:n], []byte("\xef\xbb\xbf")):
+		_, err := file.Seek(3, io.SeekStart)
+		return file, "UTF-8 with byte order mark", err
+	}
+	return file, "UTF-8", nil
+}
+
+// checkSample looks for text that no row could be read from.
+func checkSample(sample []byte, whole bool) error {
+	if zeros := bytes.Count(sample, []byte{0}); zeros > len(sample)/4 {
+		return refuse(EncodingUTF16NoMark, "The text looks like UTF-16, but does not say so at its start (byte order mark). Save it as UTF-8 or as Unicode text.")
+	}
+	if text := bytes.TrimRight(sample, "\r"); bytes.IndexByte(text, '\r') >= 0 && bytes.IndexByte(text, '\n') < 0 {
+		return refuse(CarriageReturnsOnly, "The lines end with carriage returns only, as old Mac programs wrote them. Save the sheet again as CSV UTF-8.")
+	}
+	for at := 0; at < len(sample); {
+		r, width := utf8.DecodeRune(sample[at:])
+		if r == utf8.RuneError && width == 1 {
+			if !whole && len(sample)-at < utf8.UTFMax {
+				return nil // cut in the middle of a character
+			}
+			return invalidText().in(1+bytes.Count(sample[:at], []byte{'\n'}), "")
+		}
+		at += width
+	}
+	return nil
+}
+
+func invalidText() *FileError {
+	return refuse(EncodingInvalid, "The text is not UTF-8, so letters would be read wrongly. Save the sheet again as CSV UTF-8 or as .xlsx.")
+}
+
+// delimiter finds what separates the fields: a leading sep= line, as Excel
+// writes it, decides; otherwise it is the one with which the header can be
+// read. skip is the length of the sep= line.
+func (set *ruleset) delimiter(sample []byte, whole bool) (delimiter rune, skip int, err error) {
+	first, _, _ := bytes.Cut(sample, []byte("\n"))
+	line := strings.Trim(strings.TrimRight(string(first), "\r"), `"`)
+	if mark, ok := strings.CutPrefix(strings.ToLower(line), "sep="); ok && utf8.RuneCountInString(mark) == 1 {
+		delimiter, _ = utf8.DecodeRuneInString(mark)
+		if delimiter == '"' || delimiter == utf8.RuneError || delimiter < ' ' && delimiter != '\t' {
+			return 0, 0, refuse(DelimiterAmbiguous, "The sep= line names a delimiter that cannot be one.").in(1, "")
+		}
+		return delimiter, min(len(first)+1, len(sample)), nil
+	}
+	if !whole {
+		sample = sample[:bytes.LastIndexByte(sample, '\n')+1]
+	}
+	var fitting []rune
+	var fault error
+	most := 0
+	for _, candidate := range delimiters {
+		found, headerFault, known := set.findHeader(sample, candidate)
+		if found {
+			fitting = append(fitting, candidate)
+		} else if headerFault != nil && known > most {
+			fault, most = headerFault, known
+		}
+	}
+	switch {
+	case len(fitting) == 1:
+		return fitting[0], 0, nil
+	case len(fitting) > 1:
+		return 0, 0, refuse(DelimiterAmbiguous, "The fields could be separated by %q or by %q. Put a line such as sep=%c at the very top.", fitting[0], fitting[1], fitting[0])
+	case fault != nil:
+		return 0, 0, fault
+	}
+	return delimiters[0], 0, nil // no header with any delimiter: the reader will say so
+}
+
+// findHeader looks for the header with one delimiter.
+func (set *ruleset) findHeader(sample []byte, delimiter rune) (found bool, fault *FileError, known int) {
+	source := &csvSource{csv: newCSVReader(bytes.NewReader(sample), delimiter), rules: set}
+	for range longestPreamble {
+		row, err := source.next()
+		if err != nil {
+			break
+		}
+		layout, rowFault, n := set.matchHeader(row)
+		if layout != nil {
+			return true, nil, n
+		}
+		if rowFault != nil && n > known {
+			fault, known = rowFault, n
+		}
+	}
+	return false, fault, known
+}
+
+func (s *csvSource) next() (*record, error) {
+	fields, err := s.csv.Read()
+	if err != nil {
+		return nil, s.fault(err)
+	}
+	line, _ := s.csv.FieldPos(0)
+	s.row.number += line - s.lastLine // empty lines are rows too, but the reader skips them
+	s.lastLine = line
+	if len(fields) > s.rules.MaxColumns {
+		return nil, refuse(TooManyColumns, "The row has %d fields, and no more than %d are taken.", len(fields), s.rules.MaxColumns).in(s.row.number, "")
+	}
+	s.row.fields = len(fields)
+	s.row.cells = slices.Grow(s.row.cells[:0], len(fields))[:len(fields)]
+	for i, field := range fields {
+		if err := checkField(field); err != nil {
+			return nil, err.in(s.row.number, columnLetter(i))
+		}
+		if strings.IndexByte(field, '\n') >= 0 {
+			s.lastLine += strings.Count(field, "\n")
+		}
+		s.row.cells[i] = cell{text: field, decimals: -1}
+	}
+	return &s.row, nil
+}
+
+func checkField(field string) *FileError {
+	switch {
+	case strings.IndexByte(field, 0) >= 0:
+		return refuse(EncodingNUL, "The text holds a NUL character, so it is damaged or not text. Save the sheet again as CSV UTF-8.")
+	case !utf8.ValidString(field):
+		return invalidText()
+	case len(field) > longestCell:
+		return refuse(CellTooLong, "A field has more than %d bytes. Perhaps a quotation mark was not closed.", longestCell)
+	}
+	return nil
+}
+
+func (s *csvSource) fault(err error) error {
+	fault, ok := errors.AsType[*csv.ParseError](err)
+	if !ok {
+		return err
+	}
+	return refuse(QuoteNotClosed, "A quotation mark is not closed, or stands inside a field without being doubled (line %d of the text). Correct it, or save the sheet again as CSV.",
+		fault.Line).in(s.row.number+fault.StartLine-s.lastLine, "")
+}
+
+func (s *csvSource) close() error { return nil }

@@ -1,0 +1,331 @@
+package importers
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Field is what a column of a sheet means to a payout.
+type Field uint8
+
+// The fields. FieldPayeeID is known so that it is not mistaken for a reference;
+// no rule uses it.
+const (
+	FieldIgnored Field = iota
+	FieldReference
+	FieldChannel
+	FieldAccount
+	FieldAmount
+	FieldCurrency
+	FieldPayee
+	FieldRemark
+	FieldPayDate
+	FieldPayeeID
+	fieldCount
+)
+
+var fieldNames = [fieldCount]string{
+	"ignored", "reference", "channel", "account", "amount", "currency", "payee", "remark", "pay date", "payee id",
+}
+
+// String is the field's name in messages and in saved profiles.
+func (f Field) String() string { return fieldNames[f] }
+
+// MarshalText writes the field's name.
+func (f Field) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText reads a field's name.
+func (f *Field) UnmarshalText(text []byte) error {
+	for i, name := range fieldNames {
+		if name == string(text) {
+			*f = Field(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("no field is called %q", text)
+}
+
+// aliases lists the headings by which sheets in the wild call a field. A
+// heading that stands under two fields is settled by the other columns, or
+// the sheet is refused as ambiguous.
+var aliases = [fieldCount][]string{
+	FieldReference: {
+		"reference", "ref", "refcode", "reference id", "payout reference id", "payment id", "payment number",
+		"payment reference", "transfer id", "transaction id", "client order id", "order id", "order number",
+		"merchant reference number", "merchant order no", "request id", "unique id", "invoice", "id", "referenz",
+		"номер платежа", "номер заявки", "номер платежу", "референс",
+	},
+	FieldChannel: {
+		"channel", "channel code", "wallet type", "wallet", "method", "payout mode", "payment method", "payout method",
+		"payout method type", "transfer mode", "payment mode", "payment system", "paysystem", "system", "provider",
+		"service", "ps", "способ выплаты", "платежная система", "платёжная система", "платіжна система", "канал",
+	},
+	FieldAccount: {
+		"account", "account number", "account no", "wallet", "wallet id", "wallet number", "wallet address", "e-wallet",
+		"purse", "destination", "payee account", "payee identifier", "payee wallet", "to", "recipient", "recipient id",
+		"recipient account", "recipient wallet", "recipient detail", "beneficiary account", "bene id", "idap", "address",
+		"номер счета", "номер счёта", "номер кошелька", "кошелек", "кошелёк", "счет", "счёт", "получатель",
+		"рахунок", "номер рахунку", "номер гаманця", "гаманець", "отримувач",
+	},
+	FieldAmount: {
+		"amount", "sum", "payout amount", "payment amount", "service amount", "target amount", "receiving amount",
+		"transfer amount", "credited amount", "net amount", "value", "betrag", "сумма", "сумма выплаты", "сума", "сума виплати",
+	},
+	FieldCurrency: {
+		"currency", "currency code", "ccy", "cur", "payout currency", "target currency", "receiving currency",
+		"amount currency", "submitted amount currency", "währung", "валюта",
+	},
+	FieldPayee: {
+		"name", "full name", "recipient name", "beneficiary name", "account name", "payee name", "contact name",
+		"nickname", "payee", "recipient", "фио", "имя", "имя получателя", "получатель", "піб", "ім'я", "ім'я отримувача", "отримувач",
+	},
+	FieldRemark: {
+		"remark", "remarks", "note", "notes", "memo", "comment", "comments", "description", "message", "narration",
+		"payout narration", "ewallet message", "subject", "purpose", "reason", "kommentar",
+		"комментарий", "назначение", "описание", "примечание", "коментар", "призначення", "опис", "примітка",
+	},
+	FieldPayDate: {
+		"date", "scheduled date", "transfer date", "value date", "pay date", "payment date", "payout date", "execution date",
+		"дата", "дата выплаты", "дата виплати",
+	},
+	FieldPayeeID: {"payee id", "contact id", "customer id", "user id", "beneficiary id", "external id", "id"},
+}
+
+// headingAliases indexes the aliases by folded heading. A heading that the
+// rules assign by hand means that field and nothing else.
+func headingAliases(byHand map[string]Field) map[string][]Field {
+	index := make(map[string][]Field)
+	for field, names := range aliases {
+		for _, name := range names {
+			index[fold(name)] = append(index[fold(name)], Field(field))
+		}
+	}
+	for heading, field := range byHand {
+		index[fold(heading)] = []Field{field}
+		if field == FieldIgnored {
+			index[fold(heading)] = nil
+		}
+	}
+	return index
+}
+
+// fold makes spellings of one heading or channel name equal: compatibility
+// forms, case, spaces and punctuation do not count.
+func fold(text string) string {
+	folded := cases.Fold().String(norm.NFKC.String(text))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.In(r, unicode.Cf) || strings.ContainsRune("_-.:#*()[]{}'’", r) {
+			return -1
+		}
+		return r
+	}, folded)
+}
+
+// layout says in which column each field stands, -1 for none.
+type layout struct {
+	row     int
+	columns []Column
+	at      [fieldCount]int
+	fields  int // csv fields in the header, 0 for a workbook
+}
+
+// heading returns the column that holds the field, or a Column without a
+// letter if the sheet has none.
+func (l *layout) heading(field Field) Column {
+	if at := l.at[field]; at >= 0 {
+		for _, column := range l.columns {
+			if column.Letter == columnLetter(at) {
+				return column
+			}
+		}
+	}
+	return Column{Field: field}
+}
+
+// matchHeader decides whether a row is the header. It returns the layout if
+// exactly one assignment of columns to fields fits, otherwise the refusal
+// that this row deserves if no other row is the header, with the number of
+// headings it recognised.
+func (set *ruleset) matchHeader(row *record) (*layout, *FileError, int) {
+	headings := set.headings(row)
+	known := 0
+	for _, h := range headings {
+		if len(h.candidates) > 0 {
+			known++
+		}
+	}
+	if known < 2 {
+		return nil, nil, known
+	}
+	solutions := assignments(headings, set.required())
+	switch len(solutions) {
+	case 1:
+		return newLayout(row, headings, solutions[0]), nil, known
+	case 0:
+		return nil, set.headerFault(headings).in(row.number, ""), known
+	}
+	return nil, ambiguity(headings, solutions).in(row.number, ""), known
+}
+
+// heading is one filled cell of a possible header row.
+type heading struct {
+	column     int
+	text       string
+	candidates []Field
+}
+
+func (set *ruleset) headings(row *record) []heading {
+	var found []heading
+	for i, c := range row.cells {
+		text := strings.TrimSpace(c.text)
+		if text != "" {
+			found = append(found, heading{i, text, set.candidates(text)})
+		}
+	}
+	return found
+}
+
+// candidates are the fields that a heading may mean. Bilingual headings
+// ("Account number / Номер счета") mean what their known halves agree on.
+func (set *ruleset) candidates(text string) []Field {
+	if fields, ok := set.aliases[fold(text)]; ok {
+		return fields
+	}
+	var common []Field
+	for half := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '/' || r == '\n' || r == '|' }) {
+		fields := set.aliases[fold(half)]
+		if common == nil {
+			common = fields
+			continue
+		}
+		if both := intersection(common, fields); len(fields) > 0 {
+			common = both
+		}
+	}
+	return common
+}
+
+func intersection(a, b []Field) []Field {
+	both := []Field{}
+	for _, field := range a {
+		for _, other := range b {
+			if field == other {
+				both = append(both, field)
+			}
+		}
+	}
+	return both
+}
+
+func (set *ruleset) required() []Field {
+	fields := []Field{FieldAccount, FieldAmount}
+	if set.Channel == "" {
+		fields = append(fields, FieldChannel)
+	}
+	if set.Currency == "" {
+		fields = append(fields, FieldCurrency)
+	}
+	return fields
+}
+
+// assignments finds up to two ways to give every known heading a field of
+// its own so that all required fields are there.
+func assignments(headings []heading, required []Field) [][]Field {
+	var solutions [][]Field
+	chosen := make([]Field, len(headings))
+	var used [fieldCount]bool
+	var try func(i int)
+	try = func(i int) {
+		if len(solutions) == 2 {
+			return
+		}
+		if i == len(headings) {
+			for _, field := range required {
+				if !used[field] {
+					return
+				}
+			}
+			solutions = append(solutions, append([]Field(nil), chosen...))
+			return
+		}
+		if len(headings[i].candidates) == 0 {
+			chosen[i] = FieldIgnored
+			try(i + 1)
+		}
+		for _, field := range headings[i].candidates {
+			if !used[field] {
+				used[field], chosen[i] = true, field
+				try(i + 1)
+				used[field] = false
+			}
+		}
+	}
+	try(0)
+	return solutions
+}
+
+func newLayout(row *record, headings []heading, fields []Field) *layout {
+	l := &layout{row: row.number, fields: row.fields}
+	for i := range l.at {
+		l.at[i] = -1
+	}
+	for i, h := range headings {
+		if fields[i] != FieldIgnored {
+			l.at[fields[i]] = h.column
+		}
+		l.columns = append(l.columns, Column{fields[i], h.text, columnLetter(h.column)})
+	}
+	return l
+}
+
+// headerFault explains why no assignment fits: a required column is absent,
+// or two columns claim one field.
+func (set *ruleset) headerFault(headings []heading) *FileError {
+	var claimed [fieldCount][]string
+	for _, h := range headings {
+		for _, field := range h.candidates {
+			claimed[field] = append(claimed[field], fmt.Sprintf("%s (%s)", columnLetter(h.column), shown(h.text)))
+		}
+	}
+	var missing []string
+	for _, field := range set.required() {
+		if len(claimed[field]) == 0 {
+			missing = append(missing, fmt.Sprintf("%s (for example %q)", field, aliases[field][0]))
+		}
+	}
+	if len(missing) > 0 {
+		return refuse(HeaderMissing, "The row of headings has no column for: %s. Add the column, or name it so in the import profile.",
+			strings.Join(missing, ", "))
+	}
+	for field, columns := range claimed {
+		if len(columns) > 1 {
+			return refuse(HeaderDoubled, "Columns %s could all be the %s, and only one may be. Rename or delete the others.",
+				strings.Join(columns, " and "), Field(field))
+		}
+	}
+	return refuse(HeaderDoubled, "The headings do not give every column a meaning of its own. Rename the columns that mean the same.")
+}
+
+func ambiguity(headings []heading, solutions [][]Field) *FileError {
+	var doubts []string
+	for i, h := range headings {
+		if solutions[0][i] != solutions[1][i] {
+			doubts = append(doubts, fmt.Sprintf("column %s (%s) may be the %s or the %s",
+				columnLetter(h.column), shown(h.text), solutions[0][i], solutions[1][i]))
+		}
+	}
+	return refuse(HeaderAmbiguous, "The headings can be read in more than one way: %s. Rename them so that only one is possible.",
+		strings.Join(doubts, "; "))
+}
+
+// columnLetter names a column, counted from 0, as spreadsheets do: A, Z, AA.
+func columnLetter(column int) string {
+	if column < 26 {
+		return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[column : column+1]
+	}
+	return columnLetter(column/26-1) + columnLetter(column%26)
+}

@@ -1,0 +1,101 @@
+package importers_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"payrun/importers"
+)
+
+// TestHeaders says how rows of headings are understood.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	byHand := importers.Rules{Columns: map[string]importers.Field{"Konto": importers.FieldAccount, "Comment": importers.FieldIgnored}}
+	tests := []struct {
+		name  string
+		heads string
+		rules importers.Rules
+		want  string // fields in order
+	}{
+		{"plain", "Reference;Channel;Account;Amount;Currency", importers.Rules{}, "reference channel account amount currency"},
+		{"spelling", "REF_CODE;Pay-System;Wallet ID*;  amount. ;(ccy)", importers.Rules{}, "reference channel account amount currency"},
+		{"wallet beside an account is the channel", "Wallet;Account number;Amount;Currency", importers.Rules{}, "channel account amount currency"},
+		{"wallet beside a channel is the account", "Wallet type;Wallet;Amount;Currency", importers.Rules{}, "channel account amount currency"},
+		{"recipient beside an account is the payee", "Recipient;Channel;Account;Amount;Currency", importers.Rules{}, "payee channel account amount currency"},
+		{"recipient alone is the account", "Recipient;Channel;Amount;Currency", importers.Rules{}, "account channel amount currency"},
+		{"id beside a reference is the payee's", "ID;Reference;Channel;Account;Amount;Currency", importers.Rules{}, "payee id reference channel account amount currency"},
+		{"bilingual", "Account number / Номер счета;Channel;Amount / Сумма;Currency", importers.Rules{}, "account channel amount currency"},
+		{"Ukrainian", "Номер платежу;Платіжна система;Номер гаманця;Сума;Валюта;Примітка", importers.Rules{}, "reference channel account amount currency remark"},
+		{"extra columns", "Team;Channel;Account;Amount;Currency;Approved by", importers.Rules{}, "ignored channel account amount currency ignored"},
+		{"without channel and currency", "Account;Amount", importers.Rules{Channel: "Payeer", Currency: "USD"}, "account amount"},
+		{"by hand", "Comment;Channel;Konto;Amount;Currency;Account", byHand, ""},
+		{"by hand, others ignored", "Comment;Channel;Konto;Amount;Currency", byHand, "ignored channel account amount currency"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sheet := tt.heads + "\n" + strings.Repeat("x;", strings.Count(tt.heads, ";")) + "x\n"
+			result, _, err := readContent(t, "payouts.csv", []byte(sheet), tt.rules)
+			if tt.want == "" {
+				if refusal(err) != importers.HeaderDoubled {
+					t.Fatalf("got %v, want a doubled header", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var fields []string
+			for _, column := range result.Columns {
+				fields = append(fields, column.Field.String())
+			}
+			if diff := cmp.Diff(tt.want, strings.Join(fields, " ")); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDefaultsFillMissingColumns(t *testing.T) {
+	t.Parallel()
+	_, sink, err := readContent(t, "payouts.csv", []byte("Account,Amount\nP10000001,5\n"), importers.Rules{Channel: "payeer", Currency: "USD"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []importers.Row{{Number: 2, Channel: "16", Account: "P10000001", Amount: 500, Currency: "USD"}}
+	if diff := cmp.Diff(want, sink.rows); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestHeadingAliasesNameEveryField(t *testing.T) {
+	t.Parallel()
+	for _, head := range []string{
+		"Referenz", "Wallet type", "payee_account", "номер счета", "Sum", "ccy", "валюта", "memo", "примітка", "recipient_name", "фио",
+	} {
+		sheet := "Channel,Account,Amount,Currency\n"
+		switch head {
+		case "Wallet type":
+			sheet = strings.Replace(sheet, "Channel", head, 1)
+		case "payee_account", "номер счета":
+			sheet = strings.Replace(sheet, "Account", head, 1)
+		case "Sum":
+			sheet = strings.Replace(sheet, "Amount", head, 1)
+		case "ccy", "валюта":
+			sheet = strings.Replace(sheet, "Currency", head, 1)
+		default:
+			sheet = head + "," + sheet
+		}
+		result, _, err := readContent(t, "payouts.csv", []byte(sheet+"x,x,x,x,x\n"), importers.Rules{})
+		if err != nil {
+			t.Errorf("%s: %v", head, err)
+		}
+		for _, column := range result.Columns {
+			if column.Field == importers.FieldIgnored {
+				t.Errorf("%s was not understood: %+v", head, result.Columns)
+			}
+		}
+	}
+}

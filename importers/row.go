@@ -1,0 +1,342 @@
+package importers
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"payrun/internal/money"
+)
+
+// judge checks a data row against every rule, reports each fault, and
+// returns the payout, which only means something if nothing rejected it.
+func (r *reader) judge(row *record) Row {
+	r.judgeShape(row)
+	payout := Row{Sheet: r.result.Sheet, Number: row.number}
+	channel := r.judgeChannel(row)
+	if channel != nil {
+		payout.Channel = channel.Code
+	}
+	payout.Currency = r.judgeCurrency(row, channel)
+	meant := cmp.Or(payout.Currency, r.meantCurrency(row))
+	payout.Amount = r.judgeAmount(row, channel, meant)
+	payout.Account = r.judgeAccount(row, channel, meant)
+	payout.Reference = r.judgeReference(row)
+	payout.Payee = r.judgeText(row, FieldPayee, longestPayee)
+	payout.Remark = r.judgeText(row, FieldRemark, longestRemark)
+	payout.PayDate = r.judgeDate(row)
+	if !r.rejected {
+		if first := r.repeats.payee(payout); first > 0 {
+			r.warn(row, FieldAmount, PayeeRepeated, "Row %d already pays the same amount to the same account. Confirm that both are meant.", first)
+		}
+	}
+	return payout
+}
+
+// fault reports why the row cannot be paid, warn what a person must confirm.
+func (r *reader) fault(row *record, field Field, code Code, format string, args ...any) {
+	r.about(row, field, code, RowRejected, fmt.Sprintf(format, args...))
+}
+
+func (r *reader) warn(row *record, field Field, code Code, format string, args ...any) {
+	r.about(row, field, code, Warning, fmt.Sprintf(format, args...))
+}
+
+func (r *reader) about(row *record, field Field, code Code, severity Severity, message string) {
+	p := Problem{Code: code, Severity: severity, Row: row.number, Message: message}
+	if field != FieldIgnored {
+		column := r.layout.heading(field)
+		p.Column, p.Heading = column.Letter, column.Heading
+		p.Value = shown(row.at(r.layout.at[field]).text)
+		if field == FieldAccount {
+			p.Value = masked(row.at(r.layout.at[field]).text)
+		}
+	}
+	r.report(p)
+}
+
+func (r *reader) judgeShape(row *record) {
+	if row.hidden {
+		r.fault(row, FieldIgnored, RowHidden, "The row is hidden, by hand or by a filter. Unhide it to pay it, or delete it.")
+	}
+	if row.fields > 0 && row.fields != r.layout.fields {
+		r.fault(row, FieldIgnored, FieldCount,
+			"The row has %d fields where the headings have %d, so its values may stand under the wrong headings. Look for a missing or an extra delimiter.",
+			row.fields, r.layout.fields)
+	}
+}
+
+// plainText returns a cell's text without outer spaces, after refusing what
+// is not text at all. ok is false once a fault was reported.
+func (r *reader) plainText(row *record, field Field) (value string, ok bool) {
+	c := row.at(r.layout.at[field])
+	switch c.kind {
+	case kindText:
+		return strings.TrimSpace(c.text), true
+	case kindNumber:
+		return c.text, true
+	case kindFormula:
+		r.fault(row, field, CellFormula, "The %s is a formula, whose stored result may be out of date. Replace it with its value (copy, then paste as values).", field)
+	case kindFailure:
+		r.fault(row, field, CellError, "The %s is the error value %s. Correct the cell.", field, shown(c.text))
+	case kindBoolean:
+		r.fault(row, field, CellBoolean, "The %s is TRUE or FALSE. Write the value itself.", field)
+	default:
+		r.fault(row, field, DateUnreadable, "The %s is stored as a date or a percentage. Format the column as text and write it again.", field)
+	}
+	return "", false
+}
+
+func (r *reader) judgeChannel(row *record) *Channel {
+	if r.layout.at[FieldChannel] < 0 {
+		return r.rules.channels[fold(r.rules.Channel)]
+	}
+	name, ok := r.plainText(row, FieldChannel)
+	if !ok {
+		return nil
+	}
+	if name == "" {
+		r.fault(row, FieldChannel, ChannelEmpty, "The channel is missing. Use one of %s.", r.rules.channelNames())
+		return nil
+	}
+	channel := r.rules.channel(name)
+	if channel == nil {
+		r.fault(row, FieldChannel, ChannelUnknown, "There is no channel called %q. Use one of %s.", shown(name), r.rules.channelNames())
+	}
+	return channel
+}
+
+// channel finds a channel by the name in a sheet. Sheets repeat few names, so
+// the exact spelling is tried before the folded one.
+func (set *ruleset) channel(name string) *Channel {
+	if channel, ok := set.spellings[name]; ok {
+		return channel
+	}
+	channel := set.channels[fold(name)]
+	if len(set.spellings) < 100 {
+		set.spellings[name] = channel
+	}
+	return channel
+}
+
+func (r *reader) judgeCurrency(row *record, channel *Channel) money.Currency {
+	currency := r.rules.Currency
+	if r.layout.at[FieldCurrency] >= 0 {
+		code, ok := r.plainText(row, FieldCurrency)
+		if !ok {
+			return ""
+		}
+		if currency = r.knownCurrency(row, code); currency == "" {
+			return ""
+		}
+	}
+	if channel != nil && !channel.pays(currency) {
+		r.fault(row, FieldCurrency, CurrencyChannel, "%s does not pay %s here. It pays %s.", channel.Name, currency, currencyList(channel.Currencies))
+		return ""
+	}
+	return currency
+}
+
+func (r *reader) knownCurrency(row *record, code string) money.Currency {
+	if code == "" {
+		r.fault(row, FieldCurrency, CurrencyEmpty, "The currency is missing. Write its three-letter code, such as USD.")
+		return ""
+	}
+	if _, err := money.Currency(code).Exponent(); err == nil {
+		return money.Currency(code)
+	}
+	if upper := money.Currency(strings.ToUpper(code)); code != string(upper) {
+		if _, err := upper.Exponent(); err == nil {
+			r.fault(row, FieldCurrency, CurrencyCase, "The currency is written %q. Write it in capitals: %s.", shown(code), upper)
+			return ""
+		}
+	}
+	r.fault(row, FieldCurrency, CurrencyUnknown, "There is no currency %q. Write the three-letter code, such as USD.", shown(code))
+	return ""
+}
+
+func (channel *Channel) pays(currency money.Currency) bool {
+	for _, c := range channel.Currencies {
+		if c == currency {
+			return true
+		}
+	}
+	return false
+}
+
+func currencyList(list []money.Currency) string {
+	names := make([]string, len(list))
+	for i, currency := range list {
+		names[i] = string(currency)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (r *reader) judgeAmount(row *record, channel *Channel, currency money.Currency) money.Amount {
+	if currency == "" {
+		r.controls.addUnreadable(row.number)
+		return 0 // the currency was reported; decimals cannot be judged without one
+	}
+	c := row.at(r.layout.at[FieldAmount])
+	amount, readable, code := r.rules.parseAmount(c, currency)
+	switch {
+	case readable:
+		r.controls.add(row.number, currency, amount, c.kind == kindText && r.result.Format == formatXLSX)
+	case code == AmountEmpty:
+		r.controls.addEmpty()
+	default:
+		r.controls.addUnreadable(row.number)
+	}
+	if code != "" {
+		r.fault(row, FieldAmount, code, "%s", r.amountMessage(code, c, currency))
+		return 0
+	}
+	r.judgeLimits(row, channel, currency, amount)
+	r.judgeDisplay(row, c, amount, currency)
+	return amount
+}
+
+// meantCurrency is the currency that the author of a row with a faulty one
+// meant, "" if that cannot be told. The row is not paid, but its other faults
+// can be named and its amount be compared with the sheet's totals.
+func (r *reader) meantCurrency(row *record) money.Currency {
+	currency := r.rules.Currency
+	if at := r.layout.at[FieldCurrency]; at >= 0 {
+		currency = money.Currency(strings.ToUpper(strings.TrimSpace(row.at(at).text)))
+	}
+	if _, err := currency.Exponent(); err != nil {
+		return ""
+	}
+	return currency
+}
+
+func (r *reader) judgeLimits(row *record, channel *Channel, currency money.Currency, amount money.Amount) {
+	if most, ok := r.rules.MaxAmounts[currency]; ok && amount > most {
+		r.fault(row, FieldAmount, AmountAboveRole, "The amount is above the %s %s that you may hand in for one payout. Ask for a higher limit or split the payout.",
+			money.Format(most, currency), currency)
+	}
+	if channel == nil {
+		return
+	}
+	limit := channel.Limits[currency]
+	if amount < limit.Min {
+		r.fault(row, FieldAmount, AmountBelowLimit, "%s pays no less than %s %s at a time.", channel.Name, money.Format(limit.Min, currency), currency)
+	}
+	if limit.Max > 0 && amount > limit.Max {
+		r.fault(row, FieldAmount, AmountAboveLimit, "%s pays no more than %s %s at a time. Split the payout.", channel.Name, money.Format(limit.Max, currency), currency)
+	}
+}
+
+// judgeDisplay warns where the sheet shows another amount than it stores.
+func (r *reader) judgeDisplay(row *record, c cell, amount money.Amount, currency money.Currency) {
+	if c.kind != kindNumber || c.decimals < 0 {
+		return
+	}
+	stored := shortestDecimal(c.text)
+	_, fraction, _ := strings.Cut(stored, ".")
+	if len(strings.TrimRight(fraction, "0")) > int(c.decimals) {
+		r.warn(row, FieldAmount, AmountDisplay, "The cell stores %s but its number format shows only %d decimals. Payrun pays the stored %s %s: confirm it, or correct the cell.",
+			stored, c.decimals, money.Format(amount, currency), currency)
+	}
+}
+
+func (r *reader) judgeReference(row *record) string {
+	if r.layout.at[FieldReference] < 0 {
+		return ""
+	}
+	c := row.at(r.layout.at[FieldReference])
+	if c.kind == kindNumber && (len(c.text) > 15 || !isDigits(c.text)) || c.kind == kindDate || c.kind == kindPercent {
+		r.fault(row, FieldReference, ReferenceNumber, "The reference is stored as a number, and a spreadsheet keeps no more than 15 digits of one. Format the column as text and write it again.")
+		return ""
+	}
+	reference := r.judgeText(row, FieldReference, longestReference)
+	if reference == "" {
+		return ""
+	}
+	if first := r.repeats.reference(reference, row.number); first > 0 {
+		r.fault(row, FieldReference, ReferenceRepeated, "Row %d has the same reference. Give every payout its own, or delete the repeated row.", first)
+	}
+	return reference
+}
+
+func isDigits(text string) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return text != ""
+}
+
+// judgeText checks a free text of at most longest characters.
+func (r *reader) judgeText(row *record, field Field, longest int) string {
+	if r.layout.at[field] < 0 {
+		return ""
+	}
+	value, ok := r.plainText(row, field)
+	if !ok || value == "" {
+		return ""
+	}
+	code, clause := textFault(value)
+	if code == "" && field == FieldRemark {
+		code, clause = reservedFault(value)
+	}
+	if code != "" {
+		r.fault(row, field, code, "The %s %s. Write it without.", field, clause)
+		return ""
+	}
+	if len(value) > longest && utf8.RuneCountInString(value) > longest {
+		r.fault(row, field, TextTooLong, "The %s is longer than %d characters. Shorten it.", field, longest)
+	}
+	return value
+}
+
+// judgeDate reads the optional pay date: an ISO date as text, or a date cell.
+func (r *reader) judgeDate(row *record) string {
+	at := r.layout.at[FieldPayDate]
+	if at < 0 {
+		return ""
+	}
+	value := ""
+	if c := row.at(at); c.kind == kindDate {
+		value = dateOf(c.text, r.date1904)
+	} else {
+		var ok bool
+		if value, ok = r.plainText(row, FieldPayDate); !ok || value == "" {
+			return ""
+		}
+	}
+	if _, err := time.Parse(time.DateOnly, value); err != nil {
+		r.fault(row, FieldPayDate, DateUnreadable, "The pay date is no day that can be read without guessing. Write it as year-month-day, such as 2026-11-30.")
+		return ""
+	}
+	return value
+}
+
+// dateOf turns the content of a date cell into an ISO date, "" if it is none:
+// a day number, or, in the cells of few programs, an ISO date and time.
+func dateOf(text string, from1904 bool) string {
+	if len(text) >= len(time.DateOnly) && text[4] == '-' {
+		return text[:len(time.DateOnly)]
+	}
+	return serialDate(text, from1904)
+}
+
+// serialDate turns a workbook's day number into an ISO date, "" if it is
+// none. Days count from 1900, or from 1904 in workbooks that say so; before
+// March 1900 spreadsheets disagree about the calendar, so those are refused.
+func serialDate(text string, from1904 bool) string {
+	whole, _, _ := strings.Cut(shortestDecimal(text), ".")
+	days, err := strconv.Atoi(whole)
+	if err != nil || days < 61 || days > 2_958_465 {
+		return ""
+	}
+	epoch := time.Date(1899, time.December, 30, 0, 0, 0, 0, time.UTC)
+	if from1904 {
+		epoch = time.Date(1904, time.January, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return epoch.AddDate(0, 0, days).Format(time.DateOnly)
+}

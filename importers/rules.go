@@ -1,0 +1,198 @@
+package importers
+
+import (
+	"fmt"
+	"strings"
+
+	"payrun/internal/money"
+)
+
+// Rules say what a good row is. The zero value reads sheets of the channels
+// of [DefaultChannels] with decimal points and the limits named below.
+type Rules struct {
+	// Channels that may be paid; nil means DefaultChannels.
+	Channels []Channel
+	// Sheet names the sheet to read in a workbook that has several with data;
+	// the others are then left alone. "" means that there must be only one.
+	Sheet string
+	// Columns assigns headings to fields by hand, before the known aliases.
+	Columns map[string]Field
+	// Channel is the code for sheets without a channel column; "" requires
+	// the column.
+	Channel string
+	// Currency is the currency of sheets without a currency column; ""
+	// requires the column.
+	Currency money.Currency
+	// DecimalMark and GroupMark are how amounts in text cells are written:
+	// "." (default) or "," and "" (default, no grouping), ",", ".", "'" or
+	// " ". Cells that hold numbers do not depend on them.
+	DecimalMark, GroupMark string
+	// OwnAccounts and BlockedAccounts are never paid.
+	OwnAccounts, BlockedAccounts []string
+	// MaxAmounts is the most that the maker may pay in one row, by currency.
+	MaxAmounts map[money.Currency]money.Amount
+	// MaxDigits is the longest amount in digits, decimals included [9].
+	MaxDigits int
+	// MaxBytes is the largest file [10 MiB] and MaxUnzipped the most that a
+	// workbook may unpack to [100 MiB], in bytes.
+	MaxBytes, MaxUnzipped int64
+	// MaxEntries counts files inside a workbook [200], MaxRows data rows
+	// [50,000], MaxColumns columns [50].
+	MaxEntries, MaxRows, MaxColumns int
+	// TempDir is where large workbooks are unpacked; "" is the system's.
+	TempDir string
+}
+
+// Channel is one way to pay: an e-wallet operator behind the gateway.
+type Channel struct {
+	Code       string                   // the gateway's code, such as "16"
+	Name       string                   // as people write it, such as "Payeer"
+	Aliases    []string                 // other ways to write it; case and spaces do not matter
+	Currencies []money.Currency         // those that may be paid
+	Accounts   []AccountForm            // what its wallets look like
+	Limits     map[money.Currency]Limit // per payout; a missing currency has no limit
+}
+
+// AccountForm describes the wallets of one currency: a prefix, then digits.
+// A wrong prefix is a mistake; an unusual number of digits is a warning,
+// because operators do not publish theirs.
+type AccountForm struct {
+	Currency             money.Currency // "" if wallets of all currencies look alike
+	Prefix               string         // such as "U"; upper and lower case differ
+	MinDigits, MaxDigits int            // usual number of digits after the prefix
+}
+
+// Limit bounds one payout in minor units, both ends included. A Max of zero
+// is no upper bound.
+type Limit struct{ Min, Max money.Amount }
+
+// DefaultChannels returns the e-wallets behind EPAY. Their wallet forms come
+// from the operators' public material, not from EPAY, which publishes none;
+// the digit counts of FasaPay are inferred from samples. Only US dollars are
+// switched on, since EPAY documents no other currency for wallets.
+func DefaultChannels() []Channel {
+	dollars := []money.Currency{"USD"}
+	return []Channel{
+		{
+			Code: "11", Name: "Perfect Money", Aliases: []string{"pm"}, Currencies: dollars,
+			Accounts: []AccountForm{{"USD", "U", 6, 9}, {"EUR", "E", 6, 9}},
+		},
+		{
+			Code: "12", Name: "Advcash", Aliases: []string{"adv cash", "advanced cash", "volet", "volet.com"}, Currencies: dollars,
+			Accounts: []AccountForm{{"USD", "U", 12, 12}, {"EUR", "E", 12, 12}, {"RUB", "R", 12, 12}, {"GBP", "G", 12, 12}},
+		},
+		{
+			Code: "16", Name: "Payeer", Currencies: dollars,
+			Accounts: []AccountForm{{"", "P", 7, 15}},
+		},
+		{
+			Code: "18", Name: "FasaPay", Aliases: []string{"fasa"}, Currencies: dollars,
+			Accounts: []AccountForm{{"", "FP", 4, 9}},
+		},
+	}
+}
+
+// Longest texts, in characters.
+const (
+	longestAccount   = 50
+	longestReference = 64
+	longestPayee     = 140
+	longestRemark    = 200
+	longestCell      = 32_767 // what a spreadsheet cell can hold
+)
+
+// ruleset is Rules with its defaults filled in and its lists indexed.
+type ruleset struct {
+	Rules
+	channels     map[string]*Channel // by folded code, name or alias
+	own, blocked map[string]bool
+	spellings    map[string]*Channel // names met in the sheet so far
+	aliases      map[string][]Field
+}
+
+func (rules Rules) compile() (*ruleset, error) {
+	set := &ruleset{
+		Rules:    rules.withDefaults(),
+		channels: map[string]*Channel{}, spellings: map[string]*Channel{},
+		own:     index(rules.OwnAccounts),
+		blocked: index(rules.BlockedAccounts),
+	}
+	if err := set.checkMarks(); err != nil {
+		return nil, err
+	}
+	for i := range set.Channels {
+		if err := set.addChannel(&set.Channels[i]); err != nil {
+			return nil, err
+		}
+	}
+	if set.Channel != "" && set.channels[fold(set.Channel)] == nil {
+		return nil, fmt.Errorf("rules: channel %q is not among the channels", set.Channel)
+	}
+	if set.Currency != "" {
+		if _, err := set.Currency.Exponent(); err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
+		}
+	}
+	set.aliases = headingAliases(rules.Columns)
+	return set, nil
+}
+
+func (rules Rules) withDefaults() Rules {
+	if rules.Channels == nil {
+		rules.Channels = DefaultChannels()
+	}
+	if rules.DecimalMark == "" {
+		rules.DecimalMark = "."
+	}
+	orDefault(&rules.MaxDigits, 9)
+	orDefault(&rules.MaxBytes, 10<<20)
+	orDefault(&rules.MaxUnzipped, 100<<20)
+	orDefault(&rules.MaxEntries, 200)
+	orDefault(&rules.MaxRows, 50_000)
+	orDefault(&rules.MaxColumns, 50)
+	return rules
+}
+
+func orDefault[T int | int64](value *T, otherwise T) {
+	if *value == 0 {
+		*value = otherwise
+	}
+}
+
+func (set *ruleset) checkMarks() error {
+	if set.DecimalMark != "." && set.DecimalMark != "," {
+		return fmt.Errorf("rules: decimal mark %q is neither a point nor a comma", set.DecimalMark)
+	}
+	if !strings.Contains(",.' ", set.GroupMark) || len(set.GroupMark) > 1 || set.GroupMark == set.DecimalMark {
+		return fmt.Errorf("rules: group mark %q cannot stand beside decimal mark %q", set.GroupMark, set.DecimalMark)
+	}
+	return nil
+}
+
+func (set *ruleset) addChannel(channel *Channel) error {
+	for _, name := range append([]string{channel.Code, channel.Name}, channel.Aliases...) {
+		key := fold(name)
+		if other := set.channels[key]; other != nil && other != channel {
+			return fmt.Errorf("rules: channels %s and %s are both called %q", other.Code, channel.Code, name)
+		}
+		set.channels[key] = channel
+	}
+	return nil
+}
+
+// channelNames lists the channels for messages: "Payeer (16), FasaPay (18)".
+func (set *ruleset) channelNames() string {
+	names := make([]string, len(set.Channels))
+	for i, channel := range set.Channels {
+		names[i] = fmt.Sprintf("%s (%s)", channel.Name, channel.Code)
+	}
+	return strings.Join(names, ", ")
+}
+
+func index(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, item := range list {
+		set[item] = true
+	}
+	return set
+}

@@ -1,0 +1,423 @@
+package importers
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"strings"
+)
+
+const (
+	lastRow    = 1_048_576
+	lastColumn = 16_384
+)
+
+// sheetCell is one cell as the scan sees it: everything but its text.
+type sheetCell struct {
+	column  int // from 0
+	kind    kind
+	style   int
+	filled  bool // has text, or a shared string
+	shared  int  // index of the shared string, -1 for none
+	formula bool
+	from    int // the stored number stands in sheetRow.numbers[from:to]
+	to      int
+}
+
+// sheetRow is one row as the scan sees it. It is valid until the next row.
+type sheetRow struct {
+	number  int
+	hidden  bool
+	cells   []sheetCell
+	numbers []byte
+}
+
+// columnRange is a run of columns, from 0, ends included.
+type columnRange struct{ from, to int }
+
+// rowRange is a run of rows touched by a merged range, ends included.
+type rowRange struct{ from, to int }
+
+// sheetScanner reads a worksheet's XML strictly, row by row, without the
+// texts of its cells. Anything that two programs could read differently is
+// refused: rows or cells out of order or doubled, references that do not
+// belong to their row, indexes that point nowhere, elements in the wrong place.
+type sheetScanner struct {
+	xml       *xmlScanner
+	limits    sheetLimits
+	row       sheetRow
+	began     bool // sheetData was reached
+	ended     bool // sheetData was left
+	hiddenAll bool // rows are hidden unless they say otherwise
+
+	hiddenColumns []columnRange
+	merges        []rowRange
+}
+
+// sheetLimits bounds what a sheet may refer to.
+type sheetLimits struct {
+	columns int // columns a sheet may use
+	strings int // shared strings
+	styles  int // cell formats
+}
+
+func newSheetScanner(in io.Reader, limits sheetLimits) *sheetScanner {
+	return &sheetScanner{xml: newXMLScanner(in), limits: limits}
+}
+
+// next returns the next row element, or io.EOF after the last one, by which
+// time the rest of the sheet has been read and checked too.
+func (s *sheetScanner) next() (*sheetRow, error) {
+	for {
+		t, err := s.xml.next()
+		if err == io.EOF && !s.began {
+			err = damagedXML("a sheet has no data part")
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case t.kind == tokenClose && s.xml.depth == 1 && string(t.name) == "sheetData":
+			s.ended = true
+		case t.kind != tokenOpen:
+		case string(t.name) == "row" && s.inData(2):
+			return &s.row, s.readRow(t.attributes)
+		default:
+			if err := s.element(t); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// inData tells whether the open tag stands below sheetData at that depth.
+func (s *sheetScanner) inData(below int) bool {
+	return s.began && !s.ended && s.xml.depth == 1+below
+}
+
+// element takes note of what stands outside of the rows.
+func (s *sheetScanner) element(t token) error {
+	switch string(t.name) {
+	case "sheetData":
+		if s.began || s.xml.depth != 2 {
+			return damagedXML("a sheet has its data in two places")
+		}
+		s.began = true
+	case "row", "c":
+		if s.xml.depth <= 4 {
+			return damagedXML("a sheet has cells outside of its data").at(s.row.number)
+		}
+	case "sheetFormatPr":
+		s.hiddenAll = isTrue(attribute(t.attributes, "zeroHeight"))
+	case "col":
+		return s.columns(t.attributes)
+	case "mergeCell":
+		return s.merge(t.attributes)
+	}
+	return nil
+}
+
+// at places a refusal at a row.
+func (e *FileError) at(row int) *FileError { return e.in(row, "") }
+
+func isTrue(value []byte) bool { return string(value) == "1" || string(value) == "true" }
+
+func (s *sheetScanner) columns(attributes []byte) error {
+	from, errFrom := strconv.Atoi(string(attribute(attributes, "min")))
+	to, errTo := strconv.Atoi(string(attribute(attributes, "max")))
+	if errFrom != nil || errTo != nil || from < 1 || to < from || to > lastColumn {
+		return refuse(CellOrder, "The workbook is damaged: a column format names no proper columns. Save it again in a spreadsheet program.")
+	}
+	if isTrue(attribute(attributes, "hidden")) || isZero(attribute(attributes, "width")) {
+		s.hiddenColumns = append(s.hiddenColumns, columnRange{from - 1, to - 1})
+	}
+	return nil
+}
+
+// isZero recognises a width or height of nothing: "0", "0.0".
+func isZero(value []byte) bool {
+	return len(value) > 0 && len(bytes.Trim(value, "0.")) == 0 && value[0] == '0'
+}
+
+// merge notes the rows of a merged range. A range of one cell hides nothing.
+func (s *sheetScanner) merge(attributes []byte) error {
+	first, last, isRange := bytes.Cut(attribute(attributes, "ref"), []byte(":"))
+	fromColumn, fromRow, ok := parseReference(first)
+	toColumn, toRow, okTo := fromColumn, fromRow, true
+	if isRange {
+		toColumn, toRow, okTo = parseReference(last)
+	}
+	if !ok || !okTo || toRow < fromRow || toColumn < fromColumn {
+		return refuse(CellOrder, "The workbook is damaged: the merged range %q is no range of cells. Save it again in a spreadsheet program.", shown(string(attribute(attributes, "ref"))))
+	}
+	if fromRow != toRow || fromColumn != toColumn {
+		s.merges = append(s.merges, rowRange{fromRow, toRow})
+	}
+	return nil
+}
+
+// parseReference reads "B12" as column 1 and row 12. Only capitals and plain
+// digits count, as programs write them.
+func parseReference(reference []byte) (column, row int, ok bool) {
+	i := 0
+	for ; i < len(reference) && i < 4 && reference[i] >= 'A' && reference[i] <= 'Z'; i++ {
+		column = column*26 + int(reference[i]-'A') + 1
+	}
+	digits := reference[i:]
+	if i == 0 || column > lastColumn || len(digits) == 0 || len(digits) > 7 || digits[0] == '0' {
+		return 0, 0, false
+	}
+	row, ok = parseIndex(digits)
+	return column - 1, row, ok && row <= lastRow
+}
+
+// parseIndex reads up to nine plain digits.
+func parseIndex(digits []byte) (int, bool) {
+	if len(digits) == 0 || len(digits) > 9 {
+		return 0, false
+	}
+	n := 0
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}
+
+func (s *sheetScanner) readRow(list []byte) error {
+	previous := s.row.number
+	s.row = sheetRow{number: previous + 1, hidden: s.hiddenAll, cells: s.row.cells[:0], numbers: s.row.numbers[:0]}
+	numbered := false
+	a := attributes{rest: list}
+	for a.next() {
+		switch string(a.name) {
+		case "r":
+			n, ok := parseIndex(a.value)
+			if !ok || n <= previous || n > lastRow || numbered {
+				return refuse(CellOrder, "The workbook's rows are not in ascending order (row %q follows row %d), so programs would read different payouts. Save it again in a spreadsheet program.",
+					shown(string(a.value)), previous)
+			}
+			s.row.number, numbered = n, true
+		case "hidden":
+			s.row.hidden = isTrue(a.value)
+		case "ht":
+			s.row.hidden = s.row.hidden || isZero(a.value)
+		}
+	}
+	if a.bad {
+		return damagedXML("a row has broken attributes").at(previous + 1)
+	}
+	return s.readCells()
+}
+
+func (s *sheetScanner) readCells() error {
+	next := 0
+	for {
+		t, err := s.xml.next()
+		if err != nil {
+			return orDamaged(err)
+		}
+		switch {
+		case t.kind == tokenClose && s.xml.depth == 2:
+			return nil
+		case t.kind == tokenOpen && string(t.name) == "c" && s.xml.depth == 4:
+			c, err := s.openCell(t.attributes, next)
+			if err != nil {
+				return err
+			}
+			next = c.column + 1
+			if err := s.readCell(&c); err != nil {
+				return err
+			}
+			s.row.cells = append(s.row.cells, c)
+		case t.kind == tokenOpen && (string(t.name) == "c" || string(t.name) == "row" || string(t.name) == "sheetData"):
+			return damagedXML("a row has a cell in the wrong place").at(s.row.number)
+		}
+	}
+}
+
+// openCell reads a cell's reference, style and type; next is the first column
+// that it may have.
+func (s *sheetScanner) openCell(list []byte, next int) (sheetCell, error) {
+	c := sheetCell{column: next, kind: kindNumber, shared: -1}
+	var seen [3]bool
+	a := attributes{rest: list}
+	for a.next() {
+		which := strings.IndexByte("rst", a.name[0])
+		if which < 0 || len(a.name) > 1 {
+			continue
+		}
+		if seen[which] {
+			return c, damagedXML("a cell has an attribute twice").at(s.row.number)
+		}
+		seen[which] = true
+		if err := s.cellAttribute(&c, a.name[0], a.value, next); err != nil {
+			return c, err
+		}
+	}
+	if a.bad {
+		return c, damagedXML("a cell has broken attributes").at(s.row.number)
+	}
+	if c.column >= s.limits.columns {
+		return c, refuse(TooManyColumns, "The sheet uses column %s, and no more than %d columns are taken. Delete what stands to the right of the payouts, formats included.",
+			columnLetter(c.column), s.limits.columns).in(s.row.number, columnLetter(c.column))
+	}
+	return c, nil
+}
+
+func (s *sheetScanner) cellAttribute(c *sheetCell, name byte, value []byte, next int) error {
+	switch name {
+	case 'r':
+		column, row, ok := parseReference(value)
+		if !ok || row != s.row.number || column < next {
+			return refuse(CellOrder, "The workbook's cells are not in ascending order, or the cell %q stands in row %d, so programs would read different payouts. Save it again in a spreadsheet program.",
+				shown(string(value)), s.row.number).at(s.row.number)
+		}
+		c.column = column
+	case 's':
+		style, ok := parseIndex(value)
+		if !ok || style >= s.limits.styles {
+			return s.badIndex(c, "format", value)
+		}
+		c.style = style
+	case 't':
+		var ok bool
+		if c.kind, ok = cellType(value); !ok {
+			return refuse(CellIndex, "A cell is of the unknown type %q. Save the workbook again in a spreadsheet program.", shown(string(value))).in(s.row.number, columnLetter(c.column))
+		}
+		if string(value) == "s" {
+			c.shared = 0
+		}
+	}
+	return nil
+}
+
+func (s *sheetScanner) badIndex(c *sheetCell, what string, value []byte) error {
+	return refuse(CellIndex, "The workbook is damaged: a cell refers to a %s %q that is not there, so its value is lost. Save it again in a spreadsheet program.",
+		what, shown(string(value))).in(s.row.number, columnLetter(c.column))
+}
+
+// cellType is the kind of cell that a type of the file format stands for.
+func cellType(name []byte) (kind, bool) {
+	switch string(name) {
+	case "n":
+		return kindNumber, true
+	case "s", "str", "inlineStr":
+		return kindText, true
+	case "b":
+		return kindBoolean, true
+	case "e":
+		return kindFailure, true
+	case "d":
+		return kindDate, true
+	}
+	return kindText, false
+}
+
+// readCell reads up to the cell's closing tag and notes what it holds.
+func (s *sheetScanner) readCell(c *sheetCell) error {
+	var field byte // 'v', 'f', 'i' while inside that element
+	var phonetic, values, lists, formulas, length int
+	c.from = len(s.row.numbers)
+	for {
+		t, err := s.xml.next()
+		if err != nil {
+			return orDamaged(err)
+		}
+		switch depth := s.xml.depth; {
+		case t.kind == tokenClose && depth == 3:
+			c.to = len(s.row.numbers)
+			if values > 1 || lists > 1 || formulas > 1 {
+				return damagedXML("a cell has two values").in(s.row.number, columnLetter(c.column))
+			}
+			return s.finishCell(c)
+		case t.kind == tokenClose && depth == 4:
+			field = 0
+		case t.kind == tokenOpen && depth == 5:
+			switch string(t.name) {
+			case "v":
+				field, values = 'v', values+1
+			case "is":
+				field, lists = 'i', lists+1
+			case "f":
+				field, formulas, c.formula = 'f', formulas+1, true
+			case "c", "row":
+				return damagedXML("a cell stands inside another").in(s.row.number, columnLetter(c.column))
+			}
+		case t.kind == tokenOpen && string(t.name) == "rPh":
+			phonetic = depth
+		case t.kind == tokenClose && depth == phonetic-1:
+			phonetic = 0
+		case t.kind == tokenText && field != 0 && depth >= 5:
+			if length += len(t.text); length > longestCell*utf8Widest {
+				return refuse(CellTooLong, "A cell holds more than a spreadsheet cell can. Delete its content.").in(s.row.number, columnLetter(c.column))
+			}
+			switch {
+			case field == 'v':
+				c.filled = true
+				s.row.numbers = append(s.row.numbers, t.text...)
+			case field == 'i' && phonetic == 0 && depth >= 6:
+				c.filled = true
+			}
+		}
+	}
+}
+
+// A character of a cell's text takes up to this many bytes.
+const utf8Widest = 4
+
+func (s *sheetScanner) finishCell(c *sheetCell) error {
+	if c.shared < 0 || !c.filled {
+		return nil
+	}
+	value := bytes.TrimSpace(s.row.numbers[c.from:c.to])
+	index, ok := parseIndex(value)
+	if !ok || index >= s.limits.strings {
+		return s.badIndex(c, "text", value)
+	}
+	c.shared = index
+	return nil
+}
+
+// sharedStrings is what the scan keeps of the table of texts.
+type sharedStrings struct {
+	count int
+	empty map[int]bool // the few that have no text
+}
+
+// scanSharedStrings checks the table of texts and counts its entries.
+func scanSharedStrings(in io.Reader) (sharedStrings, error) {
+	table := sharedStrings{empty: map[int]bool{}}
+	xml := newXMLScanner(in)
+	length, phonetic := 0, 0
+	for {
+		t, err := xml.next()
+		if err == io.EOF {
+			return table, nil
+		}
+		if err != nil {
+			return table, err
+		}
+		switch isItem := string(t.name) == "si"; {
+		case t.kind == tokenOpen && isItem && xml.depth == 2:
+			length = 0
+		case t.kind == tokenOpen && isItem:
+			return table, damagedXML("its table of texts is nested")
+		case t.kind == tokenClose && isItem:
+			if length == 0 {
+				table.empty[table.count] = true
+			}
+			table.count++
+		case t.kind == tokenOpen && string(t.name) == "rPh":
+			phonetic = xml.depth
+		case t.kind == tokenClose && xml.depth == phonetic-1:
+			phonetic = 0
+		case t.kind == tokenText && xml.depth >= 3 && phonetic == 0:
+			if length += len(t.text); length > longestCell*utf8Widest {
+				return table, refuse(CellTooLong, "A cell holds more text than a spreadsheet cell can. Find and shorten it.")
+			}
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package reports
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"payrun/internal/database"
+	"payrun/ledger"
+)
+
+var exceptionColumns = []column{
+	{"Kind", 22}, {"Batch", 7}, {"Sheet", 12}, {"Row", 7}, {"Reference", 18}, {"Order number", 27}, {"Channel", 15},
+	{"Payouts", 9}, {"Currency", 9}, {"Amount", 15}, {"What is wrong", 56}, {"What to do next", 46}, {"Since", 19}, {"Days", 7},
+}
+
+// exception is one line of the sheet: a payout, a group of payouts, a row of a
+// sheet that was refused, or a case about none of them.
+type exception struct {
+	ledger.Payout
+	Kind     string
+	Payouts  int64
+	Detail   string
+	NextStep string `db:"next_step"`
+	Since    database.Instant
+}
+
+// source is one query for exceptions; every query returns the same columns.
+// It says with %s where the conditions on payouts p and batches b go.
+type source struct {
+	kind  string // "" when the rows have kinds of their own
+	next  string // "" when the rows say so themselves
+	query string
+}
+
+const aPayout = `p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel, p.account, p.currency, p.amount, b.order_prefix, 1 AS payouts`
+
+const aGroup = `p.batch_id, 0 AS ordinal, '' AS sheet, 0 AS row_no, '' AS reference, p.channel, '' AS account, p.currency,
+	sum(p.amount) AS amount, '' AS order_prefix, count(*) AS payouts`
+
+const noOpenCase = `NOT EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0)`
+
+// sources of exceptions, the most urgent first.
+var sources = []source{
+	{"", "", `SELECT x.kind, x.detail, x.next_step, x.opened_at AS since, x.batch_id, coalesce(p.ordinal, 0) AS ordinal,
+		coalesce(p.sheet, '') AS sheet, coalesce(p.row_no, 0) AS row_no, coalesce(p.reference, '') AS reference,
+		coalesce(p.channel, '') AS channel, coalesce(p.account, '') AS account, coalesce(p.currency, '') AS currency,
+		coalesce(p.amount, 0) AS amount, coalesce(b.order_prefix, '') AS order_prefix,
+		CASE WHEN p.id IS NULL THEN 0 ELSE 1 END AS payouts
+		FROM exceptions x LEFT JOIN payouts p ON p.id = x.payout_id LEFT JOIN batches b ON b.id = x.batch_id
+		WHERE x.closed_at = 0 AND (x.payout_id = 0 AND %[2]s OR x.payout_id > 0 AND %[1]s) ORDER BY x.kind, x.opened_at, x.id`},
+	{"in doubt, no open case", "open a case: nobody is looking at it", `SELECT ` + aPayout + `, 'is ' || p.state || ' and has no open exception' AS detail,
+		p.sent_at AS since FROM payouts p JOIN batches b ON b.id = p.batch_id
+		WHERE p.state IN ('UNKNOWN', 'REVIEW') AND ` + noOpenCase + ` AND %[1]s ORDER BY p.id`},
+	{"blocked", "find out why; then cancel the payout or import it anew", `SELECT ` + aPayout + `, p.blocked AS detail, b.approved_at AS since
+		FROM payouts p JOIN batches b ON b.id = p.batch_id
+		WHERE p.state = 'UNSENT' AND p.blocked <> '' AND ` + noOpenCase + ` AND %[1]s ORDER BY p.id`},
+	{"closed by the gateway", "get a statement line or the gateway's written word; two people then correct it", `SELECT ` + aPayout + `,
+		'closed with status ' || p.gateway_status || '; amount and fee are in suspense' AS detail, p.ended_at AS since
+		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.state = 'CLOSED' AND %[1]s ORDER BY p.id`},
+	{"failed, fee kept", "correct the payee's details and pay it in a new sheet; ask the gateway for the fee", `SELECT ` + aPayout + `,
+		'not paid; the gateway kept the fee (status ' || p.gateway_status || ')' AS detail, p.ended_at AS since
+		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.state = 'FAILED_FEE' AND %[1]s ORDER BY p.id`},
+	{"approved, not sent", "see what the batch waits for: a stop, limits, the balance or the pay date", `SELECT ` + aGroup + `,
+		'approved and not sent yet' AS detail, max(b.approved_at) AS since FROM payouts p JOIN batches b ON b.id = p.batch_id
+		WHERE p.state = 'UNSENT' AND b.state = 'APPROVED' AND p.blocked = '' AND %[1]s
+		GROUP BY p.batch_id, p.channel, p.currency ORDER BY p.batch_id, p.channel, p.currency`},
+	{"fee not named", "compare the fees with the gateway's statement", `SELECT ` + aGroup + `,
+		'the gateway did not say which fee it took; the estimates are booked' AS detail, max(p.ended_at) AS since
+		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.state IN ('SUCCEEDED', 'FAILED_FEE') AND p.fee_known = 0 AND %[1]s
+		GROUP BY p.batch_id, p.channel, p.currency ORDER BY p.batch_id, p.channel, p.currency`},
+	{"", "correct the row and import it in a new sheet, if it should be paid", `SELECT
+		CASE q.severity WHEN 'warning' THEN 'sheet, warning' ELSE 'sheet, refused' END AS kind, q.batch_id, 0 AS ordinal, q.sheet, q.row_no,
+		'' AS reference, '' AS channel, '' AS account, '' AS currency, 0 AS amount, '' AS order_prefix, 0 AS payouts,
+		CASE WHEN q.heading = '' THEN '' ELSE q.heading || ': ' END || q.message AS detail, b.made_at AS since
+		FROM problems q JOIN batches b ON b.id = q.batch_id WHERE %[3]s ORDER BY kind, q.batch_id, q.position`},
+}
+
+// exceptions writes what people have to look at, and counts it by kind.
+func (r *report) writeExceptions(ctx context.Context, b *book) error {
+	s, err := b.newTable("Exceptions", exceptionColumns, layout{frozen: 1, paper: a3})
+	if err != nil {
+		return err
+	}
+	var row []value
+	for _, source := range sources {
+		query, args := r.narrowed(source.query)
+		err := database.Each(ctx, r.tx, query, args, func(e *exception) error {
+			if e.Kind == "" {
+				e.Kind = source.kind
+			}
+			if e.NextStep == "" {
+				e.NextStep = source.next
+			}
+			r.countException(e.Kind)
+			row = r.exceptionValues(row[:0], e)
+			return s.put(row)
+		})
+		if err != nil {
+			return fmt.Errorf("exceptions %s: %w", source.kind, err)
+		}
+	}
+	return s.finish()
+}
+
+// narrowed puts the filter's conditions into a query.
+func (r *report) narrowed(query string) (string, []any) {
+	shown, batches := r.filter.payouts(), r.filter.batches()
+	about := clause{"x.opened_at < ?", []any{r.filter.end()}}
+	if r.filter.Batch != 0 {
+		about.and("x.batch_id = ?", r.filter.Batch)
+	}
+	switch {
+	case strings.Contains(query, "%[3]s"):
+		return fmt.Sprintf(strings.ReplaceAll(query, "%[3]s", "%[1]s"), batches.text), batches.args
+	case strings.Contains(query, "%[2]s"):
+		return fmt.Sprintf(query, shown.text, about.text), append(about.args, shown.args...)
+	}
+	return fmt.Sprintf(query, shown.text), shown.args
+}
+
+func (r *report) exceptionValues(row []value, e *exception) []value {
+	sum := value{}
+	if e.Currency != "" {
+		sum = amount(e.Amount, e.Currency)
+	}
+	channel := value{}
+	if e.Channel != "" {
+		channel = text(r.options.channel(e.Channel))
+	}
+	orderNo := ""
+	if e.Ordinal > 0 {
+		orderNo = e.OrderNo()
+	}
+	return append(row,
+		text(e.Kind), count(e.BatchID).unlessZero(), text(e.Sheet), count(e.Row).unlessZero(), text(e.Reference), text(orderNo), channel,
+		count(e.Payouts).unlessZero(), text(string(e.Currency)), sum, text(e.masked()).as(wrapped), text(e.NextStep).as(wrapped),
+		instant(e.Since), r.age(e.Since))
+}
+
+// masked is the detail without the account number, should a gateway have
+// repeated it.
+func (e *exception) masked() string {
+	if e.Account == "" {
+		return e.Detail
+	}
+	return strings.ReplaceAll(e.Detail, e.Account, e.MaskedAccount())
+}
+
+// age in whole days at the time of the snapshot.
+func (r *report) age(since database.Instant) value {
+	if since == 0 {
+		return value{}
+	}
+	return count(int64(r.snapshot.AsOf.Sub(since) / (24 * time.Hour)))
+}
+
+func (r *report) countException(kind string) {
+	n := len(r.exceptions)
+	if n == 0 || r.exceptions[n-1].kind != kind {
+		r.exceptions = append(r.exceptions, kindCount{kind: kind})
+		n++
+	}
+	r.exceptions[n-1].n++
+}
+
+// kindCount is how many exceptions of a kind were written.
+type kindCount struct {
+	kind string
+	n    int64
+}

@@ -1,0 +1,112 @@
+package reports
+
+import (
+	"context"
+	"fmt"
+
+	"payrun/internal/database"
+	"payrun/internal/money"
+	"payrun/ledger"
+)
+
+// payoutColumns of the Payouts sheet and of the csv; payoutRow.values fills
+// them.
+var payoutColumns = []column{
+	{"Batch", 7}, {"Sheet", 12}, {"Row", 7}, {"Reference", 18}, {"Order number", 27}, {"Gateway order", 22},
+	{"Channel", 8}, {"Channel name", 15}, {"Account", 11}, {"Payee", 24}, {"Currency", 9}, {"Amount", 14},
+	{"Fee", 10}, {"Fee is", 12}, {"Rate", 10}, {"Received", 16}, {"Status", 12}, {"Gateway status", 9},
+	{"Attempts", 9}, {"Sent at", 19}, {"Ended at", 19}, {"Pay date", 11}, {"Held back because", 20}, {"Remark", 28},
+}
+
+// payoutRow is a payout as the database has it, with what corrections made of
+// its fee.
+type payoutRow struct {
+	ledger.Payout
+	Corrected int64
+	BookedFee money.Amount `db:"booked_fee"`
+}
+
+// selectPayouts: once people have corrected a payout, only the postings say
+// which fee stayed with the gateway. There are few of those.
+const selectPayouts = `WITH corrected AS (SELECT e.payout_id, sum(CASE WHEN a.kind <> 'fees' THEN 0
+		WHEN l.side = 'debit' THEN l.amount ELSE -l.amount END) AS fee
+	FROM entries e JOIN lines l ON l.entry_id = e.id JOIN accounts a ON a.id = l.account_id
+	WHERE e.payout_id IN (SELECT k.payout_id FROM entries k WHERE k.corrects > 0) GROUP BY e.payout_id)
+	SELECT p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel, p.account, p.payee, p.remark, p.pay_date,
+	p.amount, p.currency, p.fee_estimate, ` + stateOf + ` AS state, p.blocked, p.attempts, p.gateway_order_no, p.gateway_status,
+	p.fee, p.fee_known, p.rate, p.received, p.sent_at, p.ended_at, b.order_prefix,
+	CASE WHEN c.payout_id IS NULL THEN 0 ELSE 1 END AS corrected, coalesce(c.fee, 0) AS booked_fee
+	FROM payouts p JOIN batches b ON b.id = p.batch_id LEFT JOIN corrected c ON c.payout_id = p.id WHERE `
+
+// Where the figure of a fee comes from.
+const (
+	feeNone      = ""                 // none is taken
+	feeHeld      = "estimate, held"   // not taken yet
+	feeBooked    = "estimate, booked" // taken, but the gateway never said how much
+	feeNamed     = "gateway"          // taken, as the gateway said
+	feeCorrected = "corrected"        // what people's corrections left with the gateway
+)
+
+// feeTaken is the fee of a payout that has ended, or what is held for one
+// that has not, and where the figure comes from.
+func (p *payoutRow) feeTaken() (money.Amount, string) {
+	switch p.State {
+	case ledger.Succeeded, ledger.FailedFee, ledger.Failed:
+		if p.Corrected == 1 {
+			return p.BookedFee, feeCorrected
+		}
+		if p.State == ledger.Failed {
+			return 0, feeNone
+		}
+		if p.FeeKnown == 0 {
+			return p.Fee, feeBooked
+		}
+		return p.Fee, feeNamed
+	case ledger.Cancelled:
+		return 0, feeNone
+	}
+	return p.FeeEstimate, feeHeld
+}
+
+// values fills the columns of the Payouts sheet, appending to row.
+func (p *payoutRow) values(row []value, options Options) []value {
+	fee, source := p.feeTaken()
+	return append(row,
+		count(p.BatchID), text(p.Sheet), count(p.Row), text(p.Reference), text(p.OrderNo()), text(p.GatewayOrder),
+		text(p.Channel), text(options.channel(p.Channel)), text(p.MaskedAccount()), text(p.Payee), text(string(p.Currency)),
+		amount(p.Amount, p.Currency), amount(fee, p.Currency), text(source), text(p.Rate), text(p.Received),
+		text(string(p.State)), text(p.Status), count(p.Attempts), instant(p.SentAt), instant(p.EndedAt),
+		day(p.PayDate), text(p.Blocked), text(p.Remark))
+}
+
+// eachPayout hands the rows of the Payouts sheet to write, in the order of
+// batches and sheets, and counts what was written. The values are good until
+// the next call.
+func (r *report) eachPayout(ctx context.Context, write func([]value) error) error {
+	where := r.filter.payouts()
+	var row []value
+	err := database.Each(ctx, r.tx, selectPayouts+where.text+" ORDER BY p.id", where.args, func(p *payoutRow) error {
+		row = p.values(row[:0], r.options)
+		if err := write(row); err != nil {
+			return err
+		}
+		fee, _ := p.feeTaken()
+		return r.tally.add(group{p.BatchID, p.Channel, p.Currency, p.State},
+			sums{Payouts: 1, Amount: p.Amount, Fees: fee, Estimates: p.FeeEstimate})
+	})
+	if err != nil {
+		return fmt.Errorf("payouts: %w", err)
+	}
+	return nil
+}
+
+func (r *report) payouts(ctx context.Context, b *book) error {
+	s, err := b.newTable("Payouts", payoutColumns, layout{frozen: 5, paper: a3})
+	if err != nil {
+		return err
+	}
+	if err := r.eachPayout(ctx, s.put); err != nil {
+		return err
+	}
+	return s.finish()
+}
