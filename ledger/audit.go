@@ -48,6 +48,12 @@ func audit(ctx context.Context, tx *database.Tx, actor, action, subject, detail 
 	return nil
 }
 
+// lockAudit makes everything that is audited wait its turn.
+func lockAudit(ctx context.Context, tx *database.Tx) error {
+	var position int64
+	return tx.Get(ctx, &position, "SELECT position FROM audit_head WHERE id = 1"+tx.Dialect.ForUpdate)
+}
+
 // Note writes an action that changes nothing else, such as an export, into
 // the audit trail.
 func (b *Book) Note(ctx context.Context, actor, action, subject, detail string) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"payrun/internal/database"
@@ -92,7 +94,7 @@ func (b *Book) Progress(ctx context.Context, batch int64) ([]Progress, error) {
 	err := b.db.Select(ctx, &progress, `SELECT CASE WHEN p.state = 'UNSENT' THEN b.state ELSE p.state END AS state,
 		p.currency, count(*) AS payouts, sum(p.amount) AS amount,
 		sum(CASE WHEN p.state IN ('SUCCEEDED', 'FAILED_FEE') THEN p.fee ELSE 0 END) AS fees
-		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.id BETWEEN ? AND ?
+		FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.state <> 'STAGING' WHERE p.id BETWEEN ? AND ?
 		GROUP BY 1, 2 ORDER BY 1, 2`, firstID(batch), lastID(batch))
 	return progress, err
 }
@@ -111,7 +113,7 @@ type Problem struct {
 func (b *Book) Problems(ctx context.Context, batch int64) ([]Problem, error) {
 	var problems []Problem
 	err := b.db.Select(ctx, &problems, `SELECT code, severity, sheet, row_no, col, heading, value, message
-		FROM problems WHERE batch_id = ? ORDER BY position`, batch)
+		FROM problems WHERE batch_id = (SELECT id FROM batches WHERE id = ? AND state <> 'STAGING') ORDER BY position`, batch)
 	return problems, err
 }
 
@@ -142,17 +144,9 @@ func apply(ctx context.Context, tx *database.Tx, c change) error {
 }
 
 func batchEvent(ctx context.Context, tx *database.Tx, c change) error {
-	now, err := tx.Now(ctx)
-	if err != nil {
-		return err
-	}
-	number, err := id(ctx, tx)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO events (id, batch_id, payout_id, from_state, to_state, reason, note, actor,
-		attempt_id, evidence_id, digest, created_at) VALUES (?, ?, 0, ?, ?, ?, ?, ?, 0, 0, ?, ?)`,
-		number, c.batch, c.from, c.to, c.reason, c.note, c.actor, c.digest, now)
+	err := insertEvents(ctx, tx, []event{{
+		BatchID: c.batch, From: c.from, To: c.to, Reason: c.reason, Note: c.note, Actor: c.actor, Digest: c.digest,
+	}})
 	if err != nil {
 		return err
 	}
@@ -162,27 +156,27 @@ func batchEvent(ctx context.Context, tx *database.Tx, c change) error {
 // Submit hands a batch in. What the checker will be shown, and must find
 // unchanged, is fixed here as the content digest.
 func (b *Book) Submit(ctx context.Context, by User, batch int64) error {
-	if err := by.must("submit a batch", Maker); err != nil {
-		return err
-	}
-	content, err := b.contentDigest(ctx, batch)
+	content, err := b.readContent(ctx, batch)
 	if err != nil {
 		return fmt.Errorf("submit batch %d: %w", batch, err)
 	}
 	err = b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := authorize(ctx, tx, by, "submit a batch", Maker); err != nil {
+			return err
+		}
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
 		}
 		n, err := tx.Exec(ctx, `UPDATE batches SET submitted_by = ?, submitted_at = ?, content_digest = ?
-			WHERE id = ? AND order_prefix <> ''`, by.ID, now, content, batch)
+			WHERE id = ? AND order_prefix <> ''`, by.ID, now, content.sum(), batch)
 		if err != nil {
 			return err
 		}
 		if n != 1 {
 			return fmt.Errorf("%w: batch %d repeats an earlier one; a checker has to allow the repeat first", ErrConflict, batch)
 		}
-		return apply(ctx, tx, change{batch, Valid, Submitted, BySubmission, "", by.actor(), content})
+		return apply(ctx, tx, change{batch, Valid, Submitted, BySubmission, "", by.actor(), content.sum()})
 	})
 	if err != nil {
 		return fmt.Errorf("submit batch %d: %w", batch, err)
@@ -194,18 +188,18 @@ func (b *Book) Submit(ctx context.Context, by User, batch int64) error {
 // and estimated fees, one entry per currency. Whoever made or submitted the
 // batch cannot approve it.
 func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
-	if err := by.must("approve a batch", Checker); err != nil {
-		return err
-	}
-	content, err := b.contentDigest(ctx, batch)
+	content, err := b.readContent(ctx, batch)
 	if err != nil {
 		return fmt.Errorf("approve batch %d: %w", batch, err)
 	}
 	err = b.db.InTx(ctx, func(tx *database.Tx) error {
-		if err := checkFourEyes(ctx, tx, by, batch, content); err != nil {
+		if err := authorize(ctx, tx, by, "approve a batch", Checker); err != nil {
 			return err
 		}
-		if err := b.holdBatch(ctx, tx, by, batch); err != nil {
+		if err := checkFourEyes(ctx, tx, by, batch, content.sum()); err != nil {
+			return err
+		}
+		if err := b.holdBatch(ctx, tx, by, batch, content.sums); err != nil {
 			return err
 		}
 		now, err := tx.Now(ctx)
@@ -215,7 +209,7 @@ func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
 		if _, err := tx.Exec(ctx, "UPDATE batches SET approved_by = ?, approved_at = ? WHERE id = ?", by.ID, now, batch); err != nil {
 			return err
 		}
-		return apply(ctx, tx, change{batch, Submitted, Approved, ByApproval, "", by.actor(), content})
+		return apply(ctx, tx, change{batch, Submitted, Approved, ByApproval, "", by.actor(), content.sum()})
 	})
 	if err != nil {
 		return fmt.Errorf("approve batch %d: %w", batch, err)
@@ -245,33 +239,27 @@ func checkFourEyes(ctx context.Context, tx *database.Tx, by User, batch int64, c
 	return nil
 }
 
-func (b *Book) holdBatch(ctx context.Context, tx *database.Tx, by User, batch int64) error {
+// holdBatch holds what the rows themselves add up to, per currency.
+func (b *Book) holdBatch(ctx context.Context, tx *database.Tx, by User, batch int64, sums map[money.Currency]Sums) error {
 	day, err := b.openDay(ctx, tx)
 	if err != nil {
 		return err
 	}
-	var totals []struct {
-		Currency money.Currency
-		Amount   money.Amount
-		Fees     money.Amount
-	}
-	if err := tx.Select(ctx, &totals, `SELECT currency, sum(amount) AS amount, sum(fees) AS fees FROM batch_totals
-		WHERE batch_id = ? GROUP BY currency ORDER BY currency`, batch); err != nil {
-		return err
-	}
-	currencies, entries := make([]money.Currency, len(totals)), make([]entry, len(totals))
-	for i, t := range totals {
-		currencies[i] = t.Currency
-		entries[i] = entry{kind: kindHold, currency: t.Currency, batch: batch, actor: by.actor(), lines: hold(Sums{Amount: t.Amount, Estimate: t.Fees})}
-	}
+	currencies := slices.Sorted(maps.Keys(sums))
 	accounts, err := lockAccounts(ctx, tx, currencies)
 	if err != nil {
 		return err
 	}
-	for _, t := range totals {
-		if err := checkFunds(ctx, tx, t.Currency, t.Amount+t.Fees); err != nil {
+	var entries []entry
+	for _, currency := range currencies {
+		needed, err := money.Add(sums[currency].Amount, sums[currency].Estimate)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		if err := checkFunds(ctx, tx, currency, needed); err != nil {
 			return err
 		}
+		entries = append(entries, entry{kind: kindHold, currency: currency, batch: batch, actor: by.actor(), lines: hold(sums[currency])})
 	}
 	return post(ctx, tx, day, accounts, entries)
 }
@@ -291,25 +279,24 @@ func checkFunds(ctx context.Context, tx *database.Tx, currency money.Currency, n
 
 // Reject sends a submitted batch back to its maker, with a reason.
 func (b *Book) Reject(ctx context.Context, by User, batch int64, reason string) error {
-	if err := by.must("reject a batch", Checker); err != nil {
-		return err
-	}
-	return b.takeBack(ctx, change{batch, Submitted, Valid, ByRejection, reason, by.actor(), ""})
+	return b.takeBack(ctx, by, Checker, change{batch, Submitted, Valid, ByRejection, reason, by.actor(), ""})
 }
 
 // Recall takes a submitted batch back before anybody approved it.
 func (b *Book) Recall(ctx context.Context, by User, batch int64, reason string) error {
-	if err := by.must("recall a batch", Maker); err != nil {
-		return err
-	}
-	return b.takeBack(ctx, change{batch, Submitted, Valid, ByRecall, reason, by.actor(), ""})
+	return b.takeBack(ctx, by, Maker, change{batch, Submitted, Valid, ByRecall, reason, by.actor(), ""})
 }
 
-func (b *Book) takeBack(ctx context.Context, c change) error {
+func (b *Book) takeBack(ctx context.Context, by User, role Role, c change) error {
 	if c.note == "" {
 		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
 	}
-	err := b.db.InTx(ctx, func(tx *database.Tx) error { return apply(ctx, tx, c) })
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := authorize(ctx, tx, by, "take a batch back", role); err != nil {
+			return err
+		}
+		return apply(ctx, tx, c)
+	})
 	if err != nil {
 		return fmt.Errorf("batch %d: %w", c.batch, err)
 	}
@@ -319,13 +306,16 @@ func (b *Book) takeBack(ctx context.Context, c change) error {
 // AllowRepeat lets a batch with the same rows as an earlier one go on: next
 // month's identical payroll is legitimate. It gets order numbers of its own.
 func (b *Book) AllowRepeat(ctx context.Context, by User, batch int64, reason string) error {
-	if err := by.must("allow a repeat", Checker); err != nil {
-		return err
-	}
 	if reason == "" {
 		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := authorize(ctx, tx, by, "allow a repeat", Checker); err != nil {
+			return err
+		}
+		if err := lockAudit(ctx, tx); err != nil { // so that no two repeats get one number
+			return err
+		}
 		var row struct {
 			RowsDigest     string `db:"rows_digest"`
 			GatewayAccount string `db:"gateway_account"`
@@ -360,13 +350,13 @@ func (b *Book) AllowRepeat(ctx context.Context, by User, batch int64, reason str
 // Discard drops a batch that nobody approved. Its sheet can be imported
 // again as if it had never been.
 func (b *Book) Discard(ctx context.Context, by User, batch int64, reason string) error {
-	if err := by.must("discard a batch", Maker); err != nil {
-		return err
-	}
 	if reason == "" {
 		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := authorize(ctx, tx, by, "discard a batch", Maker); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, "UPDATE batches SET order_prefix = '' WHERE id = ? AND state = 'VALID'", batch); err != nil {
 			return err
 		}
@@ -378,34 +368,32 @@ func (b *Book) Discard(ctx context.Context, by User, batch int64, reason string)
 	return nil
 }
 
-// contentDigest reads a batch's rows, checks each against the digest taken
-// of it at import, and digests them all. It returns ErrTampered with the row
-// that changed.
-func (b *Book) contentDigest(ctx context.Context, batch int64) (string, error) {
-	var content string
+// readContent reads a batch's rows, checks each against the digest taken of
+// it at import, and digests and adds up them all. It returns ErrTampered with
+// the row that changed.
+func (b *Book) readContent(ctx context.Context, batch int64) (*content, error) {
+	var read *content
 	err := b.db.Snapshot(ctx, func(tx *database.Tx) error {
 		var head Batch
-		if err := tx.Get(ctx, &head, selectBatches+" WHERE b.id = ?", batch); err != nil {
+		if err := tx.Get(ctx, &head, selectBatches+" WHERE b.state <> 'STAGING' AND b.id = ?", batch); err != nil {
 			return err
 		}
-		d := newContent(head.OrderPrefix)
+		read = newContent(head.OrderPrefix)
 		err := eachPayout(ctx, tx, batch, func(p *Payout) error {
 			if p.rowDigest() != p.RowDigest {
 				return fmt.Errorf("%w: row %d of batch %d (sheet %q)", ErrTampered, p.Row, batch, p.Sheet)
 			}
-			d.add(p.RowDigest)
-			return nil
+			return read.add(p)
 		})
 		if err != nil {
 			return err
 		}
-		if d.rows != head.Accepted {
-			return fmt.Errorf("%w: batch %d has %d rows, %d were imported", ErrTampered, batch, d.rows, head.Accepted)
+		if read.rows != head.Accepted {
+			return fmt.Errorf("%w: batch %d has %d rows, %d were imported", ErrTampered, batch, read.rows, head.Accepted)
 		}
-		content = d.sum()
 		return nil
 	})
-	return content, err
+	return read, err
 }
 
 // Open counts the payouts that were sent and have not ended, in one state.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"payrun/internal/database"
@@ -62,12 +63,23 @@ func (b *Book) Ping(ctx context.Context) error {
 // digest is the SHA-256 of the fields in lower-case hex. Each field is
 // preceded by its length, so no two lists of fields share a digest.
 func digest(fields ...any) string {
-	h := sha256.New()
+	text := make([]byte, 0, 512)
+	var number [20]byte
 	for _, field := range fields {
-		text := fmt.Sprint(field)
-		fmt.Fprintf(h, "%d:%s", len(text), text)
+		switch f := field.(type) {
+		case string:
+			text = append(strconv.AppendInt(text, int64(len(f)), 10), ':')
+			text = append(text, f...)
+		case int64:
+			digits := strconv.AppendInt(number[:0], f, 10)
+			text = append(strconv.AppendInt(text, int64(len(digits)), 10), ':')
+			text = append(text, digits...)
+		default:
+			panic(fmt.Sprintf("digest of a %T", field)) // a bug: its text may change with its type
+		}
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // sequences holds how each engine hands out the next n numbers of a sequence.

@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"fmt"
+
+	"payrun/internal/database"
 )
 
 // cancelChunk bounds how many payouts one transaction cancels.
@@ -13,11 +15,12 @@ const cancelChunk = 1000
 // claimed meanwhile; payouts that are under way go on. It returns how many it
 // cancelled.
 func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) (int, error) {
-	if err := by.must("cancel a batch", Checker); err != nil {
-		return 0, err
-	}
 	if reason == "" {
 		return 0, fmt.Errorf("%w: a reason is needed", ErrInvalid)
+	}
+	err := b.db.InTx(ctx, func(tx *database.Tx) error { return authorize(ctx, tx, by, "cancel a batch", Checker) })
+	if err != nil {
+		return 0, err
 	}
 	head, err := b.Batch(ctx, batch)
 	if err != nil {

@@ -155,6 +155,12 @@ func (c *claiming) candidates(ctx context.Context) ([]candidate, error) {
 		if stopped[Stop{Scope: OneBatch, Subject: strconv.FormatInt(batch.ID, 10)}.key()] {
 			continue
 		}
+		if identityWrong(batch.Batch, batch.RowsDigest) != "" {
+			if err := openException(ctx, c.tx, tamperedBatch(batch.ID)); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		for _, limit := range c.limits {
 			free := c.slots.count - len(candidates)
 			if free <= 0 {
@@ -181,13 +187,22 @@ type candidate struct {
 }
 
 type openBatch struct {
-	ID     int64
+	Batch
 	Unsent bool
+}
+
+// tamperedBatch is a batch whose order numbers are not those that follow from
+// its rows: sent under others, a payout could be paid twice.
+func tamperedBatch(batch int64) Exception {
+	return Exception{
+		Kind: ExceptionTampered, BatchID: batch, Detail: "the order numbers of the batch were changed after approval",
+		NextStep: "find out who changed them; nothing of the batch is sent until they are put back",
+	}
 }
 
 func openBatches(ctx context.Context, tx *database.Tx) ([]openBatch, error) {
 	var batches []openBatch
-	err := tx.Select(ctx, &batches, `SELECT b.id, EXISTS (SELECT 1 FROM payouts p
+	err := tx.Select(ctx, &batches, `SELECT b.id, b.order_prefix, b.gateway_account, b.rows_digest, b.repeat_number, EXISTS (SELECT 1 FROM payouts p
 		WHERE p.batch_id = b.id AND p.state = 'UNSENT') AS unsent
 		FROM batches b WHERE b.state = 'APPROVED' AND b.drained_at = 0 ORDER BY b.id`)
 	return batches, err
@@ -239,22 +254,26 @@ func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
 	if err != nil {
 		return err
 	}
-	payouts, tries, sendBys, leases := make([]int64, n), make([]int64, n), make([]database.Instant, n), make([]database.Instant, n)
-	orders, params, sources := make([]string, n), make([]string, n), make([]string, n)
+	payouts, tries, leases := make([]int64, n), make([]int64, n), make([]database.Instant, n)
+	attempts, events := make([]attempt, n), make([]event, n)
 	committed := map[money.Currency]money.Amount{}
 	for i := range claims {
 		p := &claims[i]
 		p.AttemptID, p.State = numbers[i], Sending
-		payouts[i], tries[i] = p.ID, p.Number
-		sendBys[i] = c.now.Add(p.SendBy)
-		leases[i] = sendBys[i].Add(c.order.CallTimeout + leaseMargin)
-		orders[i], params[i], sources[i] = p.OrderNo(), p.paramsDigest(), c.limitFor(p.Payout).Source
+		sendBy := c.now.Add(p.SendBy)
+		payouts[i], tries[i], leases[i] = p.ID, p.Number, sendBy.Add(c.order.CallTimeout+leaseMargin)
+		attempts[i] = attempt{
+			ID: p.AttemptID, PayoutID: p.ID, Number: p.Number, OrderNo: p.OrderNo(), ParamsDigest: p.paramsDigest(),
+			LimitsSource: c.limitFor(p.Payout).Source, Worker: c.order.Worker, SendBy: sendBy,
+		}
+		events[i] = event{
+			BatchID: p.BatchID, PayoutID: p.ID, From: Approved, To: Sending, Reason: ByClaim,
+			Actor: "worker:" + c.order.Worker, AttemptID: p.AttemptID,
+		}
 		committed[p.Currency] += p.Amount + p.FeeEstimate
 	}
 	batch := database.Batch{
-		database.Ints("v_attempt", numbers), database.Ints("v_payout", payouts), database.Ints("v_number", tries),
-		database.Ints("v_send_by", sendBys), database.Ints("v_lease", leases), database.Texts("v_order", orders),
-		database.Texts("v_params", params), database.Texts("v_source", sources),
+		database.Ints("v_payout", payouts), database.Ints("v_attempt", numbers), database.Ints("v_number", tries), database.Ints("v_lease", leases),
 	}
 	changed, err := batch.Exec(ctx, c.tx, `UPDATE payouts SET state = 'SENDING', attempts = v_number, attempt_id = v_attempt,
 		lease_until = v_lease, next_lookup_at = 0, lookups = 0, sent_at = ?
@@ -265,12 +284,10 @@ func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
 	if changed != int64(n) {
 		return fmt.Errorf("%w: %d of %d claimed payouts had changed", ErrConflict, int64(n)-changed, n)
 	}
-	_, err = batch.Exec(ctx, c.tx, `INSERT INTO attempts (id, payout_id, number, order_no, params_digest, limits_source, worker, send_by, created_at)
-		SELECT v_attempt, v_payout, v_number, v_order, v_params, v_source, ?, v_send_by, ? FROM v`, c.order.Worker, c.now)
-	if err != nil {
+	if err := insertAttempts(ctx, c.tx, attempts); err != nil {
 		return err
 	}
-	if err := c.insertEvents(ctx, batch, n); err != nil {
+	if err := insertEvents(ctx, c.tx, events); err != nil {
 		return err
 	}
 	c.claimed.Claims = claims
@@ -280,18 +297,6 @@ func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
 func (c *claiming) limitFor(p Payout) Limit {
 	i := slices.IndexFunc(c.limits, func(l Limit) bool { return l.Channel == p.Channel && l.Currency == p.Currency })
 	return c.limits[i]
-}
-
-func (c *claiming) insertEvents(ctx context.Context, batch database.Batch, n int) error {
-	numbers, err := ids(ctx, c.tx, "ids", n)
-	if err != nil {
-		return err
-	}
-	_, err = append(batch, database.Ints("v_event", numbers)).Exec(ctx, c.tx, `INSERT INTO events
-		(id, batch_id, payout_id, from_state, to_state, reason, note, actor, attempt_id, evidence_id, digest, created_at)
-		SELECT v_event, v_payout / 100000000, v_payout, 'APPROVED', 'SENDING', 'claimed', '', ?, v_attempt, 0, '', ? FROM v`,
-		"worker:"+c.order.Worker, c.now)
-	return err
 }
 
 // BlockedTampered is why a payout is blocked until a person acts.

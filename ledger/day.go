@@ -17,10 +17,11 @@ type Day struct {
 	ClosedAt    database.Instant `db:"closed_at"`
 	ClosedBy    string           `db:"closed_by"`
 	Entries     int64
+	AuditDigest string `db:"audit_digest"` // head of the audit trail when it was closed
 	Digest      string
 }
 
-const dayColumns = "id, business_day, opened_at, closed_at, closed_by, entries, digest"
+const dayColumns = "id, business_day, opened_at, closed_at, closed_by, entries, audit_digest, digest"
 
 // openDay returns the open day and keeps it open until the transaction ends:
 // closing waits for the share lock.
@@ -64,22 +65,23 @@ func (b *Book) businessDay(at database.Instant) string {
 func (b *Book) CloseDay(ctx context.Context, actor string) (Day, error) {
 	var day Day
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		if _, err := b.openDay(ctx, tx); err != nil {
-			return err
-		}
-		if err := tx.Get(ctx, &day, "SELECT "+dayColumns+" FROM days WHERE closed_at = 0"+tx.Dialect.ForUpdate); err != nil {
+		var err error
+		if day, err = b.lockDay(ctx, tx); err != nil {
 			return err
 		}
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
 		}
-		if day.Digest, day.Entries, err = dayDigest(ctx, tx, day.ID); err != nil {
+		day.ClosedAt, day.ClosedBy = now, actor
+		if err := tx.Get(ctx, &day.AuditDigest, "SELECT digest FROM audit_head WHERE id = 1"+tx.Dialect.ForUpdate); err != nil {
 			return err
 		}
-		day.ClosedAt, day.ClosedBy = now, actor
-		_, err = tx.Exec(ctx, "UPDATE days SET closed_at = ?, closed_by = ?, entries = ?, digest = ? WHERE id = ?",
-			day.ClosedAt, day.ClosedBy, day.Entries, day.Digest, day.ID)
+		if day.Digest, day.Entries, err = dayDigest(ctx, tx, day); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, "UPDATE days SET closed_at = ?, closed_by = ?, entries = ?, audit_digest = ?, digest = ? WHERE id = ?",
+			day.ClosedAt, day.ClosedBy, day.Entries, day.AuditDigest, day.Digest, day.ID)
 		if err != nil {
 			return err
 		}
@@ -94,15 +96,31 @@ func (b *Book) CloseDay(ctx context.Context, actor string) (Day, error) {
 	return day, nil
 }
 
-// dayDigest chains the day before with the digests of the day's entries.
-func dayDigest(ctx context.Context, tx *database.Tx, day int64) (string, int64, error) {
+// lockDay waits for everybody who is booking into the open day.
+func (b *Book) lockDay(ctx context.Context, tx *database.Tx) (Day, error) {
+	for {
+		var day Day
+		err := tx.Get(ctx, &day, "SELECT "+dayColumns+" FROM days WHERE closed_at = 0"+tx.Dialect.ForUpdate)
+		if !errors.Is(err, database.ErrNotFound) {
+			return day, err
+		}
+		if err := b.beginDay(ctx, tx); err != nil {
+			return day, err
+		}
+	}
+}
+
+// dayDigest chains the day before with the day itself and the digests of its
+// entries.
+func dayDigest(ctx context.Context, tx *database.Tx, day Day) (string, int64, error) {
 	var chain string
-	err := tx.Get(ctx, &chain, "SELECT digest FROM days WHERE id < ? ORDER BY id DESC LIMIT 1", day)
+	err := tx.Get(ctx, &chain, "SELECT digest FROM days WHERE id < ? ORDER BY id DESC LIMIT 1", day.ID)
 	if err != nil && !errors.Is(err, database.ErrNotFound) {
 		return "", 0, err
 	}
+	chain = digest(chain, day.BusinessDay, int64(day.OpenedAt), int64(day.ClosedAt), day.ClosedBy, day.AuditDigest)
 	var entries int64
-	err = database.Each(ctx, tx, "SELECT digest FROM entries WHERE day_id = ? ORDER BY id", []any{day},
+	err = database.Each(ctx, tx, "SELECT digest FROM entries WHERE day_id = ? ORDER BY id", []any{day.ID},
 		func(entry *struct{ Digest string }) error {
 			entries++
 			chain = digest(chain, entry.Digest)

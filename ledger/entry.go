@@ -221,9 +221,6 @@ func (b *Book) Balances(ctx context.Context) ([]Balances, error) {
 // a bank reference. Only an admin may, or the system when it takes over a
 // balance that the gateway reports.
 func (b *Book) Fund(ctx context.Context, by User, amount money.Amount, currency money.Currency, evidence string) error {
-	if err := by.must("book a top-up", Admin); err != nil {
-		return err
-	}
 	if amount <= 0 || evidence == "" {
 		return fmt.Errorf("%w: a top-up needs an amount above zero and its evidence", ErrInvalid)
 	}
@@ -231,6 +228,9 @@ func (b *Book) Fund(ctx context.Context, by User, amount money.Amount, currency 
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := authorize(ctx, tx, by, "book a top-up", Admin); err != nil {
+			return err
+		}
 		day, err := b.openDay(ctx, tx)
 		if err != nil {
 			return err

@@ -139,7 +139,7 @@ func (b *Book) EachPayout(ctx context.Context, batch int64, f func(*Payout) erro
 }
 
 func eachPayout(ctx context.Context, tx *database.Tx, batch int64, f func(*Payout) error) error {
-	return database.Each(ctx, tx, "SELECT "+payoutColumns+` FROM payouts p JOIN batches b ON b.id = p.batch_id
+	return database.Each(ctx, tx, "SELECT "+payoutColumns+` FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.state <> 'STAGING'
 		WHERE p.id BETWEEN ? AND ? ORDER BY p.id`, []any{firstID(batch), lastID(batch)}, f)
 }
 

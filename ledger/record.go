@@ -4,32 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"payrun/internal/database"
 	"payrun/internal/money"
-)
-
-// Evidence is what a gateway said, kept for ever.
-type Evidence struct {
-	Kind         string // EvidenceCreate, EvidenceLookup, EvidenceCallback
-	Outcome      string // the gateway package's word: accepted, rejected, unknown, …
-	Reason       string // why it is unknown
-	HTTPStatus   int64
-	Code         string
-	Message      string
-	GatewayOrder string
-	Status       string
-	Digest       string // SHA-256 of the raw answer
-	Body         string // the raw answer
-}
-
-// The kinds of evidence.
-const (
-	EvidenceCreate   = "create"
-	EvidenceLookup   = "lookup"
-	EvidenceCallback = "callback"
 )
 
 // Finding is what one look at a payout means: the answer to a create call or
@@ -59,6 +37,12 @@ type Finding struct {
 // returns how many took effect. One finding that the store refuses does not
 // take the others with it.
 func (b *Book) Record(ctx context.Context, actor string, findings []Finding) (int, error) {
+	for _, f := range findings {
+		_, err := transition(f.From, f.To, f.Reason)
+		if err == nil && (f.Reason == ByTwoPeople || f.Reason == ByCorrection) {
+			return 0, fmt.Errorf("%w: two people decide about payout %d, not %s", ErrForbidden, f.PayoutID, actor)
+		}
+	}
 	findings, later := oncePerPayout(findings)
 	if len(findings) == 0 {
 		return 0, nil
@@ -236,44 +220,6 @@ func (r *recording) insertEvidence(ctx context.Context) error {
 	return insertEvidence(ctx, r.tx, numbers, kept)
 }
 
-func insertEvidence(ctx context.Context, tx *database.Tx, numbers []int64, findings []Finding) error {
-	now, err := tx.Now(ctx)
-	if err != nil {
-		return err
-	}
-	n := len(findings)
-	payouts, attempts, statuses := make([]int64, n), make([]int64, n), make([]int64, n)
-	texts := make([][]string, 9)
-	for i := range texts {
-		texts[i] = make([]string, n)
-	}
-	for i, f := range findings {
-		e := f.Evidence
-		payouts[i], attempts[i], statuses[i] = f.PayoutID, f.AttemptID, e.HTTPStatus
-		for j, text := range []string{e.Kind, e.Outcome, e.Reason, e.Code, e.Message, e.GatewayOrder, e.Status, e.Digest, e.Body} {
-			texts[j][i] = storable(text)
-		}
-	}
-	batch := database.Batch{
-		database.Ints("v_id", numbers), database.Ints("v_payout", payouts), database.Ints("v_attempt", attempts),
-		database.Texts("v_kind", texts[0]), database.Texts("v_outcome", texts[1]), database.Texts("v_reason", texts[2]),
-		database.Ints("v_http", statuses), database.Texts("v_code", texts[3]), database.Texts("v_message", texts[4]),
-		database.Texts("v_order", texts[5]), database.Texts("v_status", texts[6]), database.Texts("v_digest", texts[7]),
-		database.Texts("v_body", texts[8]),
-	}
-	_, err = batch.Exec(ctx, tx, `INSERT INTO evidence (id, payout_id, attempt_id, kind, outcome, reason, http_status, code, message,
-		gateway_order_no, gateway_status, digest, body, created_at)
-		SELECT v_id, v_payout, v_attempt, v_kind, v_outcome, v_reason, v_http, v_code, v_message,
-		v_order, v_status, v_digest, v_body, ? FROM v`, now)
-	return err
-}
-
-// storable makes a gateway's text fit to be stored: PostgreSQL takes neither
-// NUL nor broken UTF-8. The digest is of the raw bytes and stays exact.
-func storable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
-}
-
 // update is the guard: a finding changes only a payout that still stands
 // where the finding starts from, with the attempt it is about.
 func (r *recording) update(ctx context.Context) error {
@@ -340,29 +286,14 @@ func (r *recording) moved(f func(i int, finding Finding, p changedPayout)) {
 }
 
 func (r *recording) insertEvents(ctx context.Context) error {
-	var batches, payouts, attempts, evidence []int64
-	var from, to []State
-	var reasons []Reason
-	var notes []string
+	var events []event
 	r.moved(func(i int, f Finding, p changedPayout) {
-		batches, payouts = append(batches, p.BatchID), append(payouts, p.ID)
-		attempts, evidence = append(attempts, f.AttemptID), append(evidence, r.evidenceIDs[i])
-		from, to = append(from, f.From), append(to, f.To)
-		reasons, notes = append(reasons, f.Reason), append(notes, storable(f.Note))
+		events = append(events, event{
+			BatchID: p.BatchID, PayoutID: p.ID, From: f.From, To: f.To, Reason: f.Reason, Note: f.Note,
+			Actor: r.actor, AttemptID: f.AttemptID, EvidenceID: r.evidenceIDs[i],
+		})
 	})
-	numbers, err := ids(ctx, r.tx, "ids", len(payouts))
-	if err != nil {
-		return err
-	}
-	batch := database.Batch{
-		database.Ints("v_id", numbers), database.Ints("v_batch", batches), database.Ints("v_payout", payouts),
-		database.Texts("v_from", from), database.Texts("v_to", to), database.Texts("v_reason", reasons), database.Texts("v_note", notes),
-		database.Ints("v_attempt", attempts), database.Ints("v_evidence", evidence),
-	}
-	_, err = batch.Exec(ctx, r.tx, `INSERT INTO events (id, batch_id, payout_id, from_state, to_state, reason, note, actor,
-		attempt_id, evidence_id, digest, created_at)
-		SELECT v_id, v_batch, v_payout, v_from, v_to, v_reason, v_note, ?, v_attempt, v_evidence, '', ? FROM v`, r.actor, r.now)
-	return err
+	return insertEvents(ctx, r.tx, events)
 }
 
 func (r *recording) post(ctx context.Context) error {

@@ -40,8 +40,10 @@ type Staging struct {
 	account string
 	added   int64
 	found   int64 // problems
-	rows    hash.Hash
+	rows    identity
 	totals  map[totalKey]*Total
+	sums    map[money.Currency]money.Amount // with fees
+	failed  error                           // of an Add: what follows would be a sheet with a hole
 }
 
 type totalKey struct {
@@ -55,11 +57,11 @@ const abandoned = time.Hour
 
 // Stage begins an import by a maker for a gateway account.
 func (b *Book) Stage(ctx context.Context, by User, name, gatewayAccount string) (*Staging, error) {
-	if err := by.must("import a sheet", Maker); err != nil {
-		return nil, err
-	}
-	s := &Staging{book: b, by: by, name: name, account: gatewayAccount, rows: sha256.New(), totals: map[totalKey]*Total{}}
+	s := &Staging{book: b, by: by, name: name, account: gatewayAccount, rows: newIdentity(), totals: map[totalKey]*Total{}, sums: map[money.Currency]money.Amount{}}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := authorize(ctx, tx, by, "import a sheet", Maker); err != nil {
+			return err
+		}
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
@@ -79,23 +81,32 @@ func (b *Book) Stage(ctx context.Context, by User, name, gatewayAccount string) 
 	return s, b.clearAbandoned(ctx)
 }
 
-// Add stages rows. A few thousand at a time is a good size.
+// Add stages rows. A few thousand at a time is a good size. After an error
+// the import can only be discarded.
 func (s *Staging) Add(ctx context.Context, rows []NewPayout) error {
+	if s.failed == nil {
+		s.failed = s.add(ctx, rows)
+	}
+	return s.failed
+}
+
+func (s *Staging) add(ctx context.Context, rows []NewPayout) error {
 	if s.added+int64(len(rows)) > maxOrdinal {
 		return fmt.Errorf("%w: a batch holds at most %d payouts", ErrInvalid, maxOrdinal)
 	}
 	payouts := make([]Payout, len(rows))
 	for i, row := range rows {
 		payouts[i] = s.payout(row, s.added+int64(i)+1)
+		if err := s.check(&payouts[i]); err != nil {
+			return fmt.Errorf("row %d: %w", row.Row, err)
+		}
+		if err := s.count(&payouts[i]); err != nil {
+			return fmt.Errorf("row %d: %w", row.Row, err)
+		}
 	}
 	err := s.book.db.InTx(ctx, func(tx *database.Tx) error { return insertPayouts(ctx, tx, payouts) })
 	if err != nil {
 		return fmt.Errorf("stage payouts: %w", err)
-	}
-	for _, p := range payouts {
-		if err := s.count(p); err != nil {
-			return err
-		}
 	}
 	s.added += int64(len(rows))
 	return nil
@@ -111,10 +122,28 @@ func (s *Staging) payout(row NewPayout, ordinal int64) Payout {
 	return p
 }
 
-// count adds a staged row to the totals and to the digest by which a sheet
-// is known again when it comes back renamed or saved anew.
-func (s *Staging) count(p Payout) error {
-	io.WriteString(s.rows, digest(p.Channel, p.Account, int64(p.Amount), string(p.Currency), p.Reference, p.PayDate))
+// check refuses what an importer must not let through and one of the engines
+// would: both refuse the same.
+func (s *Staging) check(p *Payout) error {
+	if p.Amount <= 0 || p.FeeEstimate < 0 || p.Account == "" {
+		return fmt.Errorf("%w: a payout needs an account, an amount above zero and a fee that is not negative", ErrInvalid)
+	}
+	if _, err := p.Currency.Exponent(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	for _, text := range []string{p.Sheet, p.Reference, p.Channel, p.Account, p.Payee, p.Remark, p.PayDate} {
+		if text != storable(text) {
+			return fmt.Errorf("%w: a text is not valid UTF-8, or holds a NUL", ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// count adds a row to the totals, and to the digest by which a sheet is known
+// again when it comes back renamed or saved anew. No sum may leave the range
+// of an amount: approving adds them all up.
+func (s *Staging) count(p *Payout) error {
+	s.rows.add(p)
 	key := totalKey{p.Channel, p.Currency}
 	t := s.totals[key]
 	if t == nil {
@@ -122,10 +151,14 @@ func (s *Staging) count(p Payout) error {
 		s.totals[key] = t
 	}
 	t.Payouts++
-	var err, feeErr error
+	var err, feeErr, sumErr error
 	t.Amount, err = money.Add(t.Amount, p.Amount)
 	t.Fees, feeErr = money.Add(t.Fees, p.FeeEstimate)
-	return errors.Join(err, feeErr)
+	s.sums[p.Currency], sumErr = money.Sum(s.sums[p.Currency], p.Amount, p.FeeEstimate)
+	if err := errors.Join(err, feeErr, sumErr); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
 }
 
 func insertPayouts(ctx context.Context, tx *database.Tx, payouts []Payout) error {
@@ -194,10 +227,13 @@ type Counts struct {
 // Publish makes the staged rows a batch. A sheet with the same rows as an
 // earlier, live batch becomes one too, but waits for AllowRepeat.
 func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
-	if counts.Accepted != s.added {
-		return Batch{}, fmt.Errorf("%w: %d rows accepted, %d staged", ErrInvalid, counts.Accepted, s.added)
+	if s.failed != nil {
+		return Batch{}, fmt.Errorf("publish import: %w", s.failed)
 	}
-	rowsDigest := hex.EncodeToString(s.rows.Sum(nil))
+	if err := s.checkCounts(counts); err != nil {
+		return Batch{}, err
+	}
+	rowsDigest := s.rows.sum()
 	publish := func(tx *database.Tx) error {
 		earlier, err := earlierBatch(ctx, tx, rowsDigest, s.account)
 		if err != nil {
@@ -207,9 +243,6 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 		if earlier == 0 {
 			prefix = orderPrefix(s.account, rowsDigest, 0)
 		}
-		if err := s.insertTotals(ctx, tx); err != nil {
-			return err
-		}
 		n, err := tx.Exec(ctx, `UPDATE batches SET state = ?, order_prefix = ?, source_digest = ?, rows_digest = ?, repeats = ?,
 			rows_read = ?, accepted = ?, rejected = ?, blank = ? WHERE id = ? AND state = ?`,
 			Valid, prefix, counts.SourceDigest, rowsDigest, earlier,
@@ -218,9 +251,12 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 			return err
 		}
 		if n != 1 {
-			return fmt.Errorf("%w: the import took too long and was cleared away; import the sheet again", ErrConflict)
+			return fmt.Errorf("%w: this import was published before, or it took too long and was cleared away", ErrConflict)
 		}
-		return batchEvent(ctx, tx, change{s.batch, "", Valid, "imported", s.name, s.by.actor(), rowsDigest})
+		if err := s.insertTotals(ctx, tx); err != nil {
+			return err
+		}
+		return batchEvent(ctx, tx, change{s.batch, "", Valid, byImport, s.name, s.by.actor(), rowsDigest})
 	}
 	err := s.book.db.InTx(ctx, publish)
 	if database.IsUnique(err) { // the same sheet, published by someone else just now
@@ -230,6 +266,18 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 		return Batch{}, fmt.Errorf("publish import: %w", err)
 	}
 	return s.book.Batch(ctx, s.batch)
+}
+
+func (s *Staging) checkCounts(c Counts) error {
+	switch {
+	case c.Accepted != s.added:
+		return fmt.Errorf("%w: %d rows accepted, %d staged", ErrInvalid, c.Accepted, s.added)
+	case c.Accepted == 0:
+		return fmt.Errorf("%w: a batch needs at least one payout", ErrInvalid)
+	case c.Read < 0 || c.Rejected < 0 || c.Blank < 0 || c.Read != c.Accepted+c.Rejected+c.Blank:
+		return fmt.Errorf("%w: %d rows read are not %d accepted, %d rejected and %d blank", ErrInvalid, c.Read, c.Accepted, c.Rejected, c.Blank)
+	}
+	return nil
 }
 
 // earlierBatch finds a live batch with the same rows.
@@ -297,21 +345,41 @@ func (b *Book) clear(ctx context.Context, batch int64) error {
 	return nil
 }
 
-// content digests the row digests of a batch in order.
+// identity digests what makes a sheet the same sheet, however it is named,
+// saved or laid out: whom it pays what, in order, under which references.
+type identity struct{ hash hash.Hash }
+
+func newIdentity() identity { return identity{sha256.New()} }
+
+func (i identity) add(p *Payout) {
+	io.WriteString(i.hash, digest(p.Channel, p.Account, int64(p.Amount), string(p.Currency), p.Reference, p.PayDate))
+}
+
+func (i identity) sum() string { return hex.EncodeToString(i.hash.Sum(nil)) }
+
+// content digests the row digests of a batch in order, and adds up what the
+// rows ask for.
 type content struct {
 	hash hash.Hash
 	rows int64
+	sums map[money.Currency]Sums
 }
 
 func newContent(orderPrefix string) *content {
-	c := &content{hash: sha256.New()}
+	c := &content{hash: sha256.New(), sums: map[money.Currency]Sums{}}
 	io.WriteString(c.hash, digest(orderPrefix))
 	return c
 }
 
-func (c *content) add(rowDigest string) {
-	io.WriteString(c.hash, rowDigest)
+func (c *content) add(p *Payout) error {
+	io.WriteString(c.hash, p.RowDigest)
 	c.rows++
+	sums := c.sums[p.Currency]
+	var err, feeErr error
+	sums.Amount, err = money.Add(sums.Amount, p.Amount)
+	sums.Estimate, feeErr = money.Add(sums.Estimate, p.FeeEstimate)
+	c.sums[p.Currency] = sums
+	return errors.Join(err, feeErr)
 }
 
 func (c *content) sum() string { return hex.EncodeToString(c.hash.Sum(nil)) }

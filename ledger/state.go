@@ -55,6 +55,7 @@ type Reason string
 
 // The reasons for a transition.
 const (
+	byImport       Reason = "imported" // how a batch begins
 	BySubmission   Reason = "submitted"
 	ByRejection    Reason = "rejected"
 	ByRecall       Reason = "recalled"

@@ -53,13 +53,13 @@ func stopsInForce(ctx context.Context, tx *database.Tx) (map[string]bool, error)
 
 // PlaceStop stops sending. Makers and checkers may both pull the brake.
 func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, reason string) error {
-	if err := by.must("stop payouts", Maker, Checker); err != nil {
-		return err
-	}
 	if reason == "" {
 		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := authorize(ctx, tx, by, "stop payouts", Maker, Checker); err != nil {
+			return err
+		}
 		if err := checkStop(ctx, tx, scope, subject); err != nil {
 			return err
 		}
@@ -111,10 +111,10 @@ func checkStop(ctx context.Context, tx *database.Tx, scope Scope, subject string
 
 // LiftStop lets payouts go again. Only a checker may.
 func (b *Book) LiftStop(ctx context.Context, by User, scope Scope, subject string) error {
-	if err := by.must("let payouts go again", Checker); err != nil {
-		return err
-	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := authorize(ctx, tx, by, "let payouts go again", Checker); err != nil {
+			return err
+		}
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err

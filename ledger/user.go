@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"payrun/internal/database"
 )
@@ -46,6 +48,21 @@ func (u User) must(action string, roles ...Role) error {
 		words[i] = string(r)
 	}
 	return fmt.Errorf("%w: to %s, %s needs the role %s", ErrForbidden, action, u.Name, strings.Join(words, " or "))
+}
+
+// authorize checks, in the transaction of the action, that the person still
+// has one of the roles: what was taken away meanwhile is gone at once.
+func authorize(ctx context.Context, tx *database.Tx, u User, action string, roles ...Role) error {
+	if err := u.must(action, roles...); err != nil {
+		return err
+	}
+	var now []Role
+	err := tx.Select(ctx, &now, `SELECT r.role FROM users u JOIN user_roles r ON r.user_id = u.id
+		WHERE u.id = ? AND u.name = ? AND u.disabled_at = 0`+tx.Dialect.ForShare, u.ID, u.Name)
+	if err != nil {
+		return err
+	}
+	return User{Name: u.Name, Roles: now}.must(action, roles...)
 }
 
 func (u User) actor() string { return "user:" + u.Name }
@@ -90,8 +107,9 @@ func (b *Book) AddUser(ctx context.Context, by User, name string, roles ...Role)
 }
 
 func checkNewUser(name string, roles []Role) error {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == ':' || r == 0x7f }) {
-		return fmt.Errorf("%w: a user name is one word without colons", ErrInvalid)
+	odd := func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == ':' }
+	if name == "" || !utf8.ValidString(name) || strings.ContainsFunc(name, odd) {
+		return fmt.Errorf("%w: a user name is one word of visible characters without colons", ErrInvalid)
 	}
 	if len(roles) == 0 {
 		return fmt.Errorf("%w: a user needs at least one role", ErrInvalid)
@@ -111,12 +129,15 @@ func checkNewUser(name string, roles []Role) error {
 }
 
 func (b *Book) mayAddUser(ctx context.Context, tx *database.Tx, by User, roles []Role) (actor string, err error) {
+	if err := lockAudit(ctx, tx); err != nil { // so that only one can be the first
+		return "", err
+	}
 	var users int64
 	if err := tx.Get(ctx, &users, "SELECT count(*) FROM users"); err != nil {
 		return "", err
 	}
 	if users > 0 {
-		return by.actor(), by.must("add a user", Admin)
+		return by.actor(), authorize(ctx, tx, by, "add a user", Admin)
 	}
 	if !slices.Contains(roles, Admin) {
 		return "", fmt.Errorf("%w: the first user must be an admin", ErrForbidden)
@@ -135,7 +156,7 @@ func (b *Book) Fresh(ctx context.Context) (bool, error) {
 // DisableUser takes away a person's access at once. Only an admin may.
 func (b *Book) DisableUser(ctx context.Context, by User, name string) error {
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		if err := by.must("disable a user", Admin); err != nil {
+		if err := authorize(ctx, tx, by, "disable a user", Admin); err != nil {
 			return err
 		}
 		if by.Name == name {
@@ -246,6 +267,9 @@ func (b *Book) IssueToken(ctx context.Context, by User, name string, life time.D
 }
 
 func mayIssueToken(ctx context.Context, tx *database.Tx, by User, name string) (actor string, err error) {
+	if err := lockAudit(ctx, tx); err != nil { // so that only one can be the first
+		return "", err
+	}
 	var tokens int64
 	if err := tx.Get(ctx, &tokens, "SELECT count(*) FROM tokens"); err != nil {
 		return "", err
@@ -254,9 +278,9 @@ func mayIssueToken(ctx context.Context, tx *database.Tx, by User, name string) (
 		return "system", nil
 	}
 	if by.Name == name && by.ID != 0 {
-		return by.actor(), nil
+		return by.actor(), authorize(ctx, tx, by, "issue a token", Maker, Checker, Auditor, Admin)
 	}
-	return by.actor(), by.must("issue a token for someone else", Admin)
+	return by.actor(), authorize(ctx, tx, by, "issue a token for someone else", Admin)
 }
 
 // ErrToken: the token is unknown, expired or revoked, or its user disabled.
@@ -286,7 +310,7 @@ func (b *Book) RevokeTokens(ctx context.Context, by User, name string) (int64, e
 	var revoked int64
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		if by.Name != name {
-			if err := by.must("revoke someone else's tokens", Admin); err != nil {
+			if err := authorize(ctx, tx, by, "revoke someone else's tokens", Admin); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"payrun/internal/database"
@@ -67,12 +68,18 @@ var promises = []promise{
 		FROM batch_totals t LEFT JOIN (SELECT batch_id, channel, currency, count(*) AS payouts, sum(amount) AS amount, sum(fee_estimate) AS fees
 			FROM payouts GROUP BY batch_id, channel, currency) p
 		ON p.batch_id = t.batch_id AND p.channel = t.channel AND p.currency = t.currency
-		WHERE t.amount <> coalesce(p.amount, 0) OR t.payouts <> coalesce(p.payouts, 0) OR t.fees <> coalesce(p.fees, 0)`)},
+		WHERE t.amount <> coalesce(p.amount, 0) OR t.payouts <> coalesce(p.payouts, 0) OR t.fees <> coalesce(p.fees, 0)
+		UNION ALL
+		SELECT DISTINCT 'batch ' || p.batch_id || ' channel ' || p.channel, 'has payouts, but no total' FROM payouts p
+		JOIN batches b ON b.id = p.batch_id AND b.state <> 'STAGING'
+		WHERE NOT EXISTS (SELECT 1 FROM batch_totals t WHERE t.batch_id = p.batch_id AND t.channel = p.channel AND t.currency = p.currency)`)},
 	{"approved rows", "every row is as it was imported, and as the checker approved it", checkRows},
+	{"decisions", "a batch stands where its recorded decisions lead, made by the people it names", checkDecisions},
 	{"four eyes", "whoever approved a batch neither made nor submitted it", rows(`
 		SELECT 'batch ' || id AS row, 'approved by its maker or submitter, or by nobody' AS wrong FROM batches
 		WHERE approved_at > 0 AND (approved_by IN (made_by, submitted_by) OR approved_by = 0)
 		   OR state = 'APPROVED' AND approved_at = 0`)},
+	{"seals", "no event, attempt or answer was edited", checkSeals},
 	{"states", "a payout's state is what its events add up to", checkStates},
 	{"attempts", "every sent payout has its attempts, numbered, under one order number and with one content", checkAttempts},
 	{"evidence", "the answer that a state stands on is kept, and its digest fits", checkEvidence},
@@ -104,6 +111,19 @@ var promises = []promise{
 	{"following", "every payout the gateway has will be looked up again", rows(`
 		SELECT 'payout ' || id AS row, state || ' without a next look-up' AS wrong FROM payouts
 		WHERE state IN ('UNKNOWN', 'ACCEPTED') AND next_lookup_at = 0`)},
+	{"top-ups", "every top-up was booked by a person the audit trail names", rows(`
+		SELECT 'entry ' || e.id AS row, 'no audit record of its booking' AS wrong FROM entries e WHERE e.kind = 'funding'
+		AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.action = 'funds.add' AND a.actor = e.actor AND a.created_at = e.created_at
+			AND a.subject = e.currency AND a.detail LIKE '%: ' || e.note)`)},
+	{"sending", "no batch with unsent payouts is out of sight, nothing is blocked without a case, no attempt hangs", rows(`
+		SELECT 'batch ' || b.id AS row, 'marked as sent, but has unsent payouts' AS wrong FROM batches b
+		WHERE b.drained_at > 0 AND EXISTS (SELECT 1 FROM payouts p WHERE p.batch_id = b.id AND p.state = 'UNSENT')
+		UNION ALL
+		SELECT 'payout ' || p.id, 'blocked without an open exception' FROM payouts p
+		WHERE p.blocked <> '' AND p.state = 'UNSENT' AND NOT EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0)
+		UNION ALL
+		SELECT 'payout ' || p.id, 'its attempt never ended, and nobody took it over' FROM payouts p
+		WHERE p.state = 'SENDING' AND p.lease_until < p.sent_at`)},
 	{"days", "a closed day's digest covers exactly its entries", checkDays},
 	{"audit", "the audit trail is one unbroken chain", checkAudit},
 }
@@ -117,10 +137,28 @@ func rows(query string) func(context.Context, *database.Tx) ([]found, error) {
 	}
 }
 
-// guards counts the triggers that each engine needs.
+// guards lists the triggers that are there, enabled, and refuse something.
 var guards = map[string]string{
-	database.SQLite.Name:   "SELECT name FROM sqlite_schema WHERE type = 'trigger'",
-	database.Postgres.Name: "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
+	database.SQLite.Name: "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%RAISE(ABORT, %'",
+	database.Postgres.Name: `SELECT t.tgname FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid
+		WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND f.prosrc LIKE '%RAISE EXCEPTION%'
+		AND (t.tgname NOT LIKE '%_insert_only' OR t.tgtype & 56 = 56)`, // update, delete and truncate
+}
+
+// guardNames lists the triggers there must be.
+func guardNames(engine string) []string {
+	names := []string{"batches_frozen", "payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept"}
+	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines"} {
+		if engine == database.SQLite.Name {
+			names = append(names, table+"_no_update", table+"_no_delete")
+		} else {
+			names = append(names, table+"_insert_only")
+		}
+	}
+	if engine == database.Postgres.Name {
+		names = append(names, "payouts_no_truncate")
+	}
+	return names
 }
 
 func checkGuards(ctx context.Context, tx *database.Tx) ([]found, error) {
@@ -128,16 +166,15 @@ func checkGuards(ctx context.Context, tx *database.Tx) ([]found, error) {
 	if err := tx.Select(ctx, &names, guards[tx.Dialect.Name]); err != nil {
 		return nil, err
 	}
-	present := strings.Join(names, " ") + " "
 	var missing []found
-	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines"} {
-		if !strings.Contains(present, table+"_insert_only ") && !(strings.Contains(present, table+"_no_update ") && strings.Contains(present, table+"_no_delete ")) {
-			missing = append(missing, found{"table " + table, "its insert-only trigger is missing or disabled"})
-		}
-	}
-	for _, trigger := range []string{"batches_frozen", "payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept"} {
-		if !strings.Contains(present, trigger+" ") {
-			missing = append(missing, found{"trigger " + trigger, "missing or disabled"})
+	for _, name := range guardNames(tx.Dialect.Name) {
+		if !slices.Contains(names, name) {
+			table, insertOnly := strings.CutSuffix(strings.NewReplacer("_no_update", "_insert_only", "_no_delete", "_insert_only").Replace(name), "_insert_only")
+			if insertOnly {
+				missing = append(missing, found{"table " + table, "its insert-only trigger " + name + " is missing, disabled or hollow"})
+			} else {
+				missing = append(missing, found{"trigger " + name, "missing, disabled or hollow"})
+			}
 		}
 	}
 	return missing, nil
@@ -152,32 +189,62 @@ func checkRows(ctx context.Context, tx *database.Tx) ([]found, error) {
 	}
 	var all []found
 	for _, batch := range batches {
-		d := newContent(batch.OrderPrefix)
-		err := eachPayout(ctx, tx, batch.ID, func(p *Payout) error {
-			actual := p.rowDigest()
-			if actual != p.RowDigest {
-				all = append(all, found{payoutName(p), fmt.Sprintf("row %d of batch %d was changed after it was imported", p.Row, batch.ID)})
-			}
-			d.add(actual)
-			return nil
-		})
+		found, err := checkBatch(ctx, tx, batch)
 		if err != nil {
 			return nil, err
 		}
-		if batch.SubmittedAt > 0 && batch.State != Cancelled && d.sum() != batch.ContentDigest {
-			all = append(all, found{fmt.Sprint("batch ", batch.ID), "its rows are not those that were submitted"})
-		}
-		var signed []string
-		err = tx.Select(ctx, &signed, `SELECT digest FROM events WHERE batch_id = ? AND payout_id = 0
-			AND reason = 'approved' AND digest <> ?`, batch.ID, batch.ContentDigest)
-		if err != nil {
-			return nil, err
-		}
-		if len(signed) > 0 {
-			all = append(all, found{fmt.Sprint("batch ", batch.ID), "its content is not what the checker approved"})
-		}
+		all = append(all, found...)
 	}
 	return all, nil
+}
+
+func checkBatch(ctx context.Context, tx *database.Tx, batch Batch) ([]found, error) {
+	var all []found
+	approved, imported := newContent(batch.OrderPrefix), newIdentity()
+	err := eachPayout(ctx, tx, batch.ID, func(p *Payout) error {
+		imported.add(p)
+		if actual := p.rowDigest(); actual != p.RowDigest {
+			all = append(all, found{payoutName(p), fmt.Sprintf("row %d of batch %d was changed after it was imported", p.Row, batch.ID)})
+			p.RowDigest = actual
+		}
+		return approved.add(p)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var signed []string
+	err = tx.Select(ctx, &signed, `SELECT digest FROM events WHERE batch_id = ? AND payout_id = 0
+		AND reason IN ('submitted', 'approved') ORDER BY id DESC LIMIT 1`, batch.ID)
+	if err != nil {
+		return nil, err
+	}
+	if wrong := batchWrong(batch, approved.sum(), imported.sum(), signed, len(all) > 0); wrong != "" {
+		all = append(all, found{fmt.Sprint("batch ", batch.ID), wrong})
+	}
+	return all, nil
+}
+
+func batchWrong(batch Batch, content, rows string, signed []string, rowsNamed bool) string {
+	switch {
+	case batch.SubmittedAt > 0 && batch.State != Cancelled && content != batch.ContentDigest:
+		return "its rows are not those that were submitted"
+	case len(signed) > 0 && batch.State != Cancelled && signed[0] != batch.ContentDigest:
+		return "its content is not what people signed"
+	case rowsNamed:
+		return ""
+	}
+	return identityWrong(batch, rows)
+}
+
+// identityWrong compares a batch with what makes its order numbers.
+func identityWrong(batch Batch, rowsDigest string) string {
+	if rowsDigest != batch.RowsDigest {
+		return "its rows are not those that were imported"
+	}
+	if batch.OrderPrefix != "" && batch.OrderPrefix != orderPrefix(batch.GatewayAccount, batch.RowsDigest, batch.RepeatNumber) {
+		return "its order numbers do not follow from its rows"
+	}
+	return ""
 }
 
 func payoutName(p *Payout) string {
@@ -185,6 +252,83 @@ func payoutName(p *Payout) string {
 		return "payout " + no
 	}
 	return fmt.Sprint("payout ", p.ID)
+}
+
+// checkDecisions folds the events of each batch, and compares who made them
+// with the people the batch names.
+func checkDecisions(ctx context.Context, tx *database.Tx) ([]found, error) {
+	var batches []Batch
+	if err := tx.Select(ctx, &batches, selectBatches+" WHERE b.state <> 'STAGING' ORDER BY b.id"); err != nil {
+		return nil, err
+	}
+	var all []found
+	for _, batch := range batches {
+		var events []event
+		err := tx.Select(ctx, &events, "SELECT "+eventColumns+" FROM events WHERE batch_id = ? AND payout_id = 0 ORDER BY id", batch.ID)
+		if err != nil {
+			return nil, err
+		}
+		if wrong := decisionsWrong(batch, events); wrong != "" {
+			all = append(all, found{fmt.Sprint("batch ", batch.ID), wrong})
+		}
+	}
+	return all, nil
+}
+
+func decisionsWrong(batch Batch, events []event) string {
+	var state State
+	people := map[Reason]string{byImport: batch.Maker}
+	if batch.SubmittedAt > 0 {
+		people[BySubmission] = batch.Submitter
+	}
+	if batch.ApprovedAt > 0 {
+		people[ByApproval] = batch.Approver
+	}
+	decided := map[Reason]string{}
+	for _, e := range events {
+		if e.From != state {
+			return fmt.Sprintf("event %d leaves %s, the batch was %s", e.ID, e.From, state)
+		}
+		if _, err := transition(e.From, e.To, e.Reason); err != nil && e.Reason != byImport {
+			return fmt.Sprintf("event %d goes from %s to %s as %s, which is not allowed", e.ID, e.From, e.To, e.Reason)
+		}
+		state = e.To
+		decided[e.Reason] = strings.TrimPrefix(e.Actor, "user:")
+	}
+	if state != batch.State {
+		return fmt.Sprintf("is %s, its decisions end in %s", batch.State, state)
+	}
+	for reason, name := range people {
+		if decided[reason] != name {
+			return fmt.Sprintf("%s by %q, the record says %q", reason, name, decided[reason])
+		}
+	}
+	return ""
+}
+
+// checkSeals recomputes the seal of every insert-only row that has one.
+func checkSeals(ctx context.Context, tx *database.Tx) ([]found, error) {
+	var all []found
+	err := database.Each(ctx, tx, "SELECT "+eventColumns+" FROM events ORDER BY id", nil, func(e *event) error {
+		switch {
+		case e.seal() == e.Seal:
+		case e.PayoutID == 0:
+			all = append(all, found{fmt.Sprint("batch ", e.BatchID), fmt.Sprintf("its event %d was edited or forged", e.ID)})
+		default:
+			all = append(all, found{fmt.Sprint("payout ", e.PayoutID), fmt.Sprintf("its event %d was edited or forged", e.ID)})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = database.Each(ctx, tx, "SELECT "+attemptColumns+" FROM attempts ORDER BY id", nil, func(a *attempt) error {
+		if a.seal() != a.Seal {
+			all = append(all, found{fmt.Sprint("payout ", a.PayoutID), fmt.Sprintf("its attempt %d was edited or forged", a.ID)})
+		}
+		return nil
+	})
+	return all, err
 }
 
 // checkStates folds the events of each payout: every event starts where the
@@ -226,7 +370,10 @@ func checkStates(ctx context.Context, tx *database.Tx) ([]found, error) {
 	if err != nil {
 		return nil, err
 	}
-	silent, err := rows(`SELECT 'payout ' || p.id AS row, 'is ' || p.state || ' without any event' AS wrong
+	silent, err := rows(`SELECT 'payout ' || e.payout_id AS row, 'has events, but there is no such payout' AS wrong FROM events e
+		WHERE e.payout_id > 0 AND NOT EXISTS (SELECT 1 FROM payouts p WHERE p.id = e.payout_id)
+		UNION ALL
+		SELECT 'payout ' || p.id AS row, 'is ' || p.state || ' without any event' AS wrong
 		FROM payouts p WHERE p.state <> 'UNSENT' AND NOT EXISTS (SELECT 1 FROM events e WHERE e.payout_id > 0 AND e.payout_id = p.id)`)(ctx, tx)
 	return append(all, silent...), err
 }
@@ -239,15 +386,18 @@ func checkAttempts(ctx context.Context, tx *database.Tx) ([]found, error) {
 		OrderNo   string `db:"order_no"`
 		Params    string `db:"params_digest"`
 		Different int64
+		Newest    int64
 	}
-	err := database.Each(ctx, tx, "SELECT "+payoutColumns+`, a.count, a.order_no, a.params_digest, a.different FROM payouts p
+	err := database.Each(ctx, tx, "SELECT "+payoutColumns+`, a.count, a.order_no, a.params_digest, a.different, a.newest FROM payouts p
 		JOIN batches b ON b.id = p.batch_id
-		LEFT JOIN (SELECT payout_id, count(*) AS count, max(order_no) AS order_no, max(params_digest) AS params_digest,
+		JOIN (SELECT payout_id, count(*) AS count, max(id) AS newest, max(order_no) AS order_no, max(params_digest) AS params_digest,
 			count(DISTINCT order_no) + count(DISTINCT params_digest) - 2 AS different FROM attempts GROUP BY payout_id) a ON a.payout_id = p.id
-		WHERE p.attempts > 0 AND a.payout_id IS NOT NULL ORDER BY p.id`, nil, func(a *attempt) error {
+		ORDER BY p.id`, nil, func(a *attempt) error {
 		switch {
 		case a.Count != a.Attempts:
 			all = append(all, found{payoutName(&a.Payout), fmt.Sprintf("%d attempts are counted, %d are kept", a.Attempts, a.Count)})
+		case a.Newest != a.AttemptID:
+			all = append(all, found{payoutName(&a.Payout), "another attempt than the newest counts as its newest"})
 		case a.Different != 0 || a.OrderNo != a.Payout.OrderNo() || a.Params != a.paramsDigest():
 			all = append(all, found{payoutName(&a.Payout), "an attempt went out under another order number or with other content"})
 		}
@@ -262,11 +412,23 @@ func checkAttempts(ctx context.Context, tx *database.Tx) ([]found, error) {
 	return append(all, missing...), err
 }
 
-// checkEvidence: what the gateway is said to have answered is on file.
+// checkEvidence: what the gateway is said to have answered is on file, as it
+// was answered.
 func checkEvidence(ctx context.Context, tx *database.Tx) ([]found, error) {
-	return rows(`SELECT 'payout ' || e.payout_id AS row, 'event ' || e.id || ' to ' || e.to_state || ' has no evidence on file' AS wrong
-		FROM events e WHERE e.payout_id > 0 AND e.to_state IN ('ACCEPTED', 'SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED')
+	var all []found
+	err := database.Each(ctx, tx, "SELECT "+evidenceColumns+" FROM evidence ORDER BY id", nil, func(a *answer) error {
+		if a.seal() != a.Seal {
+			all = append(all, found{fmt.Sprint("payout ", a.PayoutID), fmt.Sprintf("its evidence %d was edited or forged", a.ID)})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	missing, err := rows(`SELECT 'payout ' || e.payout_id AS row, 'event ' || e.id || ' to ' || e.to_state || ' has no evidence on file' AS wrong
+		FROM events e WHERE e.payout_id > 0 AND (e.evidence_id > 0 OR e.to_state IN ('ACCEPTED', 'SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED'))
 		AND NOT EXISTS (SELECT 1 FROM evidence v WHERE v.id = e.evidence_id AND v.payout_id = e.payout_id)`)(ctx, tx)
+	return append(all, missing...), err
 }
 
 // journalLine is a line with its entry, as the checks read the journal.
@@ -357,12 +519,22 @@ func checkDays(ctx context.Context, tx *database.Tx) ([]found, error) {
 	}
 	var all []found
 	for _, day := range days {
-		digest, entries, err := dayDigest(ctx, tx, day.ID)
+		digest, entries, err := dayDigest(ctx, tx, day)
 		if err != nil {
 			return nil, err
 		}
 		if digest != day.Digest || entries != day.Entries {
 			all = append(all, found{"day " + day.BusinessDay, "its entries are not those it was closed with"})
+			continue
+		}
+		var closings int64
+		err = tx.Get(ctx, &closings, "SELECT count(*) FROM audit WHERE action = 'day.close' AND actor = ? AND created_at = ? AND detail LIKE ?",
+			day.ClosedBy, day.ClosedAt, "%digest "+day.Digest)
+		if err != nil {
+			return nil, err
+		}
+		if closings != 1 {
+			all = append(all, found{"day " + day.BusinessDay, "the audit trail does not say that it was closed so"})
 		}
 	}
 	return all, nil

@@ -167,6 +167,7 @@ CREATE INDEX payouts_sending ON payouts (lease_until) WHERE state = 'SENDING';
 CREATE INDEX payouts_lookup ON payouts (state, next_lookup_at) WHERE next_lookup_at > 0;
 
 -- Insert-only: what was intended, what came back, what changed -----------
+-- A seal is the digest of its row, so that Verify can name one that was edited.
 
 -- One row per create call, committed before the socket is used.
 CREATE TABLE attempts (
@@ -179,6 +180,7 @@ CREATE TABLE attempts (
     worker        TEXT   NOT NULL,
     send_by       BIGINT NOT NULL,
     created_at    BIGINT NOT NULL,
+    seal          TEXT   NOT NULL,
     UNIQUE (payout_id, number)
 );
 
@@ -197,7 +199,8 @@ CREATE TABLE evidence (
     gateway_status   TEXT   NOT NULL,
     digest           TEXT   NOT NULL,
     body             TEXT   NOT NULL,
-    created_at       BIGINT NOT NULL
+    created_at       BIGINT NOT NULL,
+    seal             TEXT   NOT NULL
 );
 CREATE INDEX evidence_payout ON evidence (payout_id);
 
@@ -214,7 +217,8 @@ CREATE TABLE events (
     attempt_id  BIGINT NOT NULL,
     evidence_id BIGINT NOT NULL,
     digest      TEXT   NOT NULL,
-    created_at  BIGINT NOT NULL
+    created_at  BIGINT NOT NULL,
+    seal        TEXT   NOT NULL
 );
 CREATE INDEX events_payout ON events (payout_id) WHERE payout_id > 0;
 CREATE INDEX events_batch ON events (batch_id) WHERE payout_id = 0;
@@ -228,7 +232,9 @@ CREATE TABLE days (
     closed_at    BIGINT NOT NULL DEFAULT 0,
     closed_by    TEXT   NOT NULL DEFAULT '',
     entries      BIGINT NOT NULL DEFAULT 0,
-    -- Covers the day before, every entry of this day, and the audit chain's head.
+    -- The head of the audit trail when the day was closed.
+    audit_digest TEXT   NOT NULL DEFAULT '',
+    -- Covers the day before, this row, and every entry of the day.
     digest       TEXT   NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX days_one_open ON days (closed_at) WHERE closed_at = 0;

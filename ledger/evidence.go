@@ -1,0 +1,93 @@
+package ledger
+
+import (
+	"context"
+	"strings"
+
+	"payrun/internal/database"
+)
+
+// Evidence is what a gateway said, kept for ever.
+type Evidence struct {
+	Kind         string // EvidenceCreate, EvidenceLookup, EvidenceCallback
+	Outcome      string // the gateway package's word: accepted, rejected, unknown, …
+	Reason       string // why it is unknown
+	HTTPStatus   int64  `db:"http_status"`
+	Code         string
+	Message      string
+	GatewayOrder string `db:"gateway_order_no"`
+	Status       string `db:"gateway_status"`
+	Digest       string // SHA-256 of the raw answer
+	Body         string // the raw answer
+}
+
+// The kinds of evidence.
+const (
+	EvidenceCreate   = "create"
+	EvidenceLookup   = "lookup"
+	EvidenceCallback = "callback"
+)
+
+// answer is evidence as it is stored, about one payout (0 when it concerns
+// none of ours).
+type answer struct {
+	ID        int64
+	PayoutID  int64 `db:"payout_id"`
+	AttemptID int64 `db:"attempt_id"`
+	Evidence
+	CreatedAt database.Instant `db:"created_at"`
+	Seal      string
+}
+
+const evidenceColumns = `id, payout_id, attempt_id, kind, outcome, reason, http_status, code, message,
+	gateway_order_no, gateway_status, digest, body, created_at, seal`
+
+func (a answer) seal() string {
+	return digest(a.ID, a.PayoutID, a.AttemptID, a.Kind, a.Outcome, a.Reason, a.HTTPStatus, a.Code, a.Message,
+		a.GatewayOrder, a.Status, a.Digest, a.Body, int64(a.CreatedAt))
+}
+
+// texts are the fields of evidence that come from outside.
+func (e *Evidence) texts() []*string {
+	return []*string{&e.Kind, &e.Outcome, &e.Reason, &e.Code, &e.Message, &e.GatewayOrder, &e.Status, &e.Digest, &e.Body}
+}
+
+// insertEvidence dates and seals the evidence of findings, and stores it
+// under the given numbers.
+func insertEvidence(ctx context.Context, tx *database.Tx, numbers []int64, findings []Finding) error {
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	n := len(findings)
+	payouts, attempts, statuses, seals := make([]int64, n), make([]int64, n), make([]int64, n), make([]string, n)
+	texts := make([][]string, 9)
+	for i := range texts {
+		texts[i] = make([]string, n)
+	}
+	for i, f := range findings {
+		a := answer{ID: numbers[i], PayoutID: f.PayoutID, AttemptID: f.AttemptID, Evidence: *f.Evidence, CreatedAt: now}
+		for j, text := range a.texts() {
+			*text = storable(*text)
+			texts[j][i] = *text
+		}
+		payouts[i], attempts[i], statuses[i], seals[i] = a.PayoutID, a.AttemptID, a.HTTPStatus, a.seal()
+	}
+	batch := database.Batch{
+		database.Ints("v_id", numbers), database.Ints("v_payout", payouts), database.Ints("v_attempt", attempts),
+		database.Texts("v_kind", texts[0]), database.Texts("v_outcome", texts[1]), database.Texts("v_reason", texts[2]),
+		database.Ints("v_http", statuses), database.Texts("v_code", texts[3]), database.Texts("v_message", texts[4]),
+		database.Texts("v_order", texts[5]), database.Texts("v_status", texts[6]), database.Texts("v_digest", texts[7]),
+		database.Texts("v_body", texts[8]), database.Texts("v_seal", seals),
+	}
+	_, err = batch.Exec(ctx, tx, "INSERT INTO evidence ("+evidenceColumns+`)
+		SELECT v_id, v_payout, v_attempt, v_kind, v_outcome, v_reason, v_http, v_code, v_message,
+		v_order, v_status, v_digest, v_body, ?, v_seal FROM v`, now)
+	return err
+}
+
+// storable makes a gateway's text fit to be stored: PostgreSQL takes neither
+// NUL nor broken UTF-8. The digest is of the raw bytes and stays exact.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
