@@ -63,7 +63,6 @@ func againstBare(b *testing.B, path string, bare func(testing.TB, string)) {
 	b.Helper()
 	rules := importers.Rules{MaxRows: benchRows, MaxBytes: 1 << 30, MaxUnzipped: 1 << 30}
 	var ours, theirs time.Duration
-	var peak uint64
 	for b.Loop() {
 		runtime.GC()
 		started := time.Now()
@@ -77,13 +76,9 @@ func againstBare(b *testing.B, path string, bare func(testing.TB, string)) {
 			b.Fatalf("%d rows, %d problems, %v", sink.rows, sink.problems, err)
 		}
 		ours += time.Since(started)
-		var memory runtime.MemStats
-		runtime.ReadMemStats(&memory)
-		peak = max(peak, memory.HeapSys)
 	}
 	b.ReportMetric(float64(ours)/float64(theirs), "x-bare")
 	b.ReportMetric(float64(benchRows)*float64(b.N)/ours.Seconds(), "rows/s")
-	b.ReportMetric(float64(peak)/(1<<20), "MiB-heap")
 	b.ReportMetric(0, "ns/op")
 }
 

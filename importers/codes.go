@@ -75,6 +75,7 @@ const (
 	CurrencyCase      Code = "currency-case"
 	CurrencyUnknown   Code = "currency-unknown"
 	CurrencyChannel   Code = "currency-channel"
+	CurrencyHeading   Code = "currency-heading"
 	ChannelEmpty      Code = "channel-empty"
 	ChannelUnknown    Code = "channel-unknown"
 	AccountEmpty      Code = "account-empty"

@@ -318,8 +318,8 @@ func (r *reader) wrongControl(control ControlTotal) *FileError {
 		return refuse(ControlTotalWrong, "The sheet says that it has %s payouts, but it has %s payout rows, good and bad. Correct the count or the rows.",
 			shown(control.Given), control.Found).in(control.Row, control.Column)
 	}
-	return refuse(ControlTotalWrong, "The sheet gives a total of %s %s, but the amounts of its %d payout rows, good and bad, add up to %s.%s Correct the total or the amounts.",
-		shown(control.Given), control.Currency, r.controls.all.rows, control.Found, hint).in(control.Row, control.Column)
+	return refuse(ControlTotalWrong, "The sheet gives a total of %s, but the amounts of its %d payout rows, good and bad, add up to %s.%s Correct the total or the amounts.",
+		strings.TrimSpace(shown(control.Given)+" "+string(control.Currency)), r.controls.all.rows, control.Found, hint).in(control.Row, control.Column)
 }
 
 func (r *reader) uncheckedControl(control ControlTotal, comparable bool) Problem {

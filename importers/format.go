@@ -74,9 +74,13 @@ func (s *steadyFile) next() (*record, error) {
 		return nil, statErr
 	}
 	if now.Size() != s.was.Size() || !now.ModTime().Equal(s.was.ModTime()) {
-		return nil, refuse(FileChanged, "The file changed while it was read. Hand it in again once it is finished.")
+		return nil, changedFile()
 	}
 	return nil, io.EOF
+}
+
+func changedFile() error {
+	return refuse(FileChanged, "The file changed while it was read. Hand it in again once it is finished.")
 }
 
 var (

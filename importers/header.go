@@ -2,11 +2,14 @@ package importers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
+
+	"payrun/internal/money"
 )
 
 // Field is what a column of a sheet means to a payout.
@@ -127,10 +130,13 @@ func fold(text string) string {
 
 // layout says in which column each field stands, -1 for none.
 type layout struct {
-	row     int
 	columns []Column
 	at      [fieldCount]int
 	fields  int // csv fields in the header, 0 for a workbook
+	// currency is what the amount's heading says, "Amount (USD)", or else the
+	// rules' currency; "" leaves it to the rows.
+	currency money.Currency
+	stated   bool // the heading says it
 }
 
 // heading returns the column that holds the field, or a Column without a
@@ -161,10 +167,11 @@ func (set *ruleset) matchHeader(row *record) (*layout, *FileError, int) {
 	if known < 2 {
 		return nil, nil, known
 	}
-	solutions := assignments(headings, set.required())
+	solutions := assignments(headings, set.required(headings))
 	switch len(solutions) {
 	case 1:
-		return newLayout(row, headings, solutions[0]), nil, known
+		layout, fault := set.newLayout(row, headings, solutions[0])
+		return layout, fault, known
 	case 0:
 		return nil, set.headerFault(headings).in(row.number, ""), known
 	}
@@ -176,6 +183,7 @@ type heading struct {
 	column     int
 	text       string
 	candidates []Field
+	currency   money.Currency // named in the heading of an amount
 }
 
 func (set *ruleset) headings(row *record) []heading {
@@ -183,10 +191,34 @@ func (set *ruleset) headings(row *record) []heading {
 	for i, c := range row.cells {
 		text := strings.TrimSpace(c.text)
 		if text != "" {
-			found = append(found, heading{i, text, set.candidates(text)})
+			found = append(found, set.heading(i, text))
 		}
 	}
 	return found
+}
+
+// heading finds out what a heading may mean. The heading of an amount may
+// end with the currency: "Amount (USD)".
+func (set *ruleset) heading(column int, text string) heading {
+	h := heading{column: column, text: text, candidates: set.candidates(text)}
+	if name, currency := splitCurrency(text); h.candidates == nil && slices.Contains(set.candidates(name), FieldAmount) {
+		h.candidates, h.currency = []Field{FieldAmount}, currency
+	}
+	return h
+}
+
+// splitCurrency splits a known currency code off the end of a heading.
+func splitCurrency(text string) (name string, currency money.Currency) {
+	text = strings.TrimRight(text, ")] ")
+	if len(text) < 4 {
+		return "", ""
+	}
+	name, currency = text[:len(text)-3], money.Currency(text[len(text)-3:])
+	bare := strings.TrimRight(name, "([,;: ")
+	if _, err := currency.Exponent(); err != nil || bare == name {
+		return "", ""
+	}
+	return bare, currency
 }
 
 // candidates are the fields that a heading may mean. Bilingual headings
@@ -221,12 +253,13 @@ func intersection(a, b []Field) []Field {
 	return both
 }
 
-func (set *ruleset) required() []Field {
+// required lists the fields that the header must have.
+func (set *ruleset) required(headings []heading) []Field {
 	fields := []Field{FieldAccount, FieldAmount}
 	if set.Channel == "" {
 		fields = append(fields, FieldChannel)
 	}
-	if set.Currency == "" {
+	if set.Currency == "" && !slices.ContainsFunc(headings, func(h heading) bool { return h.currency != "" }) {
 		fields = append(fields, FieldCurrency)
 	}
 	return fields
@@ -268,8 +301,8 @@ func assignments(headings []heading, required []Field) [][]Field {
 	return solutions
 }
 
-func newLayout(row *record, headings []heading, fields []Field) *layout {
-	l := &layout{row: row.number, fields: row.fields}
+func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (*layout, *FileError) {
+	l := &layout{fields: row.fields, currency: set.Currency}
 	for i := range l.at {
 		l.at[i] = -1
 	}
@@ -277,9 +310,16 @@ func newLayout(row *record, headings []heading, fields []Field) *layout {
 		if fields[i] != FieldIgnored {
 			l.at[fields[i]] = h.column
 		}
+		if h.currency != "" {
+			l.currency, l.stated = h.currency, true
+		}
 		l.columns = append(l.columns, Column{fields[i], h.text, columnLetter(h.column)})
 	}
-	return l
+	if l.stated && set.Currency != "" && l.currency != set.Currency {
+		return nil, refuse(HeaderAmbiguous, "The amounts are headed %s, but the import profile says that they are %s. Correct the heading or choose another profile.",
+			l.currency, set.Currency).in(row.number, columnLetter(l.at[FieldAmount]))
+	}
+	return l, nil
 }
 
 // headerFault explains why no assignment fits: a required column is absent,
@@ -292,7 +332,7 @@ func (set *ruleset) headerFault(headings []heading) *FileError {
 		}
 	}
 	var missing []string
-	for _, field := range set.required() {
+	for _, field := range set.required(headings) {
 		if len(claimed[field]) == 0 {
 			missing = append(missing, fmt.Sprintf("%s (for example %q)", field, aliases[field][0]))
 		}
@@ -320,12 +360,4 @@ func ambiguity(headings []heading, solutions [][]Field) *FileError {
 	}
 	return refuse(HeaderAmbiguous, "The headings can be read in more than one way: %s. Rename them so that only one is possible.",
 		strings.Join(doubts, "; "))
-}
-
-// columnLetter names a column, counted from 0, as spreadsheets do: A, Z, AA.
-func columnLetter(column int) string {
-	if column < 26 {
-		return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[column : column+1]
-	}
-	return columnLetter(column/26-1) + columnLetter(column%26)
 }

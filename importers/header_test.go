@@ -30,6 +30,8 @@ func TestHeaders(t *testing.T) {
 		{"Ukrainian", "Номер платежу;Платіжна система;Номер гаманця;Сума;Валюта;Примітка", importers.Rules{}, "reference channel account amount currency remark"},
 		{"extra columns", "Team;Channel;Account;Amount;Currency;Approved by", importers.Rules{}, "ignored channel account amount currency ignored"},
 		{"without channel and currency", "Account;Amount", importers.Rules{Channel: "Payeer", Currency: "USD"}, "account amount"},
+		{"currency in the heading", "Channel;Account;Amount (USD)", importers.Rules{}, "channel account amount"},
+		{"currency in the heading and a column", "Channel;Account;Сумма, USD;Currency", importers.Rules{}, "channel account amount currency"},
 		{"by hand", "Comment;Channel;Konto;Amount;Currency;Account", byHand, ""},
 		{"by hand, others ignored", "Comment;Channel;Konto;Amount;Currency", byHand, "ignored channel account amount currency"},
 	}
@@ -97,5 +99,23 @@ func TestHeadingAliasesNameEveryField(t *testing.T) {
 				t.Errorf("%s was not understood: %+v", head, result.Columns)
 			}
 		}
+	}
+}
+
+func TestCurrencyInTheHeading(t *testing.T) {
+	t.Parallel()
+	sheet := "Channel,Account,Amount USD,Currency\nPayeer,P10000001,5,USD\nPayeer,P10000002,5,EUR\n"
+	_, sink, err := readContent(t, "payouts.csv", []byte(sheet), importers.Rules{})
+	if diff := cmp.Diff([]string{"3D currency-heading"}, sink.codes()); err != nil || diff != "" {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
+	}
+	sheet = "Channel,Account,Amount (USD)\nPayeer,P10000001,5\n"
+	_, sink, err = readContent(t, "payouts.csv", []byte(sheet), importers.Rules{})
+	if err != nil || len(sink.rows) != 1 || sink.rows[0].Currency != "USD" {
+		t.Errorf("rows %v, problems %v, %v", sink.rows, sink.problems, err)
+	}
+	_, _, err = readContent(t, "payouts.csv", []byte(sheet), importers.Rules{Currency: "EUR"})
+	if refusal(err) != importers.HeaderAmbiguous {
+		t.Errorf("the heading contradicts the rules, got %v", err)
 	}
 }

@@ -119,6 +119,7 @@ func TestRefusedBooks(t *testing.T) {
 		{"unknown cell type", importers.CellIndex, newBook(headerCells + payoutRow(2, `<c r="D2" t="x"><v>1</v></c>`)), importers.Rules{}},
 		{"cell too long", importers.CellTooLong, newBook(headerCells + payoutRow(2, textCell("F2", strings.Repeat("x", 140_000)))), importers.Rules{}},
 		{"shared text too long", importers.CellTooLong, newBook(headerCells + payoutRow(2, `<c r="F2" t="s"><v>0</v></c>`)).shared(strings.Repeat("x", 140_000)), importers.Rules{}},
+		{"number that two readers spell differently", importers.ReaderDisagrees, newBook(headerCells + payoutRow(2, `<c r="D2"><v>1&#50;</v></c>`)), importers.Rules{}},
 		{"too many rows", importers.TooManyRows, newBook(headerCells + payoutRow(2) + payoutRow(3) + payoutRow(4)), importers.Rules{MaxRows: 2}},
 		{"too many columns", importers.TooManyColumns, newBook(headerCells + `<row r="2">` + textCell("XFD2", "x") + `</row>`), importers.Rules{}},
 		{"no payouts", importers.NoData, newBook(headerCells), importers.Rules{}},

@@ -92,7 +92,7 @@ func (r *reader) plainText(row *record, field Field) (value string, ok bool) {
 
 func (r *reader) judgeChannel(row *record) *Channel {
 	if r.layout.at[FieldChannel] < 0 {
-		return r.rules.channels[fold(r.rules.Channel)]
+		return r.rules.channel(r.rules.Channel)
 	}
 	name, ok := r.plainText(row, FieldChannel)
 	if !ok {
@@ -123,13 +123,17 @@ func (set *ruleset) channel(name string) *Channel {
 }
 
 func (r *reader) judgeCurrency(row *record, channel *Channel) money.Currency {
-	currency := r.rules.Currency
+	currency := r.layout.currency
 	if r.layout.at[FieldCurrency] >= 0 {
 		code, ok := r.plainText(row, FieldCurrency)
 		if !ok {
 			return ""
 		}
 		if currency = r.knownCurrency(row, code); currency == "" {
+			return ""
+		}
+		if r.layout.stated && currency != r.layout.currency {
+			r.fault(row, FieldCurrency, CurrencyHeading, "The currency is %s, but the amounts are headed %s. Correct one of them.", currency, r.layout.currency)
 			return ""
 		}
 	}
@@ -203,7 +207,7 @@ func (r *reader) judgeAmount(row *record, channel *Channel, currency money.Curre
 // meant, "" if that cannot be told. The row is not paid, but its other faults
 // can be named and its amount be compared with the sheet's totals.
 func (r *reader) meantCurrency(row *record) money.Currency {
-	currency := r.rules.Currency
+	currency := r.layout.currency
 	if at := r.layout.at[FieldCurrency]; at >= 0 {
 		currency = money.Currency(strings.ToUpper(strings.TrimSpace(row.at(at).text)))
 	}

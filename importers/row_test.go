@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -244,7 +247,7 @@ func TestCells(t *testing.T) {
 
 func TestHiddenRows(t *testing.T) {
 	t.Parallel()
-	for name, attribute := range map[string]string{"hidden": `hidden="1"`, "without height": `ht="0" customHeight="1"`} {
+	for name, attribute := range map[string]string{"hidden": `hidden="1"`, "without height": `ht="0" customHeight="1" hidden="false"`} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			row := strings.Replace(payoutRow(2), `<row `, `<row `+attribute+` `, 1)
@@ -394,5 +397,42 @@ func TestErrorsThatAreNoRefusals(t *testing.T) {
 				t.Fatalf("got %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// touchingSink changes the file under the reader's hands.
+type touchingSink struct {
+	collector
+	path string
+}
+
+func (s *touchingSink) Rows([]importers.Row) error {
+	return os.Chtimes(s.path, time.Time{}, time.Unix(1_700_000_000, 0))
+}
+
+func TestChangedFileIsRefused(t *testing.T) {
+	t.Parallel()
+	sheet := "Reference,Channel,Account,Amount,Currency\n"
+	for i := range 1000 {
+		sheet += fmt.Sprintf("PO-%d,Payeer,P%08d,5,USD\n", i, i)
+	}
+	path := filepath.Join(t.TempDir(), "payouts.csv")
+	if err := os.WriteFile(path, []byte(sheet), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := importers.Read(context.Background(), path, importers.Rules{}, &touchingSink{path: path})
+	if refusal(err) != importers.FileChanged {
+		t.Fatalf("got %v, want a refusal", err)
+	}
+}
+
+// TestOnlyTheNamedSheetCounts lets a profile choose among several sheets.
+func TestOnlyTheNamedSheetCounts(t *testing.T) {
+	t.Parallel()
+	good := sheetXML("", headerCells+payoutRow(2), "")
+	workbook := newBookOf(good, sheetXML("", headerCells+payoutRow(2)+payoutRow(3), "")).edit("xl/workbook.xml", `name="Sheet1"`, `name="Old" state="hidden"`)
+	result, _, err := readContent(t, "payouts.xlsx", workbook.bytes(t), importers.Rules{Sheet: "sheet2"})
+	if err != nil || result.Sheet != "Sheet2" || result.Accepted != 2 {
+		t.Fatalf("read %d rows of sheet %q, %v", result.Accepted, result.Sheet, err)
 	}
 }

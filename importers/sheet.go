@@ -7,11 +7,6 @@ import (
 	"strings"
 )
 
-const (
-	lastRow    = 1_048_576
-	lastColumn = 16_384
-)
-
 // sheetCell is one cell as the scan sees it: everything but its text.
 type sheetCell struct {
 	column  int // from 0
@@ -80,7 +75,7 @@ func (s *sheetScanner) next() (*sheetRow, error) {
 		case t.kind == tokenClose && s.xml.depth == 1 && string(t.name) == "sheetData":
 			s.ended = true
 		case t.kind != tokenOpen:
-		case string(t.name) == "row" && s.inData(2):
+		case string(t.name) == "row" && s.inData():
 			return &s.row, s.readRow(t.attributes)
 		default:
 			if err := s.element(t); err != nil {
@@ -90,13 +85,11 @@ func (s *sheetScanner) next() (*sheetRow, error) {
 	}
 }
 
-// inData tells whether the open tag stands below sheetData at that depth.
-func (s *sheetScanner) inData(below int) bool {
-	return s.began && !s.ended && s.xml.depth == 1+below
-}
+// inData tells whether the open tag stands directly below sheetData.
+func (s *sheetScanner) inData() bool { return s.began && !s.ended && s.xml.depth == 3 }
 
 // element takes note of what stands outside of the rows.
-func (s *sheetScanner) element(t token) error {
+func (s *sheetScanner) element(t *token) error {
 	switch string(t.name) {
 	case "sheetData":
 		if s.began || s.xml.depth != 2 {
@@ -156,40 +149,10 @@ func (s *sheetScanner) merge(attributes []byte) error {
 	return nil
 }
 
-// parseReference reads "B12" as column 1 and row 12. Only capitals and plain
-// digits count, as programs write them.
-func parseReference(reference []byte) (column, row int, ok bool) {
-	i := 0
-	for ; i < len(reference) && i < 4 && reference[i] >= 'A' && reference[i] <= 'Z'; i++ {
-		column = column*26 + int(reference[i]-'A') + 1
-	}
-	digits := reference[i:]
-	if i == 0 || column > lastColumn || len(digits) == 0 || len(digits) > 7 || digits[0] == '0' {
-		return 0, 0, false
-	}
-	row, ok = parseIndex(digits)
-	return column - 1, row, ok && row <= lastRow
-}
-
-// parseIndex reads up to nine plain digits.
-func parseIndex(digits []byte) (int, bool) {
-	if len(digits) == 0 || len(digits) > 9 {
-		return 0, false
-	}
-	n := 0
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int(c-'0')
-	}
-	return n, true
-}
-
 func (s *sheetScanner) readRow(list []byte) error {
 	previous := s.row.number
 	s.row = sheetRow{number: previous + 1, hidden: s.hiddenAll, cells: s.row.cells[:0], numbers: s.row.numbers[:0]}
-	numbered := false
+	numbered, flat := false, false
 	a := attributes{rest: list}
 	for a.next() {
 		switch string(a.name) {
@@ -203,12 +166,13 @@ func (s *sheetScanner) readRow(list []byte) error {
 		case "hidden":
 			s.row.hidden = isTrue(a.value)
 		case "ht":
-			s.row.hidden = s.row.hidden || isZero(a.value)
+			flat = isZero(a.value)
 		}
 	}
 	if a.bad {
 		return damagedXML("a row has broken attributes").at(previous + 1)
 	}
+	s.row.hidden = s.row.hidden || flat
 	return s.readCells()
 }
 
@@ -379,45 +343,4 @@ func (s *sheetScanner) finishCell(c *sheetCell) error {
 	}
 	c.shared = index
 	return nil
-}
-
-// sharedStrings is what the scan keeps of the table of texts.
-type sharedStrings struct {
-	count int
-	empty map[int]bool // the few that have no text
-}
-
-// scanSharedStrings checks the table of texts and counts its entries.
-func scanSharedStrings(in io.Reader) (sharedStrings, error) {
-	table := sharedStrings{empty: map[int]bool{}}
-	xml := newXMLScanner(in)
-	length, phonetic := 0, 0
-	for {
-		t, err := xml.next()
-		if err == io.EOF {
-			return table, nil
-		}
-		if err != nil {
-			return table, err
-		}
-		switch isItem := string(t.name) == "si"; {
-		case t.kind == tokenOpen && isItem && xml.depth == 2:
-			length = 0
-		case t.kind == tokenOpen && isItem:
-			return table, damagedXML("its table of texts is nested")
-		case t.kind == tokenClose && isItem:
-			if length == 0 {
-				table.empty[table.count] = true
-			}
-			table.count++
-		case t.kind == tokenOpen && string(t.name) == "rPh":
-			phonetic = xml.depth
-		case t.kind == tokenClose && xml.depth == phonetic-1:
-			phonetic = 0
-		case t.kind == tokenText && xml.depth >= 3 && phonetic == 0:
-			if length += len(t.text); length > longestCell*utf8Widest {
-				return table, refuse(CellTooLong, "A cell holds more text than a spreadsheet cell can. Find and shorten it.")
-			}
-		}
-	}
 }

@@ -36,6 +36,7 @@ type token struct {
 // indifferent to everything else.
 type xmlScanner struct {
 	in       io.Reader
+	current  token
 	buffer   []byte
 	from, to int // unread bytes of the buffer
 	ended    bool
@@ -93,28 +94,32 @@ func (s *xmlScanner) fill() error {
 }
 
 // next returns the next token, or io.EOF after the end of the root element.
-func (s *xmlScanner) next() (token, error) {
+func (s *xmlScanner) next() (*token, error) {
 	if s.closing {
 		s.closing = false
-		return token{kind: tokenClose, name: local(s.pop())}, nil
+		s.current = token{kind: tokenClose, name: local(s.pop())}
+		return &s.current, nil
 	}
 	for {
 		if s.from == s.to {
 			if err := s.fill(); err == io.EOF {
-				return token{}, s.atEnd()
+				return nil, s.atEnd()
 			} else if err != nil {
-				return token{}, err
+				return nil, err
 			}
 		}
+		var found bool
+		var err error
 		if s.inText || s.buffer[s.from] != '<' {
-			if text, err := s.text(); err != nil || len(text) > 0 {
-				return token{kind: tokenText, text: text}, err
-			}
-			continue
+			found, err = s.text()
+		} else {
+			found, err = s.markup()
 		}
-		t, found, err := s.markup()
-		if err != nil || found {
-			return t, err
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			return &s.current, nil
 		}
 	}
 }
@@ -126,20 +131,23 @@ func (s *xmlScanner) atEnd() error {
 	return io.EOF
 }
 
-// text returns text up to the next tag, or as much of it as is buffered.
-func (s *xmlScanner) text() ([]byte, error) {
+// text takes text up to the next tag, or as much of it as is buffered.
+func (s *xmlScanner) text() (found bool, err error) {
 	unread := s.buffer[s.from:s.to]
 	if s.inText {
-		return s.cdata()
+		unread, err = s.cdata()
+		s.current = token{kind: tokenText, text: unread}
+		return len(unread) > 0, err
 	}
 	if end := bytes.IndexByte(unread, '<'); end >= 0 {
 		unread = unread[:end]
 	}
 	s.from += len(unread)
 	if s.depth == 0 && len(bytes.TrimSpace(unread)) > 0 && !bytes.HasPrefix(unread, []byte("\ufeff")) {
-		return nil, damagedXML("one of its parts has text outside of its root")
+		return false, damagedXML("one of its parts has text outside of its root")
 	}
-	return unread, nil
+	s.current = token{kind: tokenText, text: unread}
+	return true, nil
 }
 
 var (
@@ -175,29 +183,28 @@ func orDamaged(err error) error {
 
 // markup reads what begins with "<". found is false for comments and the
 // like, which are skipped.
-func (s *xmlScanner) markup() (t token, found bool, err error) {
+func (s *xmlScanner) markup() (found bool, err error) {
 	for s.to-s.from < len(cdataStart) && !s.ended {
 		if err := s.fill(); err != nil && err != io.EOF {
-			return t, false, err
+			return false, err
 		}
 	}
 	unread := s.buffer[s.from:s.to]
 	switch {
 	case len(unread) < 2 || unread[1] != '!' && unread[1] != '?':
-		t, err = s.tag()
-		return t, err == nil, err
+		return true, s.tag()
 	case bytes.HasPrefix(unread, []byte("<!--")):
 		s.from += 4
-		return t, false, s.skipPast("-->")
+		return false, s.skipPast("-->")
 	case bytes.HasPrefix(unread, cdataStart):
 		s.from += len(cdataStart)
 		s.inText = true
-		return t, false, nil
+		return false, nil
 	case unread[1] == '?':
 		s.from += 2
-		return t, false, s.skipPast("?>")
+		return false, s.skipPast("?>")
 	}
-	return t, false, refuse(XMLDoctype, "The workbook holds a document type or entity declaration, which no spreadsheet program writes and which attacks use. Do not open this file; ask where it came from.")
+	return false, refuse(XMLDoctype, "The workbook holds a document type or entity declaration, which no spreadsheet program writes and which attacks use. Do not open this file; ask where it came from.")
 }
 
 func (s *xmlScanner) skipPast(end string) error {
@@ -215,19 +222,20 @@ func (s *xmlScanner) skipPast(end string) error {
 }
 
 // tag reads an opening or closing tag.
-func (s *xmlScanner) tag() (token, error) {
+func (s *xmlScanner) tag() error {
 	length, err := s.tagLength()
 	if err != nil {
-		return token{}, err
+		return err
 	}
 	inner := s.buffer[s.from+1 : s.from+length-1]
 	s.from += length
 	if len(inner) > 0 && inner[0] == '/' {
 		name := trimSpaceRight(inner[1:])
 		if s.depth == 0 || !bytes.Equal(name, s.top()) {
-			return token{}, damagedXML("the tags of one of its parts do not match")
+			return damagedXML("the tags of one of its parts do not match")
 		}
-		return token{kind: tokenClose, name: local(s.pop())}, nil
+		s.current = token{kind: tokenClose, name: local(s.pop())}
+		return nil
 	}
 	if len(inner) > 0 && inner[len(inner)-1] == '/' {
 		inner, s.closing = inner[:len(inner)-1], true
@@ -236,10 +244,8 @@ func (s *xmlScanner) tag() (token, error) {
 	for end < len(inner) && !isSpace(inner[end]) {
 		end++
 	}
-	if err := s.push(inner[:end]); err != nil {
-		return token{}, err
-	}
-	return token{kind: tokenOpen, name: local(inner[:end]), attributes: inner[end:]}, nil
+	s.current = token{kind: tokenOpen, name: local(inner[:end]), attributes: inner[end:]}
+	return s.push(inner[:end])
 }
 
 // tagLength finds the ">" that ends the tag, past any in quotes.
