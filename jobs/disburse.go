@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"payrun/ledger"
@@ -28,17 +29,15 @@ const troubleLimit = 5
 // returns when every outcome is recorded. When ctx ends it sends nothing
 // more, gives unsent claims back, and waits for the calls under way.
 func (e *Engine) Disburse(ctx context.Context) (Disbursed, error) {
-	d := &disbursing{Engine: e, places: make(chan struct{}, e.InFlight), outcomes: make(chan outcome, 4*e.InFlight)}
-	for range e.InFlight {
-		d.places <- struct{}{}
+	d := &disbursing{
+		Engine: e, places: make(chan struct{}, e.InFlight), outcomes: make(chan outcome, recordBatch),
+		window: window{places: e.InFlight, ended: make(chan struct{}, 1)},
 	}
 	recorded := make(chan error, 1)
 	// What is under way is recorded even while stopping.
 	go func() { recorded <- d.record(context.WithoutCancel(ctx)) }()
 	err := d.send(ctx)
-	for range e.InFlight { // every place back: no call is under way
-		<-d.places
-	}
+	d.calls.Wait()
 	close(d.outcomes)
 	return d.done, errors.Join(err, <-recorded)
 }
@@ -47,10 +46,12 @@ func (e *Engine) Disburse(ctx context.Context) (Disbursed, error) {
 // records.
 type disbursing struct {
 	*Engine
-	places   chan struct{} // one token per call that may be open
+	window   window
+	places   chan struct{} // taken by every call that is open
+	calls    sync.WaitGroup
 	outcomes chan outcome
 	trouble  trouble
-	done     Disbursed // written by the recorder, read after it ended
+	done     Disbursed // Waiting is the claimer's, the rest the recorder's until it ended
 }
 
 type outcome struct {
@@ -60,33 +61,32 @@ type outcome struct {
 
 func (d *disbursing) send(ctx context.Context) error {
 	for {
-		free, err := d.freePlaces(ctx)
+		room, err := d.window.room(ctx)
 		if err != nil {
 			return ignoreStop(err)
 		}
 		if err := d.trouble.err(); err != nil {
-			d.giveBack(free)
 			return err
 		}
 		// Taken before the claim, so that a slow claim makes deadlines
 		// earlier, never later.
 		start := time.Now()
 		claimed, err := d.Book.Claim(ctx, ledger.ClaimOrder{
-			Worker: d.Worker, Max: free, Channels: d.Channels, Pace: d.Rate.Sends(),
+			Worker: d.Worker, Max: room, Channels: d.Channels, Pace: d.Rate.Sends(),
 			Patience: d.Patience, CallTimeout: d.CallTimeout, LimitsAge: d.BoundsAge,
 		})
-		d.giveBack(free - len(claimed.Claims))
 		if err != nil {
 			return ignoreStop(err)
 		}
+		d.window.claimed(len(claimed.Claims))
 		for _, c := range claimed.Claims {
-			go d.call(ctx, c, start)
+			d.calls.Go(func() { d.call(ctx, c, start) })
 		}
 		if len(claimed.Claims) == 0 && claimed.Throttled == 0 {
 			d.done.Waiting = claimed.Waiting
 			return nil
 		}
-		if err := sleep(ctx, d.untilNextClaim(claimed)); err != nil {
+		if err := sleep(ctx, untilNextClaim(claimed)); err != nil {
 			return nil
 		}
 	}
@@ -94,7 +94,7 @@ func (d *disbursing) send(ctx context.Context) error {
 
 // untilNextClaim lets slots gather, so that a slow pace does not mean a claim
 // per payout.
-func (d *disbursing) untilNextClaim(claimed ledger.Claimed) time.Duration {
+func untilNextClaim(claimed ledger.Claimed) time.Duration {
 	if claimed.Throttled > 0 {
 		return claimed.Throttled + 50*time.Millisecond
 	}
@@ -102,50 +102,11 @@ func (d *disbursing) untilNextClaim(claimed ledger.Claimed) time.Duration {
 	return last.SendAfter / 2
 }
 
-// freePlaces waits for a free place, and a moment longer until half of all
-// are free: larger claims cost the database less.
-func (d *disbursing) freePlaces(ctx context.Context) (int, error) {
-	select {
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-d.places:
-	}
-	free := 1
-	patience := time.NewTimer(20 * time.Millisecond)
-	defer patience.Stop()
-	for free < (cap(d.places)+1)/2 {
-		select {
-		case <-d.places:
-			free++
-		case <-patience.C:
-			return free + d.takeFree(cap(d.places)), nil
-		}
-	}
-	return free + d.takeFree(cap(d.places)-free), nil
-}
-
-func (d *disbursing) takeFree(most int) int {
-	for n := range most {
-		select {
-		case <-d.places:
-		default:
-			return n
-		}
-	}
-	return most
-}
-
-func (d *disbursing) giveBack(n int) {
-	for range n {
-		d.places <- struct{}{}
-	}
-}
-
 // call sends one claimed payout in its slot, or not at all.
 func (d *disbursing) call(ctx context.Context, c ledger.Claim, start time.Time) {
-	defer d.giveBack(1)
 	reply := d.submit(ctx, c, start)
 	d.trouble.note(reply)
+	d.window.finished()
 	d.outcomes <- outcome{d.Judge.Submitted(c, reply), reply}
 }
 
@@ -153,8 +114,14 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, start time.Time
 	if err := sleep(ctx, time.Until(start.Add(c.SendAfter))); err != nil {
 		return notHandedOver("stopped before its slot")
 	}
+	select {
+	case <-ctx.Done():
+		return notHandedOver("stopped before its turn")
+	case d.places <- struct{}{}:
+		defer func() { <-d.places }()
+	}
 	if d.trouble.err() != nil {
-		return notHandedOver("sending stopped before its slot")
+		return notHandedOver("sending stopped before its turn")
 	}
 	o := order(c.Payout)
 	o.SendBy = start.Add(c.SendBy)

@@ -69,6 +69,7 @@ func (e notDueError) Error() string { return "due in " + e.in.String() }
 // job_runs is inserted once, so two processes cannot both run it.
 func takeTurn(ctx context.Context, db *database.DB, plan Plan, schedule cron.Schedule, worker string) (turn, error) {
 	var won turn
+	var refused error // committed all the same: a new job's first due instant is stored here
 	err := db.InTx(ctx, func(tx *database.Tx) error {
 		now, err := tx.Now(ctx)
 		if err != nil {
@@ -78,10 +79,11 @@ func takeTurn(ctx context.Context, db *database.DB, plan Plan, schedule cron.Sch
 		if err != nil {
 			return err
 		}
+		won, refused = turn{due: due}, nil
 		if due > now {
-			return notDueError{due.Sub(now)}
+			refused = notDueError{due.Sub(now)}
+			return nil
 		}
-		won = turn{due: due}
 		if plan.Missed == SkipLate && now.Sub(due) > lateAfter {
 			won.skip = "missed by " + now.Sub(due).Truncate(time.Second).String()
 		}
@@ -95,13 +97,13 @@ func takeTurn(ctx context.Context, db *database.DB, plan Plan, schedule cron.Sch
 			return err
 		}
 		if n == 0 {
-			return errTaken
+			refused = errTaken
 		}
 		next := database.InstantOf(schedule.Next(now.Time()))
 		_, err = tx.Exec(ctx, "UPDATE schedules SET next_due_at = ? WHERE job = ?", next, plan.Job)
 		return err
 	})
-	return won, err
+	return won, errors.Join(err, refused)
 }
 
 // nextDue reads the stored instant. A new job, or one whose schedule was

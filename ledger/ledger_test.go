@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"payrun/internal/database"
-	"payrun/internal/database/dbtest"
 	"payrun/internal/money"
 	"payrun/ledger"
 	"payrun/migrations"
@@ -33,7 +32,12 @@ const topUp money.Amount = 10_000_00
 func each(t *testing.T, test func(*testing.T, *office)) {
 	t.Helper()
 	t.Parallel()
-	dbtest.Each(t, migrated, func(t *testing.T, db *database.DB) { test(t, open(t, db)) })
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, officeOn(t, engine, &realTime, nil))
+		})
+	}
 }
 
 func open(t *testing.T, db *database.DB) *office {

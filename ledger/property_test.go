@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -378,24 +377,13 @@ func lives(t *testing.T, percent int, property func(*rapid.T)) {
 
 func TestALedgersLifeOnSQLite(t *testing.T) {
 	t.Parallel()
-	c := newClock()
-	original := filepath.Join(t.TempDir(), "original.db")
-	func() {
-		db, err := database.Open(t.Context(), database.Config{URL: "sqlite:" + original, Clock: c.now})
-		must(t, err)
-		must(t, migrated(t.Context(), db))
-		open(t, db)
-		must(t, db.Close())
-	}()
-	image, err := os.ReadFile(original)
-	must(t, err)
 	folder := t.TempDir()
 	cases := 0
-	lives(t, 100, func(rt *rapid.T) {
+	lives(t, 15, func(rt *rapid.T) {
 		cases++
 		path := filepath.Join(folder, fmt.Sprint(cases, ".db"))
-		must(t, os.WriteFile(path, image, 0o600))
 		c := newClock()
+		testTime.copyTo(t, path, c.now)
 		db, err := database.Open(t.Context(), database.Config{URL: "sqlite:" + path, Clock: c.now})
 		must(t, err)
 		defer db.Close()
@@ -410,16 +398,4 @@ func TestALedgersLifeOnPostgreSQL(t *testing.T) {
 		db := dbtest.Open(t, database.Config{URL: dbtest.URL(t, "postgres", migrated), Clock: c.now, MaxConnections: 4}, migrated)
 		newLife(rt, open(t, db), c).play()
 	})
-}
-
-// reopened is the office of a store that one was opened in before.
-func reopened(t *testing.T, db *database.DB) *office {
-	t.Helper()
-	o := &office{Book: ledger.New(db, ledger.Config{}), t: t, db: db}
-	for name, user := range map[string]*ledger.User{"ada": &o.admin, "mia": &o.maker, "charles": &o.checker, "bo": &o.both} {
-		var err error
-		*user, err = o.User(t.Context(), name)
-		must(t, err)
-	}
-	return o
 }

@@ -97,9 +97,18 @@ func (s *scene) forgeries() []forgery {
 	lastEvent := func(state ledger.State) string {
 		return fmt.Sprint(" WHERE id = ", s.count("SELECT max(id) FROM events"+of(state)))
 	}
-	newEvent := func(batch, payout, from, to, reason string) string {
-		return fmt.Sprintf(`INSERT INTO events (id, batch_id, payout_id, from_state, to_state, reason, note, actor, attempt_id, evidence_id, digest, created_at)
-			VALUES (999999, %s, %s, '%s', '%s', '%s', '', 'user:mallory', 0, 0, '', 1)`, batch, payout, from, to, reason)
+	// Forged rows are sealed as the ledger would seal them.
+	newEvent := func(batch, payout int64, from, to ledger.State, reason ledger.Reason) string {
+		seal := digested(999999, batch, payout, from, to, reason, "", "user:mallory", 0, 0, "", 1)
+		return fmt.Sprintf(`INSERT INTO events (id, batch_id, payout_id, from_state, to_state, reason, note, actor, attempt_id, evidence_id, digest, created_at, seal)
+			VALUES (999999, %d, %d, '%s', '%s', '%s', '', 'user:mallory', 0, 0, '', 1, '%s')`, batch, payout, from, to, reason, seal)
+	}
+	newAttempt := func(state ledger.State, number int) string {
+		p := s.payout(s.no[state])
+		content := digested(p.OrderNo(), p.Channel, p.Account, int64(p.Amount), string(p.Currency))
+		seal := digested(999999, p.ID, number, p.OrderNo(), content, "gateway", "w9", 1, 1)
+		return fmt.Sprintf(`INSERT INTO attempts (id, payout_id, number, order_no, params_digest, limits_source, worker, send_by, created_at, seal)
+			VALUES (999999, %d, %d, '%s', '%s', 'gateway', 'w9', 1, 1, '%s')`, p.ID, number, p.OrderNo(), content, seal)
 	}
 
 	all := []forgery{
@@ -113,11 +122,14 @@ func (s *scene) forgeries() []forgery {
 		{"account of an imported payout, with its digest", s.reaccount(4, 1), "", []string{"batch 4"}},
 		{"order numbers of an approved batch", edit("UPDATE batches SET order_prefix = 'AAAAAAAAAAAAAAAA' WHERE id = 1"), "approved rows", []string{"batch 1"}},
 		{"order numbers of an imported batch", edit("UPDATE batches SET order_prefix = 'AAAAAAAAAAAAAAAA' WHERE id = 4"), "", []string{"batch 4"}},
-		{"content digest", edit("UPDATE batches SET content_digest = 'x' WHERE id = 1"), "approved rows", []string{"batch 1", "batch 1"}},
+		{"content digest", edit("UPDATE batches SET content_digest = 'x' WHERE id = 1"), "approved rows", []string{"batch 1"}},
 		{"payout deleted", edit("DELETE FROM payouts WHERE id = 400000002"), "sheet rows", []string{"batch 4"}},
 		{"payout added", edit(`INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, row_digest)
 			SELECT 400000003, batch_id, 3, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, row_digest
 			FROM payouts WHERE id = 400000002`), "sheet rows", []string{"batch 4"}},
+		{"payout of no batch", edit(`INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, row_digest)
+			SELECT 9900000001, 99, 1, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, row_digest
+			FROM payouts WHERE id = 400000002`), "sheet rows", []string{"batch 99"}},
 		{"rows that were read", edit("UPDATE batches SET rows_read = 99 WHERE id = 1"), "sheet rows", []string{"batch 1"}},
 		{"total of a channel", edit("UPDATE batch_totals SET amount = amount + 1 WHERE batch_id = 1 AND channel = '11'"), "totals", []string{"batch 1 channel 11"}},
 		{"total fees of a channel", edit("UPDATE batch_totals SET fees = fees + 1 WHERE batch_id = 3 AND channel = '16'"), "totals", []string{"batch 3 channel 16"}},
@@ -134,7 +146,7 @@ func (s *scene) forgeries() []forgery {
 			"hold entries", []string{"batch 3 USD"}},
 		{"approval deleted", edit("DELETE FROM events WHERE batch_id = 1 AND payout_id = 0 AND reason = 'approved'"), "", []string{"batch 1"}},
 		{"approver's name in the approval", edit("UPDATE events SET actor = 'user:bo' WHERE batch_id = 1 AND payout_id = 0 AND reason = 'approved'"), "", []string{"batch 1"}},
-		{"batch event forged", edit(newEvent("4", "0", "VALID", "APPROVED", "approved")), "", []string{"batch 4"}},
+		{"batch event forged", edit(newEvent(4, 0, ledger.Valid, ledger.Submitted, ledger.BySubmission)), "", []string{"batch 4"}},
 
 		// State = fold(events).
 		{"state of a paid payout", edit("UPDATE payouts SET state = 'FAILED'" + at(ledger.Succeeded)), "states", []string{byID(ledger.Succeeded)}},
@@ -145,10 +157,10 @@ func (s *scene) forgeries() []forgery {
 		{"last event deleted", edit("DELETE FROM events" + lastEvent(ledger.Succeeded)), "states", []string{byID(ledger.Succeeded)}},
 		{"only event deleted", edit("DELETE FROM events" + of(ledger.Sending)), "states", []string{byID(ledger.Sending)}},
 		{"middle event deleted", edit("DELETE FROM events" + of(ledger.Closed) + " AND to_state = 'ACCEPTED'"), "states", []string{byID(ledger.Closed)}},
-		{"illegal event forged", edit(newEvent("1", id(ledger.Succeeded), "SUCCEEDED", "ACCEPTED", "found")), "states", []string{byID(ledger.Succeeded)}},
-		{"legal event forged", edit(newEvent("1", id(ledger.Accepted), "ACCEPTED", "SUCCEEDED", "gateway-succeeded")), "states", []string{byID(ledger.Accepted)}},
-		{"event of an unsent payout forged", edit(newEvent("1", id(ledger.Approved), "APPROVED", "SENDING", "claimed")), "states", []string{byID(ledger.Approved)}},
-		{"event of no payout forged", edit(newEvent("1", "100000099", "APPROVED", "SENDING", "claimed")), "", []string{"payout 100000099"}},
+		{"illegal event forged", edit(newEvent(1, sceneIDs[ledger.Succeeded], ledger.Succeeded, ledger.Accepted, ledger.ByFinding)), "states", []string{byID(ledger.Succeeded)}},
+		{"legal event forged", edit(newEvent(1, sceneIDs[ledger.Accepted], ledger.Accepted, ledger.Succeeded, ledger.BySuccess)), "states", []string{byID(ledger.Accepted)}},
+		{"event of an unsent payout forged", edit(newEvent(1, sceneIDs[ledger.Approved], ledger.Approved, ledger.Sending, ledger.ByClaim)), "states", []string{byID(ledger.Approved)}},
+		{"event of no payout forged", edit(newEvent(1, 1_0000_0099, ledger.Approved, ledger.Sending, ledger.ByClaim)), "", []string{"payout 100000099"}},
 		{"reason of an event", edit("UPDATE events SET reason = 'corrected'" + lastEvent(ledger.Succeeded)), "states", []string{byID(ledger.Succeeded)}},
 		{"actor of an event", edit("UPDATE events SET actor = 'user:mallory'" + lastEvent(ledger.Succeeded)), "", []string{byID(ledger.Succeeded)}},
 
@@ -156,25 +168,24 @@ func (s *scene) forgeries() []forgery {
 		{"order number of an attempt", edit("UPDATE attempts SET order_no = 'X'" + of(ledger.Succeeded)), "attempts", []string{byNo(ledger.Succeeded)}},
 		{"content of an attempt", edit("UPDATE attempts SET params_digest = 'x'" + of(ledger.Accepted)), "attempts", []string{byNo(ledger.Accepted)}},
 		{"attempt deleted", edit("DELETE FROM attempts" + of(ledger.Unknown)), "attempts", []string{byID(ledger.Unknown)}},
-		{"attempt forged", edit(`INSERT INTO attempts SELECT 999999, payout_id, 2, order_no, params_digest, limits_source, worker, send_by, created_at FROM attempts` + of(ledger.Unknown)),
-			"attempts", []string{byNo(ledger.Unknown)}},
-		{"attempt of an unsent payout forged", edit(`INSERT INTO attempts SELECT 999999, ` + id(ledger.Approved) + `, 1, order_no, params_digest, limits_source, worker, send_by, created_at FROM attempts` + of(ledger.Unknown)),
-			"", []string{byNo(ledger.Approved)}},
+		{"attempt forged", edit(newAttempt(ledger.Unknown, 2)), "attempts", []string{byNo(ledger.Unknown)}},
+		{"attempt of an unsent payout forged", edit(newAttempt(ledger.Approved, 1)), "", []string{byNo(ledger.Approved)}},
 		{"attempts that are counted", edit("UPDATE payouts SET attempts = 2" + at(ledger.Unknown)), "attempts", []string{byNo(ledger.Unknown)}},
 		{"attempt that is current", edit("UPDATE payouts SET attempt_id = attempt_id + 1" + at(ledger.Accepted)), "", []string{byNo(ledger.Accepted)}},
 		{"evidence deleted", edit("DELETE FROM evidence" + of(ledger.Succeeded)), "evidence", []string{byID(ledger.Succeeded)}},
 		{"evidence of a doubt deleted", edit("DELETE FROM evidence" + of(ledger.Unknown)), "evidence", []string{byID(ledger.Unknown)}},
-		{"evidence of another payout", edit("UPDATE evidence SET payout_id = " + id(ledger.Failed) + of(ledger.Succeeded)), "evidence", []string{byID(ledger.Succeeded)}},
+		{"evidence of another payout", edit("UPDATE evidence SET payout_id = " + id(ledger.Failed) + of(ledger.Succeeded)), "evidence",
+			[]string{byID(ledger.Succeeded), byID(ledger.Failed)}},
 		{"body of the evidence", edit("UPDATE evidence SET body = 'status=6'" + of(ledger.Succeeded)), "evidence", []string{byID(ledger.Succeeded)}},
 		{"status in the evidence", edit("UPDATE evidence SET gateway_status = '6'" + of(ledger.Succeeded)), "evidence", []string{byID(ledger.Succeeded)}},
 
 		// The books.
-		{"amount of one line", edit("UPDATE lines SET amount = amount + 1" + line(paid, 1)), "entries", []string{entry(paid), entry(paid)}},
+		{"amount of one line", edit("UPDATE lines SET amount = amount + 1" + line(paid, 1)), "entries", []string{entry(paid)}},
 		{"amounts of two lines", edit("UPDATE lines SET amount = 1 WHERE entry_id = " + fmt.Sprint(hold)), "entries", []string{entry(hold)}},
 		{"account of a line", edit("UPDATE lines SET account_id = (SELECT id FROM accounts WHERE currency = 'USD' AND kind = 'suspense')" + line(paid, 1)), "entries", []string{entry(paid)}},
-		{"line deleted", edit("DELETE FROM lines" + line(paid, 1)), "entries", []string{entry(paid), entry(paid)}},
+		{"line deleted", edit("DELETE FROM lines" + line(paid, 1)), "entries", []string{entry(paid)}},
 		{"all lines deleted", edit("DELETE FROM lines WHERE entry_id = " + fmt.Sprint(paid)), "entries", []string{entry(paid)}},
-		{"line added", edit(fmt.Sprintf("INSERT INTO lines SELECT entry_id, 9, account_id, side, amount FROM lines WHERE entry_id = %d AND position = 1", paid)), "entries", []string{entry(paid), entry(paid)}},
+		{"line added", edit(fmt.Sprintf("INSERT INTO lines SELECT entry_id, 9, account_id, side, amount FROM lines WHERE entry_id = %d AND position = 1", paid)), "entries", []string{entry(paid)}},
 		{"note of an entry", edit("UPDATE entries SET note = 'bank reference 9' WHERE id = " + fmt.Sprint(funding)), "entries", []string{entry(funding)}},
 		{"actor of an entry", edit("UPDATE entries SET actor = 'user:mallory' WHERE id = " + fmt.Sprint(paid)), "entries", []string{entry(paid)}},
 		{"time of an entry", edit("UPDATE entries SET created_at = created_at + 1 WHERE id = " + fmt.Sprint(paid)), "entries", []string{entry(paid)}},
@@ -269,6 +280,8 @@ func TestVerifyNamesTheForgedRow(t *testing.T) {
 			for _, f := range s.forgeries() {
 				t.Run(f.name, func(t *testing.T) { s.try(t, f) })
 			}
+			s.t = t
+			s.sound() // all was put back
 		})
 	}
 }
@@ -280,17 +293,12 @@ func (s *scene) try(t *testing.T, f forgery) {
 	tables := touched(f.edit)
 	for _, table := range tables {
 		s.tamper("CREATE TABLE saved_" + table + " AS SELECT * FROM " + table)
+		defer s.tamper("DELETE FROM "+table, "INSERT INTO "+table+" SELECT * FROM saved_"+table, "DROP TABLE saved_"+table)
 	}
 	s.tamper(f.edit...)
 	named := s.named(f.check, f.rows)
-	for _, table := range tables {
-		s.tamper("DELETE FROM "+table, "INSERT INTO "+table+" SELECT * FROM saved_"+table, "DROP TABLE saved_"+table)
-	}
 	if slices.Sort(f.rows); !slices.Equal(named, f.rows) {
 		t.Errorf("check %q names %q, want %q", f.check, named, f.rows)
-	}
-	if left := s.breaches(); len(left) > 0 {
-		t.Fatalf("the forgery was not undone: %q", left)
 	}
 }
 
@@ -302,7 +310,7 @@ func (s *scene) named(check string, wanted []string) []string {
 	must(s.t, err)
 	var rows []string
 	for _, b := range breaches {
-		if b.Check == check || check == "" && slices.Contains(wanted, b.Row) && !slices.Contains(rows, b.Row) {
+		if (b.Check == check || check == "" && slices.Contains(wanted, b.Row)) && !slices.Contains(rows, b.Row) {
 			rows = append(rows, b.Row)
 		}
 	}

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -12,7 +11,7 @@ import (
 
 // Batch is a list of rows bound to one statement: a statement that begins
 // with its SQL sees it as a table called v. PostgreSQL gets an array per
-// column, SQLite a JSON text, both as parameters.
+// column, SQLite a list of values, all as parameters.
 //
 // Column names must not be names of the tables the statement touches, or
 // RETURNING becomes ambiguous.
@@ -47,50 +46,52 @@ func Texts[T ~string](name string, values []T) Column {
 
 // Exec runs "WITH v AS (the batch) query" and returns how many rows changed.
 // The query may go on with further common table expressions, starting with a
-// comma. An empty batch runs nothing.
+// comma. An empty batch runs nothing. On SQLite a large batch runs in parts,
+// so a query must treat every row of v by itself.
 func (b Batch) Exec(ctx context.Context, tx *Tx, query string, args ...any) (int64, error) {
-	if b.rows() == 0 {
-		return 0, nil
-	}
-	text, all, err := b.statement(tx.Dialect, query, args)
-	if err != nil {
-		return 0, err
-	}
-	return tx.Exec(ctx, text, all...)
+	var changed int64
+	err := b.each(tx.Dialect, func(with string, values []any) error {
+		n, err := tx.Exec(ctx, with+query, append(values, args...)...)
+		changed += n
+		return err
+	})
+	return changed, err
 }
 
-// Select runs "WITH v AS (the batch) query" and reads all rows into the
-// slice dest points to. An empty batch runs nothing.
+// Select runs "WITH v AS (the batch) query" and adds all rows to the slice
+// dest points to. The rest is as with Exec.
 func (b Batch) Select(ctx context.Context, tx *Tx, dest any, query string, args ...any) error {
-	if b.rows() == 0 {
+	return b.each(tx.Dialect, func(with string, values []any) error {
+		return tx.Select(ctx, dest, with+query, append(values, args...)...)
+	})
+}
+
+// each calls run with the WITH clause and its parameters: once, or on SQLite
+// once per part.
+func (b Batch) each(dialect Dialect, run func(with string, values []any) error) error {
+	if len(b) == 0 {
 		return nil
 	}
-	text, all, err := b.statement(tx.Dialect, query, args)
-	if err != nil {
-		return err
-	}
-	return tx.Select(ctx, dest, text, all...)
-}
-
-func (b Batch) rows() int {
-	if len(b) == 0 {
-		return 0
-	}
-	return b[0].length
-}
-
-func (b Batch) statement(dialect Dialect, query string, args []any) (string, []any, error) {
+	rows := b[0].length
 	for _, c := range b {
-		if c.length != b.rows() {
-			return "", nil, fmt.Errorf("batch column %s has %d rows, %s has %d", c.name, c.length, b[0].name, b.rows())
+		if c.length != rows {
+			return fmt.Errorf("batch column %s has %d rows, %s has %d", c.name, c.length, b[0].name, rows)
 		}
 	}
-	if dialect.Name == Postgres.Name {
-		text, arrays := b.unnest()
-		return text + query, append(arrays, args...), nil
+	if rows == 0 {
+		return nil
 	}
-	text, rows, err := b.jsonEach()
-	return text + query, append([]any{rows}, args...), err
+	if dialect.Name == Postgres.Name {
+		return run(b.unnest())
+	}
+	// SQLite takes 32,766 parameters; longer texts also compile more slowly.
+	part := min(500, 32_000/len(b))
+	for first := 0; first < rows; first += part {
+		if err := run(b.values(first, min(part, rows-first))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b Batch) unnest() (string, []any) {
@@ -101,23 +102,19 @@ func (b Batch) unnest() (string, []any) {
 	return "WITH v AS (SELECT * FROM unnest(" + strings.Join(kinds, ", ") + ") AS u(" + strings.Join(names, ", ") + ")) ", arrays
 }
 
-func (b Batch) jsonEach() (string, string, error) {
-	columns := make([]string, len(b))
+func (b Batch) values(first, rows int) (string, []any) {
+	names := make([]string, len(b))
+	values := make([]any, 0, rows*len(b)+8) // the query's own parameters follow
 	for i, c := range b {
-		columns[i] = fmt.Sprintf("value ->> %d AS %s", i, c.name)
+		names[i] = c.name
 	}
-	rows := make([][]any, b.rows())
-	for i := range rows {
-		rows[i] = make([]any, len(b))
-		for j, c := range b {
-			rows[i][j] = c.value(i)
+	for row := first; row < first+rows; row++ {
+		for _, c := range b {
+			values = append(values, c.value(row))
 		}
 	}
-	text, err := json.Marshal(rows)
-	if err != nil {
-		return "", "", fmt.Errorf("bind a batch: %w", err)
-	}
-	return "WITH v AS MATERIALIZED (SELECT " + strings.Join(columns, ", ") + " FROM json_each(?)) ", string(text), nil
+	tuple := "(?" + strings.Repeat(",?", len(b)-1) + ")"
+	return "WITH v(" + strings.Join(names, ", ") + ") AS (VALUES " + tuple + strings.Repeat(","+tuple, rows-1) + ") ", values
 }
 
 func (d Dialect) bindType() int {

@@ -133,12 +133,15 @@ func openPostgres(address string, connections int) (*DB, error) {
 	query.Set("application_name", "payrun")
 	query.Set("timezone", "UTC")
 	query.Set("connect_timeout", "10")
+	query.Set("binary_parameters", "yes") // one round trip per statement instead of two
 	location.RawQuery = query.Encode()
 	read, err := sqlx.Open("postgres", location.String())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	for _, method := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
+	// Without jit, because the price of a plan that is switched off would make
+	// the server compile even the smallest query.
+	for _, method := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
 		query.Set(method, "off")
 	}
 	location.RawQuery = query.Encode()

@@ -166,6 +166,9 @@ func notFound(err error) error {
 }
 
 func (db *DB) rebind(query string) string {
+	if db.Dialect.bindType() == sqlx.QUESTION {
+		return query
+	}
 	if text, ok := db.rebound.Load(query); ok {
 		return text.(string)
 	}

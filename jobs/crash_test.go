@@ -1,0 +1,3 @@
+package jobs_test
+const victimTask = "X"
+func runVictim(string) int { return 0 }
