@@ -146,7 +146,7 @@ func benchApproved(b *testing.B, db *database.DB, payouts int) *ledger.Book {
 	checker, err := book.AddUser(ctx, admin, "charles", ledger.Checker)
 	check(b, err)
 	check(b, book.Fund(ctx, admin, 1_000_000_000_00, "USD", "opening"))
-	check(b, book.SetGatewayBalance(ctx, "USD", 1_000_000_000_00))
+	check(b, book.SetGatewayBalance(ctx, "USD", 1_000_000_000_00, ledger.AllCommitted))
 	check(b, book.SetLimits(ctx, []ledger.Limit{{Channel: "16", Currency: "USD", Minimum: 1, Maximum: 1_000_00, Source: ledger.FromGateway}}))
 	s, err := book.Stage(ctx, maker, "bench", "account")
 	check(b, err)

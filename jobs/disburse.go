@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"payrun/internal/database"
 	"payrun/ledger"
 )
 
@@ -20,10 +22,6 @@ type Disbursed struct {
 // ErrGateway: the gateway does not answer as it should; sending stopped
 // before more payouts came into doubt.
 var ErrGateway = errors.New("sending stopped: the gateway is in trouble")
-
-// troubleLimit is how many calls in a row may end without an answer before a
-// run stops sending.
-const troubleLimit = 5
 
 // Disburse sends approved payouts until none is left that may be sent, and
 // returns when every outcome is recorded. When ctx ends it sends nothing
@@ -39,7 +37,13 @@ func (e *Engine) Disburse(ctx context.Context) (Disbursed, error) {
 	err := d.send(ctx)
 	d.calls.Wait()
 	close(d.outcomes)
-	return d.done, errors.Join(err, <-recorded)
+	err = errors.Join(err, <-recorded)
+	err = errors.Join(err, d.trouble.err(), d.brake(context.WithoutCancel(ctx)))
+	d.done.Waiting = d.done.Waiting || d.done.NotSent > 0
+	if ctx.Err() == nil {
+		err = errors.Join(err, e.reportHeldBack(ctx, d.done.Waiting))
+	}
+	return d.done, err
 }
 
 // disbursing is one run: one goroutine claims, one per payout calls, one
@@ -65,22 +69,28 @@ func (d *disbursing) send(ctx context.Context) error {
 		if err != nil {
 			return ignoreStop(err)
 		}
-		if err := d.trouble.err(); err != nil {
-			return err
+		if err := sleep(ctx, d.trouble.silence()); err != nil {
+			return nil
 		}
-		// Taken before the claim, so that a slow claim makes deadlines
-		// earlier, never later.
-		start := time.Now()
+		if d.trouble.err() != nil {
+			return nil // said at the end
+		}
+		// Deadlines count from before the claim and slots from after it: a
+		// slow claim makes the first earlier and the second later, never the
+		// other way round.
+		before := time.Now()
 		claimed, err := d.Book.Claim(ctx, ledger.ClaimOrder{
-			Worker: d.Worker, Max: room, Channels: d.Channels, Pace: d.Rate.Sends(),
+			Worker: d.Worker, Max: room, Channels: d.openChannels(), Pace: d.Rate.Sends(),
 			Patience: d.Patience, CallTimeout: d.CallTimeout, LimitsAge: d.BoundsAge,
 		})
 		if err != nil {
 			return ignoreStop(err)
 		}
 		d.window.claimed(len(claimed.Claims))
+		after := time.Now()
 		for _, c := range claimed.Claims {
-			d.calls.Go(func() { d.call(ctx, c, start) })
+			due := schedule{slot: after.Add(c.SendAfter), sendBy: before.Add(c.SendBy)}
+			d.calls.Go(func() { d.call(ctx, c, due) })
 		}
 		if len(claimed.Claims) == 0 && claimed.Throttled == 0 {
 			d.done.Waiting = claimed.Waiting
@@ -90,6 +100,26 @@ func (d *disbursing) send(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// schedule is when a claimed payout may leave, by this process's own clock.
+type schedule struct{ slot, sendBy time.Time }
+
+// openChannels leaves out those that refuse everything.
+func (d *disbursing) openChannels() []string {
+	return slices.DeleteFunc(slices.Clone(d.Channels), d.trouble.refuses)
+}
+
+// brake stops the channels that refuse everything until a person has looked.
+func (d *disbursing) brake(ctx context.Context) error {
+	channels, last := d.trouble.refusing(d.Channels)
+	var failed error
+	for _, channel := range channels {
+		reason := fmt.Sprintf("%d payouts in a row were refused, the last one: %s", troubleLimit, last)
+		failed = errors.Join(failed, d.Book.Brake(ctx, d.actor(), channel, reason),
+			fmt.Errorf("%w: channel %s is stopped until a checker lifts it: %s", ErrGateway, channel, reason))
+	}
+	return failed
 }
 
 // untilNextClaim lets slots gather, so that a slow pace does not mean a claim
@@ -103,15 +133,14 @@ func untilNextClaim(claimed ledger.Claimed) time.Duration {
 }
 
 // call sends one claimed payout in its slot, or not at all.
-func (d *disbursing) call(ctx context.Context, c ledger.Claim, start time.Time) {
-	reply := d.submit(ctx, c, start)
-	d.trouble.note(reply)
+func (d *disbursing) call(ctx context.Context, c ledger.Claim, due schedule) {
+	reply := d.submit(ctx, c, due)
 	d.window.finished()
 	d.outcomes <- outcome{d.Judge.Submitted(c, reply), reply}
 }
 
-func (d *disbursing) submit(ctx context.Context, c ledger.Claim, start time.Time) Reply {
-	if err := sleep(ctx, time.Until(start.Add(c.SendAfter))); err != nil {
+func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) Reply {
+	if err := sleep(ctx, time.Until(due.slot)); err != nil {
 		return notHandedOver("stopped before its slot")
 	}
 	select {
@@ -120,18 +149,20 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, start time.Time
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
 	}
-	if d.trouble.err() != nil {
+	if d.trouble.err() != nil || d.trouble.refuses(c.Channel) || d.trouble.silence() > 0 {
 		return notHandedOver("sending stopped before its turn")
 	}
 	o := order(c.Payout)
-	o.SendBy = start.Add(c.SendBy)
+	o.SendBy = due.sendBy
 	if time.Now().After(o.SendBy) {
 		return notHandedOver("its slot was missed")
 	}
 	// A stop lets a call under way end; only its own time-out cuts it short.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.CallTimeout)
 	defer cancel()
-	return d.Gateway.Submit(call, o)
+	reply := d.Gateway.Submit(call, o)
+	d.trouble.note(c.Channel, reply)
+	return reply
 }
 
 // notHandedOver is the reply to a payout that this worker never gave to the
@@ -151,12 +182,10 @@ func (d *disbursing) record(ctx context.Context) error {
 			quiet = max(quiet, o.reply.RetryAfter)
 			d.count(o)
 		}
-		if err := d.keep(ctx, findings); err != nil {
-			failed = errors.Join(failed, err)
-		}
-		if quiet > 0 {
+		if quiet > 0 { // first, for the other workers
 			failed = errors.Join(failed, d.Book.SlowDown(ctx, quiet))
 		}
+		failed = errors.Join(failed, d.keep(ctx, findings))
 	}
 	return failed
 }
@@ -172,6 +201,9 @@ func (e *Engine) keep(ctx context.Context, findings []ledger.Finding) error {
 	for try := range tries {
 		if _, err = e.Book.Record(ctx, e.actor(), findings); err == nil {
 			return nil
+		}
+		if !database.IsConnection(err) && !database.IsFull(err) && !database.IsRetryable(err) {
+			break // the store is there and will not take it
 		}
 		e.Log.Warn("outcomes are not recorded yet", "findings", len(findings), "error", err)
 		if waitErr := sleep(ctx, 100*time.Millisecond<<try); waitErr != nil {

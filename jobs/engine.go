@@ -1,8 +1,11 @@
 package jobs
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +39,8 @@ type Engine struct {
 
 	// Counters of this process, for metrics.
 	Counters Counters
+
+	heldBack string // what was last reported as held back
 }
 
 // Counters count what one process did since it started.
@@ -71,6 +76,40 @@ func orElse[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
+}
+
+// reportHeldBack opens a case for approved payouts that cannot be sent though
+// nobody meant them to wait, and closes it when they can.
+func (e *Engine) reportHeldBack(ctx context.Context, waiting bool) error {
+	var reasons []string
+	if waiting {
+		groups, err := e.Book.Waiting(ctx, e.Channels, e.BoundsAge)
+		if err != nil {
+			return err
+		}
+		for _, g := range groups {
+			if !g.Meant {
+				reasons = append(reasons, fmt.Sprintf("%d payouts on channel %s in %s wait for %s", g.Payouts, g.Channel, g.Currency, g.Reason))
+			}
+		}
+	}
+	held := strings.Join(reasons, "; ")
+	if held == e.heldBack {
+		return nil
+	}
+	if err := e.Book.CloseExceptions(ctx, ledger.ExceptionHeldBack, e.actor(), "changed"); err != nil {
+		return err
+	}
+	if held != "" {
+		err := e.Book.OpenException(ctx, ledger.Exception{
+			Kind: ledger.ExceptionHeldBack, Detail: held, NextStep: "see payrun job list; top up, widen limits, or cancel",
+		})
+		if err != nil {
+			return err
+		}
+	}
+	e.heldBack = held
+	return nil
 }
 
 func (e *Engine) actor() string { return "worker:" + e.Worker }

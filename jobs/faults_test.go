@@ -380,6 +380,7 @@ func TestAGatewayThatIsAway(t *testing.T) {
 			each(t, hostile(), func(t *testing.T, s *shop) {
 				batch := s.approved(s.sheet(n))
 				s.door.shut()
+				s.client.Close() // an idle connection that broke unseen would be a doubt, rightly
 				done, err := s.engine.Disburse(t.Context())
 				if !errors.Is(err, jobs.ErrGateway) && !done.Waiting {
 					t.Errorf("a run that sent nothing of %d says %+v, %v", n, done, err)
@@ -620,6 +621,9 @@ func TestABalanceDoesNotForgetWhatWasClaimedMeanwhile(t *testing.T) {
 		if done := s.disburse(); done.Refused > 0 {
 			t.Errorf("sent beyond the balance: %+v", done)
 		}
+		s.must(s.sandbox.Fund("USD", 10_000_00))
+		s.must(s.limits.Run(t.Context()))
+		s.disburse()
 		s.settle(batch.ID)
 		s.sound()
 	})

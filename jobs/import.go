@@ -113,7 +113,9 @@ func (im *Import) rules(ctx context.Context) (importers.Rules, error) {
 		return importers.Rules{}, fmt.Errorf("read limits: %w", err)
 	}
 	rules := im.Rules
-	rules.Channels = slices.Clone(rules.Channels)
+	if rules.Channels = slices.Clone(rules.Channels); rules.Channels == nil {
+		rules.Channels = importers.DefaultChannels()
+	}
 	for i, channel := range rules.Channels {
 		known := map[money.Currency]importers.Limit{}
 		for _, l := range limits {

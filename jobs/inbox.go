@@ -39,6 +39,7 @@ func (in *Inbox) Run(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("read the inbox: %w", err)
 	}
 	imported, refused := 0, 0
+	var failed error // one file does not keep the others waiting
 	for _, file := range files {
 		if !in.settled(file) {
 			continue
@@ -46,10 +47,12 @@ func (in *Inbox) Run(ctx context.Context) (string, error) {
 		path := filepath.Join(in.Folder, file.Name())
 		done, importErr := in.Import.File(ctx, owner, path, ImportChoice{})
 		if importErr != nil && !aboutSheet(importErr) {
-			return "", fmt.Errorf("%s stays in the inbox: %w", file.Name(), importErr)
+			failed = errors.Join(failed, fmt.Errorf("%s stays in the inbox: %w", file.Name(), importErr))
+			continue
 		}
 		if err := in.file(path, done, importErr); err != nil {
-			return "", err
+			failed = errors.Join(failed, err)
+			continue
 		}
 		if importErr == nil {
 			imported++
@@ -57,7 +60,7 @@ func (in *Inbox) Run(ctx context.Context) (string, error) {
 			refused++
 		}
 	}
-	return fmt.Sprintf("%d imported, %d refused", imported, refused), nil
+	return fmt.Sprintf("%d imported, %d refused", imported, refused), failed
 }
 
 // aboutSheet tells a bad sheet from a store that is away.
@@ -68,7 +71,9 @@ func aboutSheet(err error) bool {
 
 func (in *Inbox) settled(file fs.DirEntry) bool {
 	info, err := file.Info()
-	return err == nil && info.Mode().IsRegular() && !strings.HasPrefix(file.Name(), ".") && time.Since(info.ModTime()) > settledAfter
+	// "~$" begins the lock files of spreadsheet programs.
+	hidden := strings.HasPrefix(file.Name(), ".") || strings.HasPrefix(file.Name(), "~$")
+	return err == nil && info.Mode().IsRegular() && !hidden && time.Since(info.ModTime()) > settledAfter
 }
 
 // file puts a sheet away under a name that does not collide.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ type shop struct {
 	db             *database.DB
 	book           *ledger.Book
 	sandbox        *sandbox.Server
+	client         *epay.Client
 	door           *door
 	engine         *jobs.Engine
 	limits         *jobs.Limits
@@ -69,11 +71,11 @@ func openShop(t *testing.T, db *database.DB, settings sandbox.Config) *shop {
 			t.Error(err)
 		}
 	})
-	client, err := epay.New(epay.Config{
+	s.client, err = epay.New(epay.Config{
 		BaseURL: s.door.url(), Account: sandbox.DefaultAccount, Key: sandbox.DefaultKey, Timeout: 2 * time.Second,
 	})
 	s.must(err)
-	t.Cleanup(client.Close)
+	t.Cleanup(s.client.Close)
 
 	s.engine = &jobs.Engine{
 		Book: s.book, Worker: "w1", Channels: []string{"11", "12", "16", "18"}, InFlight: 8,
@@ -81,7 +83,7 @@ func openShop(t *testing.T, db *database.DB, settings sandbox.Config) *shop {
 		Judge: jobs.Judge{Accepted: fast, InDoubt: fast, ClosedAgain: 100 * time.Millisecond},
 		Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
-	s.engine.Gateway = jobs.NewEPAY(client, s.listen()+"/notify/epay")
+	s.engine.Gateway = jobs.NewEPAY(s.client, s.listen()+"/notify/epay")
 	s.must(s.engine.Defaults())
 
 	s.limits = &jobs.Limits{Book: s.book, Gateway: s.engine.Gateway}
@@ -126,6 +128,7 @@ type door struct {
 	handler http.Handler
 	server  *http.Server
 	create  atomic.Pointer[func()]
+	calls   sync.RWMutex // read-locked by each call under way
 }
 
 func openDoor(t testing.TB, handler http.Handler) *door {
@@ -156,7 +159,16 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f := d.create.Load(); f != nil && strings.HasSuffix(r.URL.Path, "/createEwalletTransaction") {
 		(*f)()
 	}
+	d.calls.RLock()
+	defer d.calls.RUnlock()
 	d.handler.ServeHTTP(w, r)
+}
+
+// quiet waits until the sandbox has carried out what it was asked, also what
+// nobody waits for any more.
+func (d *door) quiet() {
+	d.calls.Lock()
+	d.calls.Unlock() //nolint:staticcheck // waiting was all
 }
 
 func (d *door) shut() { d.server.Close() }
@@ -289,6 +301,7 @@ func (s *shop) settle(batch int64) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
+	s.door.quiet()
 	for s.unsettled(batch) > 0 {
 		if _, err := s.engine.Track(ctx); err != nil {
 			s.t.Fatal(err)

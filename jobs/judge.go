@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"fmt"
 	"time"
 
 	"payrun/ledger"
@@ -46,6 +47,11 @@ func (j Judge) Submitted(c ledger.Claim, r Reply) ledger.Finding {
 // LookedUp judges the reply to a look-up.
 func (j Judge) LookedUp(p ledger.Lookup, r Reply) ledger.Finding {
 	f := finding(p.Payout, p.AttemptID, p.State, r)
+	if theirs := r.Evidence.GatewayOrder; r.Verdict == Known && p.GatewayOrder != "" && theirs != p.GatewayOrder {
+		// Either the answers are mixed up, or the gateway has it twice.
+		r.Verdict = Contrary
+		f.Note = fmt.Sprintf("the gateway called it %s, now it says %s", p.GatewayOrder, theirs)
+	}
 	switch {
 	case r.Verdict == Known:
 		return j.known(f, p, r)
@@ -68,6 +74,8 @@ func (j Judge) known(f ledger.Finding, p ledger.Lookup, r Reply) ledger.Finding 
 		return move(f, ledger.FailedFee, ledger.ByKeptFee, 0)
 	case ClosedUnclear:
 		return j.closed(f, p)
+	case Unusual:
+		f.Unusual = "the gateway calls it status " + f.Status
 	}
 	return j.underWay(f, p)
 }

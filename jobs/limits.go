@@ -67,13 +67,17 @@ func (l *Limits) limit(ctx context.Context, m Market) (ledger.Limit, error) {
 }
 
 func (l *Limits) balances(ctx context.Context, currencies map[money.Currency]bool) error {
+	answered, err := l.Book.Answered(ctx) // before asking: what is claimed meanwhile is not in the answer
+	if err != nil {
+		return err
+	}
 	balances, err := l.Gateway.Balances(ctx)
 	if err != nil {
 		return fmt.Errorf("balances: %w", err)
 	}
 	for currency := range currencies {
 		// A currency the gateway does not list is one it holds nothing in.
-		if err := l.Book.SetGatewayBalance(ctx, currency, balances[currency]); err != nil {
+		if err := l.Book.SetGatewayBalance(ctx, currency, balances[currency], answered[currency]); err != nil {
 			return err
 		}
 	}

@@ -108,12 +108,20 @@ const wakeSkew = 5 * time.Second
 // runSafely turns a panic into the run's error, so that the run is recorded
 // as failed and the job comes due again.
 func (s *Scheduler) runSafely(p Plan) (detail string, err error) {
+	err = safely(func() (err error) {
+		detail, err = p.Run(s.ctx)
+		return err
+	})
+	return detail, err
+}
+
+func safely(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	return p.Run(s.ctx)
+	return f()
 }
 
 // panicLog reports a panic outside a job's own run.
@@ -133,8 +141,8 @@ func (p panicLog) Error(err error, msg string, _ ...any) {
 func Loop(ctx context.Context, log *slog.Logger, job string, pause time.Duration, wake <-chan struct{}, run func(context.Context) error) {
 	wait := pause
 	for ctx.Err() == nil {
-		if err := run(ctx); err != nil && ctx.Err() == nil {
-			wait = min(max(2*wait, time.Second), 30*time.Second)
+		if err := safely(func() error { return run(ctx) }); err != nil && ctx.Err() == nil {
+			wait = max(pause, min(max(2*wait, time.Second), 30*time.Second))
 			log.Error("job failed", "job", job, "next try in", wait, "error", err)
 		} else {
 			wait = pause

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/sethvargo/go-limiter"
@@ -47,11 +46,16 @@ func (r Rate) Validate() error {
 
 // throttled is the last line of defence in front of a gateway: whatever the
 // shared budget says, this process alone never calls faster than the gateway
-// allows. The limiter counts in fixed windows; one token per window of the
-// whole interval keeps any sliding second within the limit too.
+// allows. Calls are spaced by a clock that nobody sets back, so no sliding
+// second holds more than the limit; behind that stands a limiter that counts
+// them in windows and would catch a mistake in the spacing.
 type throttled struct {
 	Gateway
+	gap   time.Duration
 	store limiter.Store
+
+	turn chan struct{} // held by the call that leaves next
+	next time.Time     // guarded by turn
 }
 
 // Throttle puts a local limit in front of a gateway. Close it when done.
@@ -60,29 +64,43 @@ func Throttle(g Gateway, r Rate) (Gateway, func(context.Context) error, error) {
 		return g, func(context.Context) error { return nil }, nil
 	}
 	store, err := memorystore.New(&memorystore.Config{
-		Tokens: 1, Interval: time.Second / time.Duration(r.CallsPerSecond), SweepInterval: time.Hour, SweepMinTTL: 24 * time.Hour,
+		Tokens: uint64(r.CallsPerSecond), Interval: time.Second, SweepInterval: time.Hour, SweepMinTTL: 24 * time.Hour,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("local rate limit: %w", err)
 	}
-	return &throttled{g, store}, store.Close, nil
+	n := time.Duration(r.CallsPerSecond)
+	return &throttled{Gateway: g, gap: (time.Second + n - 1) / n, store: store, turn: make(chan struct{}, 1)}, store.Close, nil
 }
 
+// wait returns when a call may leave.
 func (t *throttled) wait(ctx context.Context) error {
-	for {
-		_, _, reset, ok, err := t.store.Take(ctx, "gateway")
-		if err != nil {
-			return err
-		}
-		if ok {
-			return nil
-		}
-		// The jitter keeps waiting calls from waking in step.
-		pause := time.Until(time.Unix(0, int64(reset))) + rand.N(time.Millisecond)
-		if err := sleep(ctx, pause); err != nil {
-			return err
-		}
+	if err := t.space(ctx); err != nil {
+		return err
 	}
+	_, _, _, ok, err := t.store.Take(ctx, "gateway")
+	if err != nil || ok {
+		return err
+	}
+	// After a second of silence any window has room. The limiter's own word
+	// for when it has cannot be trusted: it reads a clock that can be set back.
+	return sleep(ctx, time.Second)
+}
+
+// space keeps the gap from the moment the call before really left: a timer
+// that fires late must not make the next two calls closer.
+func (t *throttled) space(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	}
+	if err := sleep(ctx, time.Until(t.next)); err != nil {
+		return err
+	}
+	t.next = time.Now().Add(t.gap)
+	return nil
 }
 
 func (t *throttled) Limits(ctx context.Context, channel string, currency money.Currency) (Bounds, error) {
@@ -101,14 +119,15 @@ func (t *throttled) Balances(ctx context.Context) (map[money.Currency]money.Amou
 
 func (t *throttled) Submit(ctx context.Context, o Order) Reply {
 	if err := t.wait(ctx); err != nil {
-		return Reply{Verdict: NotSent, Detail: "stopped while waiting for its turn"}
+		return notHandedOver("stopped while waiting for its turn")
 	}
 	return t.Gateway.Submit(ctx, o)
 }
 
 func (t *throttled) Lookup(ctx context.Context, o Order) Reply {
 	if err := t.wait(ctx); err != nil {
-		return Reply{Detail: "stopped while waiting for its turn"}
+		const why = "stopped while waiting for its turn"
+		return Reply{Detail: why, Evidence: ledger.Evidence{Kind: ledger.EvidenceLookup, Outcome: "not-sent", Reason: why}}
 	}
 	return t.Gateway.Lookup(ctx, o)
 }

@@ -35,12 +35,11 @@ func (e *Engine) Track(ctx context.Context) (Tracked, error) {
 		}
 	}
 	for {
-		start := time.Now()
 		due, err := e.Book.DueLookups(ctx, ledger.LookupOrder{Max: e.InFlight, Pace: e.Rate.Lookups(), Lease: lookupLease})
 		if err != nil || len(due) == 0 {
 			return done, ignoreStop(err)
 		}
-		findings, quiet := e.lookUp(ctx, due, start)
+		findings, quiet := e.lookUp(ctx, due, time.Now())
 		if err := e.keep(context.WithoutCancel(ctx), findings); err != nil {
 			return done, err
 		}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"payrun/internal/database"
 	"payrun/internal/money"
@@ -67,16 +68,42 @@ func (b *Book) Limits(ctx context.Context) ([]Limit, error) {
 	return limits, err
 }
 
-// SetGatewayBalance stores what the gateway reports.
-func (b *Book) SetGatewayBalance(ctx context.Context, currency money.Currency, reported money.Amount) error {
+// AllCommitted says of a reported balance that it includes every payout that
+// was ever claimed.
+const AllCommitted money.Amount = math.MaxInt64
+
+// Answered returns, per currency, how much of what was committed the gateway
+// has answered for: a balance it is asked for from now on includes that, and
+// perhaps more.
+func (b *Book) Answered(ctx context.Context) (map[money.Currency]money.Amount, error) {
+	var rows []struct {
+		Currency money.Currency
+		Answered money.Amount
+	}
+	err := b.db.Select(ctx, &rows, `SELECT g.currency, g.committed - coalesce((SELECT sum(p.amount + p.fee_estimate)
+		FROM payouts p WHERE p.state = 'SENDING' AND p.currency = g.currency), 0) AS answered FROM balances g`)
+	if err != nil {
+		return nil, fmt.Errorf("read what was committed: %w", err)
+	}
+	answered := map[money.Currency]money.Amount{}
+	for _, row := range rows {
+		answered[row.Currency] = max(0, row.Answered)
+	}
+	return answered, nil
+}
+
+// SetGatewayBalance stores what the gateway reports, and how much of what was
+// committed the report includes: claims made since still count against it.
+func (b *Book) SetGatewayBalance(ctx context.Context, currency money.Currency, reported, included money.Amount) error {
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO balances (currency, reported, committed, fetched_at) VALUES (?, ?, 0, ?)
-			ON CONFLICT (currency) DO UPDATE SET reported = excluded.reported, committed = 0, fetched_at = excluded.fetched_at`,
-			currency, reported, now)
+			ON CONFLICT (currency) DO UPDATE SET reported = excluded.reported, fetched_at = excluded.fetched_at,
+			committed = CASE WHEN balances.committed > ? THEN balances.committed - ? ELSE 0 END`,
+			currency, reported, now, included, included)
 		return err
 	})
 	if err != nil {

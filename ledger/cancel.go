@@ -10,8 +10,8 @@ import (
 // cancelChunk bounds how many payouts one transaction cancels.
 const cancelChunk = 1000
 
-// Cancel takes back the payouts of an approved batch that were never sent and
-// gives their money back. It stops the batch first, so that nothing is
+// Cancel takes back the payouts of an approved batch that were never sent (no
+// attempt, or proof for each that no byte left) and gives their money back. It stops the batch first, so that nothing is
 // claimed meanwhile; payouts that are under way go on. It returns how many it
 // cancelled.
 func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) (int, error) {
@@ -45,15 +45,16 @@ func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) 
 }
 
 func (b *Book) cancelSome(ctx context.Context, by User, batch int64, reason string) (int, error) {
-	var unsentIDs []int64
-	err := b.db.Select(ctx, &unsentIDs, `SELECT id FROM payouts WHERE batch_id = ? AND state = 'UNSENT' AND attempts = 0
-		ORDER BY channel, id LIMIT ?`, batch, cancelChunk)
+	var unsent []Payout
+	err := b.db.Select(ctx, &unsent, `SELECT p.id, p.attempt_id FROM payouts p WHERE p.batch_id = ? AND p.state = 'UNSENT'
+		AND (p.attempts = 0 OR p.attempts = (SELECT count(*) FROM events e WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent'))
+		ORDER BY p.channel, p.id LIMIT ?`, batch, cancelChunk)
 	if err != nil {
 		return 0, fmt.Errorf("cancel batch %d: %w", batch, err)
 	}
-	findings := make([]Finding, len(unsentIDs))
-	for i, payout := range unsentIDs {
-		findings[i] = Finding{PayoutID: payout, From: Approved, To: Cancelled, Reason: ByCancellation, Note: reason}
+	findings := make([]Finding, len(unsent))
+	for i, p := range unsent {
+		findings[i] = Finding{PayoutID: p.ID, AttemptID: p.AttemptID, From: Approved, To: Cancelled, Reason: ByCancellation, Note: reason}
 	}
 	n, err := b.Record(ctx, by.actor(), findings)
 	if err != nil {

@@ -344,12 +344,20 @@ func (b *Book) drain(ctx context.Context, batches []int64) error {
 	return nil
 }
 
+// What payouts wait for without anything being wrong.
+const (
+	waitForLift = "stopped"
+	waitForDate = "the pay date"
+	waitForTurn = "its turn"
+)
+
 // Waiting is a group of approved payouts that nobody has sent yet.
 type Waiting struct {
 	Channel  string
 	Currency money.Currency
 	Reason   string
 	Payouts  int64
+	Meant    bool // somebody wants it so: a stop, or a pay date
 }
 
 // Waiting groups the approved, unsent payouts by what they wait for.
@@ -364,13 +372,13 @@ func (b *Book) Waiting(ctx context.Context, channels []string, limitsAge time.Du
 			WHEN p.blocked <> '' THEN p.blocked
 			WHEN EXISTS (SELECT 1 FROM stops s WHERE s.lifted_at = 0 AND (s.scope = 'everything'
 				OR s.scope = 'channel' AND s.subject = p.channel
-				OR s.scope = 'batch' AND s.subject = CAST(p.batch_id AS TEXT))) THEN 'stopped'
-			WHEN p.pay_date > ? THEN 'the pay date'
+				OR s.scope = 'batch' AND s.subject = CAST(p.batch_id AS TEXT))) THEN '`+waitForLift+`'
+			WHEN p.pay_date > ? THEN '`+waitForDate+`'
 			WHEN l.channel IS NULL THEN 'fresh limits of the channel'
 			WHEN p.amount NOT BETWEEN l.minimum AND l.maximum THEN 'wider limits: the amount is outside'
 			WHEN g.currency IS NULL THEN 'a fresh balance from the gateway'
 			WHEN g.reported - g.committed < p.amount + p.fee_estimate THEN 'a higher balance at the gateway'
-			ELSE 'its turn' END AS reason
+			ELSE '`+waitForTurn+`' END AS reason
 		FROM batches b JOIN payouts p ON p.batch_id = b.id AND p.state = 'UNSENT'
 		LEFT JOIN limits l ON l.channel = p.channel AND l.currency = p.currency AND l.fetched_at >= ?
 		LEFT JOIN balances g ON g.currency = p.currency AND g.fetched_at >= ?
@@ -382,6 +390,7 @@ func (b *Book) Waiting(ctx context.Context, channels []string, limitsAge time.Du
 		if !slices.Contains(channels, w.Channel) {
 			waiting[i].Reason = "its channel to be switched on"
 		}
+		waiting[i].Meant = slices.Contains([]string{waitForLift, waitForDate, waitForTurn}, waiting[i].Reason)
 	}
 	return waiting, nil
 }

@@ -257,7 +257,10 @@ func TestWhatPayoutsWaitFor(t *testing.T) {
 			{"its day has not come", "the pay date", func(p *ledger.NewPayout) { p.PayDate = c.now().AddDate(0, 0, 1).Format("2006-01-02") }, nil,
 				func(ledger.Batch) { c.advance(24 * time.Hour); o.refresh() }},
 			{"the limits are stale", "fresh limits of the channel", nil,
-				func(ledger.Batch) { c.advance(6 * time.Minute); must(t, o.SetGatewayBalance(ctx, "USD", topUp)) },
+				func(ledger.Batch) {
+					c.advance(6 * time.Minute)
+					must(t, o.SetGatewayBalance(ctx, "USD", topUp, ledger.AllCommitted))
+				},
 				func(ledger.Batch) { o.refresh() }},
 			{"the amount is below the limit", "wider limits: the amount is outside", nil,
 				func(ledger.Batch) { o.limit(11_00, 20_00) }, func(ledger.Batch) { o.limit(10_00, 20_00) }},
@@ -267,8 +270,8 @@ func TestWhatPayoutsWaitFor(t *testing.T) {
 				func(ledger.Batch) { c.advance(6 * time.Minute); o.limit(1, 20_00) },
 				func(ledger.Batch) { o.refresh() }},
 			{"the balance lacks the fee", "a higher balance at the gateway", nil,
-				func(ledger.Batch) { must(t, o.SetGatewayBalance(ctx, "USD", 10_49)) },
-				func(ledger.Batch) { must(t, o.SetGatewayBalance(ctx, "USD", 10_50)) }},
+				func(ledger.Batch) { must(t, o.SetGatewayBalance(ctx, "USD", 10_49, ledger.AllCommitted)) },
+				func(ledger.Batch) { must(t, o.SetGatewayBalance(ctx, "USD", 10_50, ledger.AllCommitted)) }},
 			{"nothing", "its turn", func(p *ledger.NewPayout) { p.PayDate = today }, nil, nil},
 		}
 		for _, tt := range tests {
@@ -288,7 +291,8 @@ func TestWhatPayoutsWaitFor(t *testing.T) {
 			}
 			waiting, err := o.Waiting(ctx, []string{"11", "16"}, order(5).LimitsAge)
 			must(t, err)
-			want := []ledger.Waiting{{Channel: "11", Currency: "USD", Reason: tt.reason, Payouts: 1}}
+			want := []ledger.Waiting{{Channel: "11", Currency: "USD", Reason: tt.reason, Payouts: 1,
+				Meant: slices.Contains([]string{"stopped", "the pay date", "its turn"}, tt.reason)}}
 			if !slices.Equal(waiting, want) {
 				t.Errorf("%s: waiting for %+v, want %+v", tt.name, waiting, want)
 			}
@@ -390,12 +394,12 @@ func TestAPayoutThatCannotBePaidDoesNotBlockOthers(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		ctx := t.Context()
 		must(t, o.Fund(ctx, o.admin, topUp, "EUR", "bank reference 2"))
-		must(t, o.SetGatewayBalance(ctx, "EUR", topUp))
+		must(t, o.SetGatewayBalance(ctx, "EUR", topUp, ledger.AllCommitted))
 		must(t, o.SetLimits(ctx, []ledger.Limit{{Channel: "16", Currency: "EUR", Minimum: 1, Maximum: 5_000_00, Source: ledger.FromGateway}}))
 		large := usd10("large", func(p *ledger.NewPayout) { p.Amount = 4_000_00 })
 		o.approved("dollars", append(append(large, sheet("d", 3)...)[:1:1], sheet("d", 4)[1:]...))
 		o.approved("euros", usd10("e", func(p *ledger.NewPayout) { p.Channel, p.Currency = "16", "EUR" }))
-		must(t, o.SetGatewayBalance(ctx, "USD", 15_00))
+		must(t, o.SetGatewayBalance(ctx, "USD", 15_00, ledger.AllCommitted))
 
 		var paid []string
 		for range 5 { // one place each time: the first in line must not take it for good
@@ -413,11 +417,11 @@ func TestAPayoutThatCannotBePaidDoesNotBlockOthers(t *testing.T) {
 func TestClaimsStayWithinTheGatewaysBalance(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		o.approved("balance", sheet("b", 10))
-		must(t, o.SetGatewayBalance(t.Context(), "USD", 25_00))
+		must(t, o.SetGatewayBalance(t.Context(), "USD", 25_00, ledger.AllCommitted))
 		if n := len(o.claim(1)) + len(o.claim(10)) + len(o.claim(10)); n != 2 {
 			t.Errorf("%d payouts of 10.50 claimed on 25.00", n)
 		}
-		must(t, o.SetGatewayBalance(t.Context(), "USD", 10_50))
+		must(t, o.SetGatewayBalance(t.Context(), "USD", 10_50, ledger.AllCommitted))
 		if n := len(o.claim(10)); n != 1 {
 			t.Errorf("%d payouts of 10.50 claimed on 10.50", n)
 		}

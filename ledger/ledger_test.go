@@ -53,7 +53,7 @@ func open(t *testing.T, db *database.DB) *office {
 	o.checker = add(o.admin, "charles", ledger.Checker)
 	o.both = add(o.admin, "bo", ledger.Maker, ledger.Checker)
 	must(t, o.Fund(t.Context(), o.admin, topUp, "USD", "bank reference 1"))
-	must(t, o.SetGatewayBalance(t.Context(), "USD", topUp))
+	must(t, o.SetGatewayBalance(t.Context(), "USD", topUp, ledger.AllCommitted))
 	for _, channel := range []string{"11", "16"} {
 		must(t, o.SetLimits(t.Context(), []ledger.Limit{{
 			Channel: channel, Currency: "USD", Minimum: 1, Maximum: 5_000_00, Source: ledger.FromGateway,

@@ -102,7 +102,7 @@ func (b *Book) NextLookup(ctx context.Context) (database.Instant, error) {
 // opens an exception.
 func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		payout, attempt, err := notified(ctx, tx, orderNo)
+		p, err := notified(ctx, tx, orderNo)
 		if err != nil {
 			return err
 		}
@@ -110,13 +110,20 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 		if err != nil {
 			return err
 		}
-		if err := insertEvidence(ctx, tx, numbers, []Finding{{PayoutID: payout, AttemptID: attempt, Evidence: &e}}); err != nil {
+		if err := insertEvidence(ctx, tx, numbers, []Finding{{PayoutID: p.ID, AttemptID: p.AttemptID, Evidence: &e}}); err != nil {
 			return err
 		}
-		if payout == 0 {
+		switch {
+		case p.ID == 0:
 			return openException(ctx, tx, Exception{
 				Kind: ExceptionOrphan, Subject: orderNo, Detail: "signed notification about order " + orderNo,
 				NextStep: "ask the gateway who ordered it: nobody here did",
+			})
+		case p.State.Final() && e.Status != p.Status:
+			return openException(ctx, tx, Exception{
+				Kind: ExceptionContrary, BatchID: p.BatchID, PayoutID: p.ID,
+				Detail:   fmt.Sprintf("ended as %s with the gateway's status %s, now it says %s", p.State, p.Status, e.Status),
+				NextStep: "ask the gateway which is true; a correction takes two people",
 			})
 		}
 		now, err := tx.Now(ctx)
@@ -124,7 +131,7 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE payouts SET next_lookup_at = ? WHERE id = ? AND state IN ('UNKNOWN', 'ACCEPTED', 'REVIEW')
-			AND (next_lookup_at > ? OR next_lookup_at = 0)`, now, payout, now)
+			AND (next_lookup_at > ? OR next_lookup_at = 0)`, now, p.ID, now)
 		return err
 	})
 	if err != nil {
@@ -133,19 +140,17 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 	return nil
 }
 
-func notified(ctx context.Context, tx *database.Tx, orderNo string) (payout, attempt int64, err error) {
+// notified finds the payout of an order number; a zero one when it is not ours.
+func notified(ctx context.Context, tx *database.Tx, orderNo string) (Payout, error) {
+	var p Payout
 	prefix, ordinal, ok := splitOrderNo(orderNo)
 	if !ok {
-		return 0, 0, nil
+		return p, nil
 	}
-	var row struct {
-		ID      int64
-		Attempt int64 `db:"attempt_id"`
-	}
-	err = tx.Get(ctx, &row, `SELECT p.id, p.attempt_id FROM batches b JOIN payouts p ON p.id = b.id * 100000000 + ?
-		WHERE b.order_prefix = ?`, ordinal, prefix)
+	err := tx.Get(ctx, &p, `SELECT p.id, p.batch_id, p.attempt_id, p.state, p.gateway_status FROM batches b
+		JOIN payouts p ON p.id = b.id * 100000000 + ? WHERE b.order_prefix = ?`, ordinal, prefix)
 	if errors.Is(err, ErrNotFound) {
-		return 0, 0, nil
+		return Payout{}, nil
 	}
-	return row.ID, row.Attempt, err
+	return p, err
 }

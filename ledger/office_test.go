@@ -109,7 +109,7 @@ func (o *office) refresh() {
 	limits, err := o.Limits(o.t.Context())
 	must(o.t, err)
 	must(o.t, o.SetLimits(o.t.Context(), limits))
-	must(o.t, o.SetGatewayBalance(o.t.Context(), "USD", topUp))
+	must(o.t, o.SetGatewayBalance(o.t.Context(), "USD", topUp, ledger.AllCommitted))
 }
 
 // looked is the finding of a look-up.

@@ -26,6 +26,7 @@ type modelled struct {
 	state     ledger.State
 	attempt   int64
 	attempts  int
+	notSent   int // attempts of which no byte left
 	amount    money.Amount
 	estimate  money.Amount
 	fee       money.Amount
@@ -208,6 +209,12 @@ func (l *life) find(*rapid.T) {
 		case 1: // a decision taken on an old state
 			f.From = map[bool]ledger.State{true: ledger.Accepted, false: ledger.Unknown}[f.From == ledger.Unknown]
 			f.To, f.Reason = ledger.Succeeded, ledger.BySuccess
+		case 2: // two workers bring the same answer
+			findings = append(findings, f)
+			if effects++; f.From == f.To {
+				effects++
+			}
+			l.apply(p, f)
 		default:
 			effects++
 			l.apply(p, f)
@@ -242,6 +249,9 @@ func (l *life) apply(p *modelled, f ledger.Finding) {
 	if f.To == p.state {
 		return
 	}
+	if f.Reason == ledger.ByNotSending {
+		p.notSent++
+	}
 	p.state = f.To
 	all := p.amount + p.estimate
 	b := &l.balances
@@ -271,7 +281,7 @@ func (l *life) cancel(*rapid.T) {
 	l.stopped[batch] = true
 	cancelled := 0
 	for _, p := range l.of(batch, ledger.Approved) {
-		if p.attempts == 0 {
+		if p.attempts == p.notSent { // nothing ever left
 			p.state = ledger.Cancelled
 			l.balances.Held -= p.amount + p.estimate
 			l.balances.Available += p.amount + p.estimate
@@ -351,7 +361,7 @@ func (l *life) compare(batch int64) {
 }
 
 func (l *life) play() {
-	l.must(l.SetGatewayBalance(l.ctx, "USD", 1_000_000_000_00))
+	l.must(l.SetGatewayBalance(l.ctx, "USD", 1_000_000_000_00, ledger.AllCommitted))
 	l.rt.Repeat(map[string]func(*rapid.T){
 		"import": l.importSheet, "submit": l.submit, "reject": l.reject, "discard": l.discard, "approve": l.approve, "fund": l.fund,
 		"claim": l.claimSome, "claim more": l.claimSome, "find": l.find, "find more": l.find, "cancel": l.cancel, "lose workers": l.loseWorkers,

@@ -27,6 +27,9 @@ type Finding struct {
 	Rate         string
 	Received     string
 
+	// Unusual says in words why a person should watch the payout although
+	// its state is clear; "" normally.
+	Unusual string
 	// NextLookup is when to look again; 0 for never.
 	NextLookup time.Duration
 }
@@ -312,6 +315,14 @@ func (r *recording) post(ctx context.Context) error {
 func (r *recording) updateExceptions(ctx context.Context) error {
 	var settled []int64
 	var opened []Exception
+	for _, f := range r.findings {
+		if p, ok := r.changed[f.PayoutID]; ok && f.Unusual != "" && !f.To.Final() {
+			opened = append(opened, Exception{
+				Kind: ExceptionUnusual, BatchID: p.BatchID, PayoutID: p.ID, Detail: f.Unusual,
+				NextStep: "watch it; ask the gateway if it stays so",
+			})
+		}
+	}
 	r.moved(func(_ int, f Finding, p changedPayout) {
 		if f.From == Unknown || f.From == Review || f.To.Final() {
 			settled = append(settled, p.ID)

@@ -104,7 +104,12 @@ func (s *Staging) add(ctx context.Context, rows []NewPayout) error {
 			return fmt.Errorf("row %d: %w", row.Row, err)
 		}
 	}
-	err := s.book.db.InTx(ctx, func(tx *database.Tx) error { return insertPayouts(ctx, tx, payouts) })
+	err := s.book.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := s.stillStaging(ctx, tx); err != nil {
+			return err
+		}
+		return insertPayouts(ctx, tx, payouts)
+	})
 	if err != nil {
 		return fmt.Errorf("stage payouts: %w", err)
 	}
@@ -120,6 +125,19 @@ func (s *Staging) payout(row NewPayout, ordinal int64) Payout {
 	}
 	p.RowDigest = p.rowDigest()
 	return p
+}
+
+var errCleared = fmt.Errorf("%w: this import was published before, or it took too long and was cleared away", ErrConflict)
+
+// stillStaging keeps the import from being cleared away until the transaction
+// ends.
+func (s *Staging) stillStaging(ctx context.Context, tx *database.Tx) error {
+	var batch int64
+	err := tx.Get(ctx, &batch, "SELECT id FROM batches WHERE id = ? AND state = ?"+tx.Dialect.ForShare, s.batch, staging)
+	if errors.Is(err, ErrNotFound) {
+		return errCleared
+	}
+	return err
 }
 
 // check refuses what an importer must not let through and one of the engines
@@ -207,6 +225,9 @@ func (s *Staging) AddProblems(ctx context.Context, problems []Problem) error {
 		database.Texts("v_heading", texts[4]), database.Texts("v_value", texts[5]), database.Texts("v_message", texts[6]),
 	}
 	err := s.book.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := s.stillStaging(ctx, tx); err != nil {
+			return err
+		}
 		_, err := batch.Exec(ctx, tx, `INSERT INTO problems (batch_id, position, code, severity, sheet, row_no, col, heading, value, message)
 			SELECT ?, v_position, v_code, v_severity, v_sheet, v_row, v_col, v_heading, v_value, v_message FROM v`, s.batch)
 		return err
@@ -251,7 +272,7 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 			return err
 		}
 		if n != 1 {
-			return fmt.Errorf("%w: this import was published before, or it took too long and was cleared away", ErrConflict)
+			return errCleared
 		}
 		if err := s.insertTotals(ctx, tx); err != nil {
 			return err

@@ -96,7 +96,7 @@ var Transitions = []Transition{
 	{Submitted, Valid, ByRecall, none, "by the maker"},
 	{Submitted, Approved, ByApproval, hold, "by a checker who neither made nor submitted it; digests unchanged; enough available"},
 	{Valid, Cancelled, ByDiscarding, none, "by a maker; nothing was held"},
-	{Approved, Cancelled, ByCancellation, release, "no attempt was ever made"},
+	{Approved, Cancelled, ByCancellation, release, "no attempt was ever made, or each ended with proof that nothing was sent"},
 
 	{Approved, Sending, ByClaim, none, "not stopped, row digest unchanged, inside fresh limits, slot reserved; the attempt is durable"},
 	{Sending, Approved, ByNotSending, none, "proof that no byte was sent, by the worker that held the attempt"},

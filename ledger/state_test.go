@@ -388,12 +388,12 @@ func TestCancelGivesBackWhatWasNeverSent(t *testing.T) {
 		batch := o.approved("cancel", sheet("c", 6))
 		claims := o.claim(3)
 		o.put(claims[0], ledger.Succeeded)
-		o.put(claims[1], ledger.Approved) // tried once, not sent: it was with the gateway's client, so it stays
+		o.put(claims[1], ledger.Approved) // tried once, with proof that nothing was sent
 		n, err := o.Cancel(t.Context(), o.checker, batch.ID, "wrong month")
-		if n != 3 || err != nil {
+		if n != 4 || err != nil {
 			t.Errorf("cancelled %d, error %v", n, err)
 		}
-		if got := o.usd(); got.Held != 2*10_50 || got.Paid != 10_00 {
+		if got := o.usd(); got.Held != 10_50 || got.Paid != 10_00 {
 			t.Errorf("balances %+v", got)
 		}
 		if left := o.claim(10); len(left) != 0 {

@@ -87,6 +87,31 @@ func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, rea
 	return nil
 }
 
+// Brake stops a channel on behalf of a worker that found it in trouble. A
+// checker lifts it; a channel that is stopped already stays so.
+func (b *Book) Brake(ctx context.Context, actor, channel, reason string) error {
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		number, err := id(ctx, tx)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `INSERT INTO stops (id, scope, subject, reason, placed_by, placed_at)
+			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, OneChannel, channel, reason, actor, now)
+		if err != nil || n == 0 {
+			return err
+		}
+		return audit(ctx, tx, actor, "stop.brake", string(OneChannel)+" "+channel, reason)
+	})
+	if err != nil {
+		return fmt.Errorf("stop channel %s: %w", channel, err)
+	}
+	return nil
+}
+
 // checkStop refuses a stop that would hold nothing: claims compare subjects
 // to the letter.
 func checkStop(ctx context.Context, tx *database.Tx, scope Scope, subject string) error {

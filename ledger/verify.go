@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"payrun/internal/database"
@@ -38,12 +40,32 @@ func (b *Book) Verify(ctx context.Context) (checks []Check, breaches []Breach, e
 			}
 			checks = append(checks, Check{p.name, p.promise, len(found)})
 			for _, f := range found[:min(len(found), maxBreaches)] {
-				breaches = append(breaches, Breach{p.name, f.Row, f.Wrong})
+				row, err := nameRow(ctx, tx, f.Row)
+				if err != nil {
+					return err
+				}
+				breaches = append(breaches, Breach{p.name, row, f.Wrong})
 			}
 		}
 		return nil
 	})
 	return checks, breaches, err
+}
+
+// nameRow turns a payout's number into the order number that people and
+// commands use.
+func nameRow(ctx context.Context, tx *database.Tx, row string) (string, error) {
+	id, ok := strings.CutPrefix(row, "payout ")
+	number, err := strconv.ParseInt(id, 10, 64)
+	if !ok || err != nil {
+		return row, nil
+	}
+	var p Payout
+	err = tx.Get(ctx, &p, "SELECT p.id, p.ordinal, b.order_prefix FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.id = ?", number)
+	if errors.Is(err, ErrNotFound) {
+		return row, nil
+	}
+	return payoutName(&p), err
 }
 
 type promise struct {
@@ -61,7 +83,10 @@ var promises = []promise{
 		SELECT 'batch ' || b.id AS row, b.accepted || ' rows accepted, ' || count(p.id) || ' payouts' AS wrong
 		FROM batches b LEFT JOIN payouts p ON p.batch_id = b.id WHERE b.state <> 'STAGING'
 		GROUP BY b.id, b.accepted, b.rows_read, b.rejected, b.blank
-		HAVING count(p.id) <> b.accepted OR b.rows_read <> b.accepted + b.rejected + b.blank`)},
+		HAVING count(p.id) <> b.accepted OR b.rows_read <> b.accepted + b.rejected + b.blank
+		UNION ALL
+		SELECT DISTINCT 'batch ' || p.batch_id, 'has payouts, but there is no such batch' FROM payouts p
+		WHERE NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = p.batch_id)`)},
 	{"totals", "a batch's totals are the sums of its payouts", rows(`
 		SELECT 'batch ' || t.batch_id || ' channel ' || t.channel AS row,
 		       'total ' || t.amount || ' of ' || t.payouts || ', rows add up to ' || coalesce(p.amount, 0) || ' of ' || coalesce(p.payouts, 0) AS wrong

@@ -84,7 +84,6 @@ func (s *scene) forgeries() []forgery {
 	of := func(state ledger.State) string { return " WHERE payout_id = " + id(state) }
 	at := func(state ledger.State) string { return " WHERE id = " + id(state) }
 	byNo := func(state ledger.State) string { return "payout " + s.no[state] }
-	byID := func(state ledger.State) string { return "payout " + id(state) }
 	entryOf := func(state ledger.State) int64 { return s.count("SELECT id FROM entries" + of(state)) }
 	hold := s.count("SELECT id FROM entries WHERE kind = 'hold' AND batch_id = 1")
 	funding := s.count("SELECT id FROM entries WHERE kind = 'funding'")
@@ -149,35 +148,35 @@ func (s *scene) forgeries() []forgery {
 		{"batch event forged", edit(newEvent(4, 0, ledger.Valid, ledger.Submitted, ledger.BySubmission)), "", []string{"batch 4"}},
 
 		// State = fold(events).
-		{"state of a paid payout", edit("UPDATE payouts SET state = 'FAILED'" + at(ledger.Succeeded)), "states", []string{byID(ledger.Succeeded)}},
-		{"state: paid by hand", edit("UPDATE payouts SET state = 'SUCCEEDED'" + at(ledger.Accepted)), "states", []string{byID(ledger.Accepted)}},
-		{"state: sent again", edit("UPDATE payouts SET state = 'UNSENT'" + at(ledger.Unknown)), "states", []string{byID(ledger.Unknown)}},
-		{"state: never sent", edit("UPDATE payouts SET state = 'SUCCEEDED'" + at(ledger.Approved)), "states", []string{byID(ledger.Approved)}},
-		{"first event deleted", edit("DELETE FROM events" + of(ledger.Succeeded) + " AND reason = 'claimed'"), "states", []string{byID(ledger.Succeeded)}},
-		{"last event deleted", edit("DELETE FROM events" + lastEvent(ledger.Succeeded)), "states", []string{byID(ledger.Succeeded)}},
-		{"only event deleted", edit("DELETE FROM events" + of(ledger.Sending)), "states", []string{byID(ledger.Sending)}},
-		{"middle event deleted", edit("DELETE FROM events" + of(ledger.Closed) + " AND to_state = 'ACCEPTED'"), "states", []string{byID(ledger.Closed)}},
-		{"illegal event forged", edit(newEvent(1, sceneIDs[ledger.Succeeded], ledger.Succeeded, ledger.Accepted, ledger.ByFinding)), "states", []string{byID(ledger.Succeeded)}},
-		{"legal event forged", edit(newEvent(1, sceneIDs[ledger.Accepted], ledger.Accepted, ledger.Succeeded, ledger.BySuccess)), "states", []string{byID(ledger.Accepted)}},
-		{"event of an unsent payout forged", edit(newEvent(1, sceneIDs[ledger.Approved], ledger.Approved, ledger.Sending, ledger.ByClaim)), "states", []string{byID(ledger.Approved)}},
+		{"state of a paid payout", edit("UPDATE payouts SET state = 'FAILED'" + at(ledger.Succeeded)), "states", []string{byNo(ledger.Succeeded)}},
+		{"state: paid by hand", edit("UPDATE payouts SET state = 'SUCCEEDED'" + at(ledger.Accepted)), "states", []string{byNo(ledger.Accepted)}},
+		{"state: sent again", edit("UPDATE payouts SET state = 'UNSENT'" + at(ledger.Unknown)), "states", []string{byNo(ledger.Unknown)}},
+		{"state: never sent", edit("UPDATE payouts SET state = 'SUCCEEDED'" + at(ledger.Approved)), "states", []string{byNo(ledger.Approved)}},
+		{"first event deleted", edit("DELETE FROM events" + of(ledger.Succeeded) + " AND reason = 'claimed'"), "states", []string{byNo(ledger.Succeeded)}},
+		{"last event deleted", edit("DELETE FROM events" + lastEvent(ledger.Succeeded)), "states", []string{byNo(ledger.Succeeded)}},
+		{"only event deleted", edit("DELETE FROM events" + of(ledger.Sending)), "states", []string{byNo(ledger.Sending)}},
+		{"middle event deleted", edit("DELETE FROM events" + of(ledger.Closed) + " AND to_state = 'ACCEPTED'"), "states", []string{byNo(ledger.Closed)}},
+		{"illegal event forged", edit(newEvent(1, sceneIDs[ledger.Succeeded], ledger.Succeeded, ledger.Accepted, ledger.ByFinding)), "states", []string{byNo(ledger.Succeeded)}},
+		{"legal event forged", edit(newEvent(1, sceneIDs[ledger.Accepted], ledger.Accepted, ledger.Succeeded, ledger.BySuccess)), "states", []string{byNo(ledger.Accepted)}},
+		{"event of an unsent payout forged", edit(newEvent(1, sceneIDs[ledger.Approved], ledger.Approved, ledger.Sending, ledger.ByClaim)), "states", []string{byNo(ledger.Approved)}},
 		{"event of no payout forged", edit(newEvent(1, 1_0000_0099, ledger.Approved, ledger.Sending, ledger.ByClaim)), "", []string{"payout 100000099"}},
-		{"reason of an event", edit("UPDATE events SET reason = 'corrected'" + lastEvent(ledger.Succeeded)), "states", []string{byID(ledger.Succeeded)}},
-		{"actor of an event", edit("UPDATE events SET actor = 'user:mallory'" + lastEvent(ledger.Succeeded)), "", []string{byID(ledger.Succeeded)}},
+		{"reason of an event", edit("UPDATE events SET reason = 'corrected'" + lastEvent(ledger.Succeeded)), "states", []string{byNo(ledger.Succeeded)}},
+		{"actor of an event", edit("UPDATE events SET actor = 'user:mallory'" + lastEvent(ledger.Succeeded)), "", []string{byNo(ledger.Succeeded)}},
 
 		// Attempts and evidence.
 		{"order number of an attempt", edit("UPDATE attempts SET order_no = 'X'" + of(ledger.Succeeded)), "attempts", []string{byNo(ledger.Succeeded)}},
 		{"content of an attempt", edit("UPDATE attempts SET params_digest = 'x'" + of(ledger.Accepted)), "attempts", []string{byNo(ledger.Accepted)}},
-		{"attempt deleted", edit("DELETE FROM attempts" + of(ledger.Unknown)), "attempts", []string{byID(ledger.Unknown)}},
+		{"attempt deleted", edit("DELETE FROM attempts" + of(ledger.Unknown)), "attempts", []string{byNo(ledger.Unknown)}},
 		{"attempt forged", edit(newAttempt(ledger.Unknown, 2)), "attempts", []string{byNo(ledger.Unknown)}},
 		{"attempt of an unsent payout forged", edit(newAttempt(ledger.Approved, 1)), "", []string{byNo(ledger.Approved)}},
 		{"attempts that are counted", edit("UPDATE payouts SET attempts = 2" + at(ledger.Unknown)), "attempts", []string{byNo(ledger.Unknown)}},
 		{"attempt that is current", edit("UPDATE payouts SET attempt_id = attempt_id + 1" + at(ledger.Accepted)), "", []string{byNo(ledger.Accepted)}},
-		{"evidence deleted", edit("DELETE FROM evidence" + of(ledger.Succeeded)), "evidence", []string{byID(ledger.Succeeded)}},
-		{"evidence of a doubt deleted", edit("DELETE FROM evidence" + of(ledger.Unknown)), "evidence", []string{byID(ledger.Unknown)}},
+		{"evidence deleted", edit("DELETE FROM evidence" + of(ledger.Succeeded)), "evidence", []string{byNo(ledger.Succeeded)}},
+		{"evidence of a doubt deleted", edit("DELETE FROM evidence" + of(ledger.Unknown)), "evidence", []string{byNo(ledger.Unknown)}},
 		{"evidence of another payout", edit("UPDATE evidence SET payout_id = " + id(ledger.Failed) + of(ledger.Succeeded)), "evidence",
-			[]string{byID(ledger.Succeeded), byID(ledger.Failed)}},
-		{"body of the evidence", edit("UPDATE evidence SET body = 'status=6'" + of(ledger.Succeeded)), "evidence", []string{byID(ledger.Succeeded)}},
-		{"status in the evidence", edit("UPDATE evidence SET gateway_status = '6'" + of(ledger.Succeeded)), "evidence", []string{byID(ledger.Succeeded)}},
+			[]string{byNo(ledger.Succeeded), byNo(ledger.Failed)}},
+		{"body of the evidence", edit("UPDATE evidence SET body = 'status=6'" + of(ledger.Succeeded)), "evidence", []string{byNo(ledger.Succeeded)}},
+		{"status in the evidence", edit("UPDATE evidence SET gateway_status = '6'" + of(ledger.Succeeded)), "evidence", []string{byNo(ledger.Succeeded)}},
 
 		// The books.
 		{"amount of one line", edit("UPDATE lines SET amount = amount + 1" + line(paid, 1)), "entries", []string{entry(paid)}},
@@ -192,10 +191,10 @@ func (s *scene) forgeries() []forgery {
 		{"payout of an entry", edit("UPDATE entries SET payout_id = " + id(ledger.Accepted) + " WHERE id = " + fmt.Sprint(paid)), "entries", []string{entry(paid)}},
 		{"digest of an entry", edit("UPDATE entries SET digest = 'x' WHERE id = " + fmt.Sprint(paid)), "entries", []string{entry(paid)}},
 		{"balance of an account", edit("UPDATE accounts SET balance = balance + 1 WHERE currency = 'USD' AND kind = 'available'"), "balances", []string{"USD available"}},
-		{"entry of a payout deleted", deleted(fresh), "postings", []string{byID(ledger.Closed)}},
+		{"entry of a payout deleted", deleted(fresh), "postings", []string{byNo(ledger.Closed)}},
 		{"hold changed", edit("UPDATE lines SET amount = amount - 1 WHERE entry_id = " + fmt.Sprint(hold)), "hold entries", []string{"batch 1 USD"}},
 		{"hold deleted", deleted(hold), "hold entries", []string{"batch 1 USD"}},
-		{"fee of a paid payout", edit("UPDATE payouts SET fee = 49" + at(ledger.Succeeded)), "postings", []string{byID(ledger.Succeeded)}},
+		{"fee of a paid payout", edit("UPDATE payouts SET fee = 49" + at(ledger.Succeeded)), "postings", []string{byNo(ledger.Succeeded)}},
 		{"a top-up that nobody booked", s.forgedTopUp(), "", []string{"entry 999999"}},
 
 		// Days.
@@ -215,14 +214,14 @@ func (s *scene) forgeries() []forgery {
 		{"audit record added", edit(fmt.Sprintf("INSERT INTO audit VALUES (%d, 'user:ada', 'x', '', '', 1, 'x')", newest+1)), "audit", []string{fmt.Sprint("audit record ", newest+1), "audit trail"}},
 
 		// What would be forgotten.
-		{"doubt without a case", edit("DELETE FROM exceptions" + of(ledger.Unknown)), "doubt", []string{byID(ledger.Unknown)}},
-		{"doubt with a closed case", edit("UPDATE exceptions SET closed_at = 1" + of(ledger.Unknown)), "doubt", []string{byID(ledger.Unknown)}},
-		{"review without a case", edit("DELETE FROM exceptions" + of(ledger.Review)), "doubt", []string{byID(ledger.Review)}},
-		{"accepted, never looked up again", edit("UPDATE payouts SET next_lookup_at = 0" + at(ledger.Accepted)), "following", []string{byID(ledger.Accepted)}},
-		{"in doubt, never looked up again", edit("UPDATE payouts SET next_lookup_at = 0" + at(ledger.Unknown)), "following", []string{byID(ledger.Unknown)}},
+		{"doubt without a case", edit("DELETE FROM exceptions" + of(ledger.Unknown)), "doubt", []string{byNo(ledger.Unknown)}},
+		{"doubt with a closed case", edit("UPDATE exceptions SET closed_at = 1" + of(ledger.Unknown)), "doubt", []string{byNo(ledger.Unknown)}},
+		{"review without a case", edit("DELETE FROM exceptions" + of(ledger.Review)), "doubt", []string{byNo(ledger.Review)}},
+		{"accepted, never looked up again", edit("UPDATE payouts SET next_lookup_at = 0" + at(ledger.Accepted)), "following", []string{byNo(ledger.Accepted)}},
+		{"in doubt, never looked up again", edit("UPDATE payouts SET next_lookup_at = 0" + at(ledger.Unknown)), "following", []string{byNo(ledger.Unknown)}},
 		{"unsent in a batch that nobody looks at", edit("UPDATE batches SET drained_at = 1 WHERE id = 1"), "", []string{"batch 1"}},
-		{"blocked without a case", edit("UPDATE payouts SET blocked = 'because'" + at(ledger.Approved)), "", []string{byID(ledger.Approved)}},
-		{"a lease that ended long ago", edit("UPDATE payouts SET lease_until = 1" + at(ledger.Sending)), "", []string{byID(ledger.Sending)}},
+		{"blocked without a case", edit("UPDATE payouts SET blocked = 'because'" + at(ledger.Approved)), "", []string{byNo(ledger.Approved)}},
+		{"a lease that ended long ago", edit("UPDATE payouts SET lease_until = 1" + at(ledger.Sending)), "", []string{byNo(ledger.Sending)}},
 	}
 	return all
 }

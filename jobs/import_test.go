@@ -1,0 +1,403 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"payrun/importers"
+	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
+	"payrun/internal/sandbox"
+	"payrun/jobs"
+	"payrun/ledger"
+)
+
+// A row that no rule lets through, and one for a wallet of another operator.
+const (
+	badAmount  = "X1,16,P10009999,-5.00,USD"
+	badAccount = "X2,16,U10009999,5.00,USD"
+)
+
+// empty fails when an import left anything behind.
+func (s *shop) empty() {
+	s.t.Helper()
+	for _, table := range []string{"batches", "payouts", "problems", "batch_totals"} {
+		var n int64
+		s.must(s.db.Get(s.t.Context(), &n, "SELECT count(*) FROM "+table))
+		if n != 0 {
+			s.t.Errorf("%d rows are left in %s", n, table)
+		}
+	}
+}
+
+func (s *shop) file(text string) string {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), "payouts.csv")
+	s.must(os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+const heading = "reference,channel,account,amount,currency\n"
+
+func TestASheetThatIsNotImportedLeavesNothing(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		for name, c := range map[string]struct {
+			path  string
+			wants func(error) bool
+		}{
+			"bad rows":            {s.sheet(5000, badAmount), func(err error) bool { return errors.Is(err, jobs.ErrRowsRejected) }},
+			"no good row":         {s.sheet(0, badAmount, badAccount), func(err error) bool { return errors.Is(err, jobs.ErrNoRows) }},
+			"no row":              {s.file(heading), refusedAs(importers.NoData)},
+			"wrong control total": {s.sheet(3, "Total,,,99999.00,USD"), refusedAs(importers.ControlTotalWrong)},
+			"no heading":          {s.file("1,2,3\n4,5,6\n"), refusedAs(importers.HeaderMissing)},
+			"not a sheet":         {s.file("\x00\x01\x02"), func(err error) bool { return errors.As(err, new(*importers.FileError)) }},
+			"no such file":        {filepath.Join(t.TempDir(), "gone.csv"), func(err error) bool { return errors.Is(err, fs.ErrNotExist) }},
+			"a folder":            {t.TempDir(), func(err error) bool { return err != nil }},
+		} {
+			im, err := s.importing.File(t.Context(), s.maker, c.path, jobs.ImportChoice{})
+			if !c.wants(err) || im.Batch != nil {
+				t.Errorf("%s: %v, %v", name, im.Batch, err)
+			}
+			s.empty()
+		}
+		s.sound()
+	})
+}
+
+func refusedAs(code importers.Code) func(error) bool {
+	return func(err error) bool {
+		var refused *importers.FileError
+		return errors.As(err, &refused) && refused.Problem.Code == code
+	}
+}
+
+func TestOnlyMakersImport(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		im, err := s.importing.File(t.Context(), s.checker, s.sheet(3), jobs.ImportChoice{})
+		if !errors.Is(err, ledger.ErrForbidden) || im.Batch != nil {
+			t.Errorf("%v, %v", im.Batch, err)
+		}
+		s.empty()
+	})
+}
+
+func TestTheGoodRowsOfABadSheet(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		path := s.sheet(2500, badAmount, "", badAccount)
+		im, err := s.importing.File(t.Context(), s.maker, path, jobs.ImportChoice{GoodRows: true})
+		s.must(err)
+		b := im.Batch
+		if b.Accepted != 2500 || b.Rejected != 2 || b.Blank != 1 || b.RowsRead != 2503 || b.State != ledger.Valid {
+			t.Errorf("batch %+v", b)
+		}
+		problems, err := s.book.Problems(t.Context(), b.ID)
+		s.must(err)
+		if len(problems) != 2 || problems[0].Row != 2502 || problems[0].Code != string(importers.AmountNegative) || problems[1].Code != string(importers.AccountPrefix) {
+			t.Errorf("problems %+v", problems)
+		}
+		next := int64(1)
+		s.must(s.book.EachPayout(t.Context(), b.ID, func(p *ledger.Payout) error {
+			if p.Ordinal != next || p.Row != next+1 || p.Reference != fmt.Sprintf("S%dR%d", s.sheets, next-1) {
+				t.Fatalf("payout %d is row %d, reference %s", p.Ordinal, p.Row, p.Reference)
+			}
+			next++
+			return nil
+		}))
+		s.sound()
+	})
+}
+
+func TestTheFeeIsEstimatedPerRow(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		im, err := s.importing.File(t.Context(), s.maker, s.sheet(8), jobs.ImportChoice{})
+		s.must(err)
+		s.must(s.book.EachPayout(t.Context(), im.Batch.ID, func(p *ledger.Payout) error {
+			want, err := s.importing.Fees[p.Channel].Of(p.Amount)
+			if err != nil || p.FeeEstimate != want {
+				t.Errorf("%d over %s: fee %d, want %d", p.Amount, p.Channel, p.FeeEstimate, want)
+			}
+			return nil
+		}))
+		s.must(s.book.Submit(t.Context(), s.maker, im.Batch.ID))
+		s.must(s.book.Approve(t.Context(), s.checker, im.Batch.ID))
+		s.sound()
+	})
+}
+
+// The same rows again, under another name and saved anew, wait for a checker.
+func TestARepeatIsHeld(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		path := s.sheet(20)
+		first := s.approved(path)
+		text, err := os.ReadFile(path)
+		s.must(err)
+		again := filepath.Join(t.TempDir(), "renamed.csv")
+		s.must(os.WriteFile(again, append([]byte("\xef\xbb\xbf"), text...), 0o600))
+		im, err := s.importing.File(t.Context(), s.maker, again, jobs.ImportChoice{})
+		s.must(err)
+		if im.Batch.Repeats != first.ID || im.Batch.OrderPrefix != "" {
+			t.Errorf("imported as %+v", im.Batch)
+		}
+		if err := s.book.Submit(t.Context(), s.maker, im.Batch.ID); !errors.Is(err, ledger.ErrConflict) {
+			t.Errorf("a repeat was submitted: %v", err)
+		}
+		s.disburse()
+		s.follow(first.ID)
+		s.must(s.book.AllowRepeat(t.Context(), s.checker, im.Batch.ID, "next month"))
+		s.must(s.book.Submit(t.Context(), s.maker, im.Batch.ID))
+		s.must(s.book.Approve(t.Context(), s.checker, im.Batch.ID))
+		s.disburse()
+		s.follow(im.Batch.ID)
+		if got := s.sandbox.Book().Totals; len(got) != 1 || got[0].Count != 40 {
+			t.Errorf("the sandbox paid %+v", got)
+		}
+		s.sound()
+	})
+}
+
+func TestProblemsAreCapped(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		const bad, most = 1500, 1000
+		im, err := s.importing.File(t.Context(), s.maker, s.sheet(1, slices.Repeat([]string{badAmount}, bad)...), jobs.ImportChoice{GoodRows: true})
+		s.must(err)
+		if im.Found < bad || len(im.Problems) != most || im.Batch.Rejected != bad {
+			t.Errorf("%d problems handed back of %d, %d rows rejected", len(im.Problems), im.Found, im.Batch.Rejected)
+		}
+		kept, err := s.book.Problems(t.Context(), im.Batch.ID)
+		if err != nil || len(kept) != most {
+			t.Errorf("%d problems kept, %v", len(kept), err)
+		}
+	})
+}
+
+func TestRowsOutsideTheLimitsOfTheMomentAreNamed(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		s.faults(sandbox.Fault{At: sandbox.Limits, Kind: sandbox.FaultLimits, Max: 12_00})
+		s.must(s.limits.Run(t.Context()))
+		im, err := s.importing.File(t.Context(), s.maker, s.sheet(4), jobs.ImportChoice{}) // 10.00, 11.01, 12.02, 13.03
+		if !errors.Is(err, jobs.ErrRowsRejected) || im.Sheet.Rejected != 2 || len(im.Problems) != 2 || im.Problems[0].Code != importers.AmountAboveLimit {
+			t.Errorf("%d rows rejected, %v, %v", im.Sheet.Rejected, im.Problems, err)
+		}
+		s.empty()
+	})
+}
+
+// The context ends when the first rows are in the store already.
+func TestACancelledImportLeavesNothing(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		path := s.sheet(30_000)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan error)
+		go func() {
+			im, err := s.importing.File(ctx, s.maker, path, jobs.ImportChoice{})
+			if im.Batch != nil {
+				err = errors.New("a batch came of it")
+			}
+			ended <- err
+		}()
+		s.count("SELECT count(*) FROM payouts", func(n int64) bool { return n > 0 })
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
+		s.empty()
+	})
+}
+
+// SQLite tells a full disk by a bound on its file.
+func TestAFullDiskLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, dbtest.Open(t, database.Config{URL: dbtest.URL(t, "sqlite", migrated)}, migrated), hostile())
+	path := s.sheet(20_000)
+	s.full(true)
+	im, err := s.importing.File(t.Context(), s.maker, path, jobs.ImportChoice{})
+	if !database.IsFull(err) || im.Batch != nil {
+		t.Errorf("%v, %v", im.Batch, err)
+	}
+	in := s.inbox()
+	s.drop(in, "good.csv", path, time.Minute)
+	if _, err := in.Run(t.Context()); !database.IsFull(err) {
+		t.Errorf("inbox: %v", err)
+	}
+	if got := s.lies(in); !slices.Equal(got, []string{"good.csv"}) {
+		t.Errorf("in the folder: %q", got)
+	}
+	s.full(false)
+	s.empty()
+	if report, err := in.Run(t.Context()); err != nil || report != "1 imported, 0 refused" {
+		t.Errorf("with room again: %q, %v", report, err)
+	}
+	s.sound()
+}
+
+// No commit, no send.
+func TestAFullDiskSendsNothing(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, dbtest.Open(t, database.Config{URL: dbtest.URL(t, "sqlite", migrated)}, migrated), hostile())
+	batch := s.approved(s.sheet(400))
+	s.engine.InFlight = 400
+	s.full(true)
+	if _, err := s.engine.Disburse(t.Context()); !database.IsFull(err) {
+		t.Errorf("ended with %v", err)
+	}
+	s.full(false)
+	if n := len(s.sandbox.Book().Calls[sandbox.Create]); n > 0 {
+		t.Errorf("%d creates without a commit", n)
+	}
+	s.disburse()
+	s.follow(batch.ID)
+	s.sound()
+}
+
+// full lets the file grow by a few pages more, or by as many as it likes.
+func (s *shop) full(full bool) {
+	s.t.Helper()
+	var pages int64
+	s.must(s.db.Get(s.t.Context(), &pages, "PRAGMA page_count"))
+	if !full {
+		pages = 1 << 30
+	}
+	_, err := s.db.Writer().ExecContext(s.t.Context(), fmt.Sprintf("PRAGMA max_page_count = %d", pages+2))
+	s.must(err)
+}
+
+func TestCheckTouchesNoStore(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		checked, err := s.importing.Check(t.Context(), s.sheet(10, badAmount))
+		if err != nil || checked.Sheet.Accepted != 10 || checked.Sheet.Rejected != 1 || len(checked.Problems) != 1 || checked.Batch != nil {
+			t.Errorf("%+v, %v", checked, err)
+		}
+		s.empty()
+	})
+}
+
+// inbox is a watched folder and what lies in it.
+func (s *shop) inbox() *jobs.Inbox {
+	return &jobs.Inbox{Import: s.importing, Book: s.book, Folder: s.t.TempDir(), Owner: "mia"}
+}
+
+// drop puts a file into the folder that was last written so long ago.
+func (s *shop) drop(in *jobs.Inbox, name string, from string, age time.Duration) {
+	s.t.Helper()
+	text, err := os.ReadFile(from)
+	s.must(err)
+	path := filepath.Join(in.Folder, name)
+	s.must(os.WriteFile(path, text, 0o600))
+	at := time.Now().Add(-age)
+	s.must(os.Chtimes(path, at, at))
+}
+
+// lies lists what is in the folder and below, without the time in front.
+func (s *shop) lies(in *jobs.Inbox) (names []string) {
+	s.t.Helper()
+	s.must(filepath.WalkDir(in.Folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(in.Folder, path)
+		if folder, file := filepath.Split(name); folder != "" {
+			name = folder + file[len("20060102-150405.000-"):]
+		}
+		names = append(names, name)
+		return err
+	}))
+	slices.Sort(names)
+	return names
+}
+
+func TestInbox(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		in := s.inbox()
+		s.drop(in, "good.csv", s.sheet(10), time.Minute)
+		s.drop(in, "bad.csv", s.sheet(10, badAmount), time.Minute)
+		s.drop(in, "being-copied.csv", s.sheet(10), 0)
+		s.drop(in, ".hidden.csv", s.sheet(10), time.Minute)
+		report, err := in.Run(t.Context())
+		if err != nil || report != "1 imported, 1 refused" {
+			t.Errorf("%q, %v", report, err)
+		}
+		want := []string{".hidden.csv", "being-copied.csv", "processed/good.csv", "refused/bad.csv", "refused/bad.csv.problems.txt"}
+		if got := s.lies(in); !slices.Equal(got, want) {
+			t.Errorf("in the folder: %q, want %q", got, want)
+		}
+		reasons, err := filepath.Glob(filepath.Join(in.Folder, "refused", "*.problems.txt"))
+		s.must(err)
+		text, err := os.ReadFile(reasons[0])
+		s.must(err)
+		if !strings.Contains(string(text), "row 12") || strings.Contains(string(text), "P10009999") {
+			t.Errorf("the reasons read %q", text)
+		}
+		batches, err := s.book.Batches(t.Context())
+		s.must(err)
+		if len(batches) != 1 || batches[0].State != ledger.Valid || batches[0].Maker != "mia" || batches[0].Name != "good.csv" {
+			t.Errorf("batches %+v: an inbox imports and no more", batches)
+		}
+		if report, err := in.Run(t.Context()); err != nil || report != "0 imported, 0 refused" {
+			t.Errorf("then %q, %v", report, err)
+		}
+		s.sound()
+	})
+}
+
+func TestInboxHoldsARepeat(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		in, path := s.inbox(), s.sheet(10)
+		for range 2 {
+			s.drop(in, "payroll.csv", path, time.Minute)
+			if _, err := in.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		batches, err := s.book.Batches(t.Context())
+		s.must(err)
+		if len(batches) != 2 || batches[0].Repeats != batches[1].ID || batches[0].OrderPrefix != "" {
+			t.Errorf("batches %+v", batches)
+		}
+	})
+}
+
+func TestInboxWithoutOwner(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		for name, owner := range map[string]string{"unknown": "nobody", "no maker": "charles"} {
+			in := s.inbox()
+			in.Owner = owner
+			s.drop(in, "good.csv", s.sheet(10), time.Minute)
+			if _, err := in.Run(t.Context()); err == nil {
+				t.Errorf("%s: no error", name)
+			}
+			if got := s.lies(in); !slices.Equal(got, []string{"good.csv"}) {
+				t.Errorf("%s: in the folder %q", name, got)
+			}
+		}
+		s.empty()
+	})
+}
+
+func TestInboxLeavesAloneWhatIsNoSheet(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		in := s.inbox()
+		s.drop(in, "~$payouts.xlsx", s.file("mia"), time.Minute) // Excel's mark of an open sheet
+		s.must(os.Mkdir(filepath.Join(in.Folder, "old"), 0o700))
+		s.must(os.Symlink(s.sheet(3), filepath.Join(in.Folder, "link.csv")))
+		if report, err := in.Run(t.Context()); err != nil || report != "0 imported, 0 refused" {
+			t.Errorf("%q, %v", report, err)
+		}
+		if got := s.lies(in); !slices.Equal(got, []string{"link.csv", "~$payouts.xlsx"}) {
+			t.Errorf("in the folder: %q", got)
+		}
+		s.empty()
+		in.Folder = filepath.Join(in.Folder, "gone")
+		if _, err := in.Run(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a folder that is gone: %v", err)
+		}
+	})
+}
