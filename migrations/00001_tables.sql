@@ -335,14 +335,6 @@ CREATE TABLE exceptions (
 );
 CREATE UNIQUE INDEX exceptions_open ON exceptions (kind, batch_id, payout_id, subject) WHERE closed_at = 0;
 
--- What was learned about the gateway, such as its answer to a number that
--- was never used.
-CREATE TABLE learned (
-    name       TEXT   PRIMARY KEY,
-    value      TEXT   NOT NULL,
-    learned_at BIGINT NOT NULL
-);
-
 CREATE TABLE schedules (
     job         TEXT   PRIMARY KEY,
     spec        TEXT   NOT NULL,

@@ -117,13 +117,13 @@ func TestInsertOnlyTablesRefuseChange(t *testing.T) {
 			"INSERT INTO batch_totals (batch_id, channel, currency, payouts, amount, fees) VALUES (1, '16', 'USD', 1, 5, 0)",
 			`INSERT INTO problems (batch_id, position, code, severity, sheet, row_no, col, heading, value, message)
 				VALUES (1, 1, 'c', 's', '', 2, 'A', '', '', '')`,
-			`INSERT INTO attempts (id, payout_id, number, order_no, params_digest, limits_source, worker, send_by, created_at)
-				VALUES (1, 100000001, 1, 'o', 'd', '', 'w', 1, 1)`,
+			`INSERT INTO attempts (id, payout_id, number, order_no, params_digest, limits_source, worker, send_by, created_at, seal)
+				VALUES (1, 100000001, 1, 'o', 'd', '', 'w', 1, 1, 's')`,
 			`INSERT INTO evidence (id, payout_id, attempt_id, kind, outcome, reason, http_status, code, message,
-				gateway_order_no, gateway_status, digest, body, created_at)
-				VALUES (1, 100000001, 1, 'create', 'accepted', '', 200, '1', '', '', '1', 'd', '', 1)`,
-			`INSERT INTO events (id, batch_id, payout_id, from_state, to_state, reason, note, actor, attempt_id, evidence_id, digest, created_at)
-				VALUES (1, 1, 100000001, 'APPROVED', 'SENDING', 'claimed', '', 'w', 1, 0, '', 1)`,
+				gateway_order_no, gateway_status, digest, body, created_at, seal)
+				VALUES (1, 100000001, 1, 'create', 'accepted', '', 200, '1', '', '', '1', 'd', '', 1, 's')`,
+			`INSERT INTO events (id, batch_id, payout_id, from_state, to_state, reason, note, actor, attempt_id, evidence_id, digest, created_at, seal)
+				VALUES (1, 1, 100000001, 'APPROVED', 'SENDING', 'claimed', '', 'w', 1, 0, '', 1, 's')`,
 			`INSERT INTO entries (id, day_id, kind, currency, batch_id, payout_id, corrects, note, actor, created_at, digest)
 				VALUES (1, 1, 'hold', 'USD', 1, 0, 0, '', 'a', 1, 'd')`,
 			"INSERT INTO lines (entry_id, position, account_id, side, amount) VALUES (1, 1, 1, 'debit', 5)",
