@@ -187,9 +187,9 @@ func (r *recording) lock(ctx context.Context) error {
 		if r.day, err = r.book.openDay(ctx, r.tx); err != nil {
 			return err
 		}
-		var currencies []money.Currency
 		batch := database.Batch{database.Ints("v_payout", paid)}
-		if err := batch.Select(ctx, r.tx, &currencies, "SELECT DISTINCT p.currency FROM v JOIN payouts p ON p.id = v_payout"); err != nil {
+		currencies, err := database.Select[money.Currency](ctx, r.tx, batch, "SELECT DISTINCT p.currency FROM v JOIN payouts p ON p.id = v_payout")
+		if err != nil {
 			return err
 		}
 		if r.accounts, err = lockAccounts(ctx, r.tx, currencies); err != nil {
@@ -255,8 +255,7 @@ func (r *recording) update(ctx context.Context) error {
 	}
 	// A fee that the gateway does not name is booked as estimated; what was
 	// booked when a payout ended stays.
-	var changed []changedPayout
-	err := batch.Select(ctx, r.tx, &changed, `UPDATE payouts SET state = v_to, lease_until = 0,
+	changed, err := database.Select[changedPayout](ctx, r.tx, batch, `UPDATE payouts SET state = v_to, lease_until = 0,
 		lookups = CASE WHEN v_from = v_to THEN lookups + 1 ELSE 0 END,
 		next_lookup_at = v_next, ended_at = CASE WHEN ended_at > 0 AND v_from = v_to THEN ended_at ELSE v_ended END,
 		gateway_order_no = CASE WHEN v_order = '' THEN gateway_order_no ELSE v_order END,

@@ -9,18 +9,26 @@ import (
 	"payrun/ledger"
 )
 
-// The three tables of the sheet share their columns' widths.
+// The tables of the sheet share its columns. Digests and details stand where
+// the cells to their right are empty, and run on over them.
 var (
+	approvalWidths  = []float64{10, 28, 16, 18, 18, 18, 20, 20, 20, 10, 10, 10, 10, 10, 22}
 	approvalColumns = []column{
-		{"Batch", 9}, {"Name", 28}, {"State", 18}, {"Made by", 20}, {"Submitted by", 20}, {"Approved by", 20},
-		{"Made (UTC)", 27}, {"Submitted (UTC)", 27}, {"Approved (UTC)", 27}, {"Rows read", 9}, {"Accepted", 9}, {"Rejected", 9},
-		{"Blank", 9}, {"Repeats batch", 9}, {"Content approved (SHA-256)", 66}, {"File (SHA-256)", 66},
+		right("Batch", 0), left("Name", 0), left("State", 0), left("Made by", 0), left("Submitted by", 0), left("Approved by", 0),
+		right("Made at", 0), right("Submitted at", 0), right("Approved at", 0), right("Rows read", 0), right("Accepted", 0),
+		right("Rejected", 0), right("Blank", 0), right("Repeats batch", 0),
+	}
+	digestColumns = []column{
+		right("Batch", 0), left("Name", 0), left("Content (SHA-256)", 0), left("", 0), left("", 0), left("", 0),
+		left("File (SHA-256)", 0),
 	}
 	eventColumns = []column{
-		{"Event", 0}, {"Time (UTC)", 0}, {"Batch", 0}, {"From", 0}, {"To", 0}, {"By", 0}, {"What", 0}, {"Digest seen (SHA-256)", 0}, {"Note", 0},
+		right("Event", 0), left("Time (UTC)", 0), right("Batch", 0), left("From", 0), left("To", 0), left("By", 0), left("What", 0),
+		left("Note", 0), left("", 0), left("Digest seen", 0),
 	}
 	auditColumns = []column{
-		{"Record", 0}, {"Time (UTC)", 0}, {"By", 0}, {"Action", 0}, {"Subject", 0}, {"Chain digest (SHA-256)", 0}, {"Detail", 0},
+		right("Record", 0), left("Time (UTC)", 0), left("By", 0), left("Action", 0), left("Subject", 0), left("Detail", 0), left("", 0),
+		left("", 0), left("", 0), left("Chain digest", 0),
 	}
 )
 
@@ -30,22 +38,13 @@ func (r *report) approvals(ctx context.Context, b *book) error {
 	if err := b.addSheet("Approvals and audit"); err != nil {
 		return err
 	}
-	l := layout{paper: a3}
-	for _, c := range approvalColumns {
-		l.widths = append(l.widths, c.width)
-	}
-	s := b.newSheet("Approvals and audit", l)
-	if err := s.open(); err != nil {
-		return err
-	}
-	err := errors.Join(
-		s.line(text("Approvals and audit").as(title)),
-		s.line(text("Times are UTC. Whoever made or submitted a batch cannot approve it; the digest approved is the digest submitted.").as(note)),
-	)
+	s := b.newSheet("Approvals and audit", layout{widths: approvalWidths, paper: a4})
+	err := errors.Join(s.open(), s.title("Approvals and audit",
+		"Whoever made or submitted a batch cannot approve it. What is approved has the digest of what was submitted, row by row."))
 	if err != nil {
 		return err
 	}
-	for _, write := range []func(context.Context, *sheet) error{r.batchRows, r.eventRows, r.auditRows} {
+	for _, write := range []func(context.Context, *sheet) error{r.batchRows, r.digestRows, r.eventRows, r.auditRows} {
 		if err := write(ctx, s); err != nil {
 			return fmt.Errorf("approvals: %w", err)
 		}
@@ -58,15 +57,27 @@ func (r *report) batchRows(ctx context.Context, s *sheet) error {
 		return err
 	}
 	where := r.filter.batches()
-	return database.Each(ctx, r.tx, `SELECT b.id, b.name, b.state, b.source_digest, b.content_digest, b.repeats, b.rows_read,
+	return each(ctx, r.tx, `SELECT b.id, b.name, b.state, b.repeats, b.rows_read,
 		b.accepted, b.rejected, b.blank, m.name AS maker, b.made_at, coalesce(s.name, '') AS submitter, b.submitted_at,
 		coalesce(a.name, '') AS approver, b.approved_at
 		FROM batches b JOIN users m ON m.id = b.made_by LEFT JOIN users s ON s.id = b.submitted_by
 		LEFT JOIN users a ON a.id = b.approved_by WHERE `+where.text+" ORDER BY b.id", where.args, func(b *ledger.Batch) error {
+		r.batches[b.ID] = b.Name
 		return s.put([]value{count(b.ID), text(b.Name), text(string(b.State)), text(b.Maker), text(b.Submitter), text(b.Approver),
-			text(iso(b.MadeAt)), text(iso(b.SubmittedAt)), text(iso(b.ApprovedAt)), count(b.RowsRead), count(b.Accepted), count(b.Rejected),
-			count(b.Blank), count(b.Repeats).unlessZero(), text(b.ContentDigest), text(b.SourceDigest)})
+			instant(b.MadeAt), instant(b.SubmittedAt), instant(b.ApprovedAt), count(b.RowsRead), count(b.Accepted), count(b.Rejected),
+			count(b.Blank), count(b.Repeats).unlessZero()})
 	})
+}
+
+func (r *report) digestRows(ctx context.Context, s *sheet) error {
+	if err := s.begin("What they saw", digestColumns); err != nil {
+		return err
+	}
+	where := r.filter.batches()
+	return each(ctx, r.tx, "SELECT b.id, b.name, b.source_digest, b.content_digest FROM batches b WHERE "+where.text+" ORDER BY b.id",
+		where.args, func(b *ledger.Batch) error {
+			return s.put([]value{count(b.ID), text(b.Name), text(b.ContentDigest), {}, {}, {}, text(b.SourceDigest)})
+		})
 }
 
 type batchEvent struct {
@@ -86,11 +97,11 @@ func (r *report) eventRows(ctx context.Context, s *sheet) error {
 		return err
 	}
 	where := r.filter.batches()
-	return database.Each(ctx, r.tx, `SELECT v.id, v.batch_id, v.from_state, v.to_state, v.created_at, v.reason, v.note, v.actor, v.digest
+	return each(ctx, r.tx, `SELECT v.id, v.batch_id, v.from_state, v.to_state, v.created_at, v.reason, v.note, v.actor, v.digest
 		FROM events v JOIN batches b ON b.id = v.batch_id WHERE v.payout_id = 0 AND `+where.text+" ORDER BY v.id", where.args,
 		func(e *batchEvent) error {
 			return s.put([]value{count(e.ID), text(iso(e.At)), count(e.BatchID), text(e.From), text(e.To), text(e.Actor),
-				text(e.Reason), text(e.Digest), text(e.Note)})
+				text(e.Reason), text(e.Note), {}, text(e.Digest)})
 		})
 }
 
@@ -106,9 +117,9 @@ func (r *report) auditRows(ctx context.Context, s *sheet) error {
 	if r.filter.Batch != 0 {
 		where.and("subject = ?", fmt.Sprint("batch ", r.filter.Batch))
 	}
-	return database.Each(ctx, r.tx, "SELECT position, actor, action, subject, detail, created_at, digest FROM audit WHERE "+
+	return each(ctx, r.tx, "SELECT position, actor, action, subject, detail, created_at, digest FROM audit WHERE "+
 		where.text+" ORDER BY position", where.args, func(a *ledger.AuditRecord) error {
 		return s.put([]value{count(a.Position), text(iso(a.CreatedAt)), text(a.Actor), text(a.Action), text(a.Subject),
-			text(a.Digest), text(a.Detail)})
+			text(a.Detail), {}, {}, {}, text(a.Digest)})
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/xuri/excelize/v2"
@@ -42,6 +43,9 @@ func newArchive(folder string) (*archive, error) {
 // copy has no times in it: zip's own zero time stands in every entry.
 func (a *archive) write(f *excelize.File, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, a.file.Close()) }()
+	// Another order that comes from a Go map; its elements' type has no name here.
+	types := f.ContentTypes.Defaults
+	sort.Slice(types, func(i, j int) bool { return types[i].Extension < types[j].Extension })
 	f.SetZipWriter(func(io.Writer) excelize.ZipWriter { return a })
 	if err := f.Write(io.Discard); err != nil {
 		return fmt.Errorf("write the workbook: %w", err)

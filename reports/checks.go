@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -15,6 +16,7 @@ type check struct {
 	what         string
 	currency     money.Currency
 	counts       bool // payouts, not money
+	headline     bool // shown on the Summary; the Manifest has all
 	ledger, file int64
 }
 
@@ -27,13 +29,41 @@ func (c check) value(n int64) value {
 	return amount(money.Amount(n), c.currency)
 }
 
-// compare notes a comparison of amounts.
+// values are the check's line on the Summary and the Manifest.
+func (c check) values() []value {
+	return []value{text(string(c.currency)), text(c.what), {}, c.value(c.ledger), c.value(c.file), c.value(c.difference()).as(good)}
+}
+
+// sortedChecks are the checks by currency, otherwise in the order in which
+// they were made.
+func (r *report) sortedChecks() []check {
+	return slices.SortedStableFunc(slices.Values(r.checks), func(a, b check) int { return cmp.Compare(a.currency, b.currency) })
+}
+
+// compare notes a comparison of amounts, compareCounts one of payouts.
 func (r *report) compare(what string, currency money.Currency, ledger, file money.Amount) {
-	r.checks = append(r.checks, check{what, currency, false, int64(ledger), int64(file)})
+	r.checks = append(r.checks, check{what: what, currency: currency, ledger: int64(ledger), file: int64(file), headline: headlines[what]})
 }
 
 func (r *report) compareCounts(what string, currency money.Currency, ledger, file int64) {
-	r.checks = append(r.checks, check{what, currency, true, ledger, file})
+	r.checks = append(r.checks, check{what: what, currency: currency, counts: true, ledger: ledger, file: file, headline: headlines[what]})
+}
+
+// What is compared.
+const (
+	checkCount    = "payouts"
+	checkAmount   = "amount"
+	checkPaid     = "paid to payees, as posted"
+	checkFees     = "fees taken, as posted"
+	checkHeld     = "held for open payouts"
+	checkSuspense = "in suspense, as posted"
+	checkDebits   = "journal, debits"
+	checkCredits  = "journal, credits"
+)
+
+// headlines are the comparisons that the Summary shows.
+var headlines = map[string]bool{
+	checkCount: true, checkAmount: true, checkPaid: true, checkFees: true, checkHeld: true, checkDebits: true, checkCredits: true,
 }
 
 // agreed returns ErrMismatch with the first check that failed.
@@ -50,7 +80,7 @@ func (r *report) agreed() error {
 // checkPayouts compares the rows that were written with what the database
 // adds up on its own, with the totals fixed at import, and with the postings.
 func (r *report) checkPayouts(ctx context.Context) error {
-	for _, compare := range []func(context.Context) error{r.checkRows, r.checkImported, r.checkPostings, r.checkHeld} {
+	for _, compare := range []func(context.Context) error{r.checkStates, r.checkImported, r.checkPostings, r.checkHolds} {
 		if err := compare(ctx); err != nil {
 			return fmt.Errorf("check the payouts: %w", err)
 		}
@@ -67,7 +97,7 @@ type aggregate struct {
 	Fees     money.Amount
 }
 
-func (r *report) checkRows(ctx context.Context) error {
+func (r *report) checkStates(ctx context.Context) error {
 	where := r.filter.payouts()
 	var groups []aggregate
 	err := r.tx.Select(ctx, &groups, "SELECT p.currency, "+stateOf+` AS state, count(*) AS payouts, sum(p.amount) AS amount
@@ -75,18 +105,27 @@ func (r *report) checkRows(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file := map[group]sums{}
+	ledger, file := map[money.Currency]sums{}, map[group]sums{}
 	for _, g := range r.tally.by(byState) {
 		file[g.group] = g.sums
 	}
 	for _, g := range groups {
 		key := group{Currency: g.Currency, State: g.State}
+		all := ledger[g.Currency]
+		if err := all.add(sums{Payouts: g.Payouts, Amount: g.Amount}); err != nil {
+			return err
+		}
+		ledger[g.Currency] = all
 		r.compareCounts("payouts "+string(g.State), g.Currency, g.Payouts, file[key].Payouts)
 		r.compare("amount "+string(g.State), g.Currency, g.Amount, file[key].Amount)
 		delete(file, key)
 	}
 	for key, s := range file {
 		r.compareCounts("payouts "+string(key.State), key.Currency, 0, s.Payouts)
+	}
+	for _, g := range r.tally.by(byCurrency) {
+		r.compareCounts(checkCount, g.Currency, ledger[g.Currency].Payouts, g.Payouts)
+		r.compare(checkAmount, g.Currency, ledger[g.Currency].Amount, g.Amount)
 	}
 	return nil
 }
@@ -113,21 +152,16 @@ func (r *report) checkImported(ctx context.Context) error {
 	return nil
 }
 
+// moved is the money that the books say has moved for single payouts.
+type moved struct {
+	Currency             money.Currency
+	Paid, Fees, Suspense money.Amount
+}
+
 // checkPostings compares the states of the payouts that are shown with the
 // money that the books say has moved for them.
 func (r *report) checkPostings(ctx context.Context) error {
-	where := r.filter.payouts()
-	var moved []struct {
-		Currency             money.Currency
-		Paid, Fees, Suspense money.Amount
-	}
-	signed := func(kind ledger.Kind) string {
-		return "sum(CASE WHEN a.kind <> '" + string(kind) + "' THEN 0 WHEN l.side = 'debit' THEN l.amount ELSE -l.amount END) AS " + string(kind)
-	}
-	err := r.tx.Select(ctx, &moved, "SELECT p.currency, "+signed(ledger.Paid)+", "+signed(ledger.Fees)+", "+signed(ledger.Suspense)+`
-		FROM entries e JOIN lines l ON l.entry_id = e.id JOIN accounts a ON a.id = l.account_id
-		JOIN payouts p ON p.id = e.payout_id JOIN batches b ON b.id = p.batch_id
-		WHERE e.payout_id > 0 AND `+where.text+" GROUP BY p.currency ORDER BY p.currency", where.args...)
+	booked, err := r.movedMoney(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,10 +169,10 @@ func (r *report) checkPostings(ctx context.Context) error {
 	ended := r.perCurrency(in(ledger.Succeeded, ledger.Failed, ledger.FailedFee))
 	closed := r.perCurrency(in(ledger.Closed))
 	silent := r.perCurrency(in(ledger.Succeeded, ledger.Failed, ledger.FailedFee, ledger.Closed))
-	for _, m := range moved {
-		r.compare("paid to payees", m.Currency, m.Paid, paid[m.Currency].Amount)
-		r.compare("fees taken", m.Currency, m.Fees, ended[m.Currency].Fees)
-		r.compare("in suspense", m.Currency, m.Suspense, closed[m.Currency].Amount+closed[m.Currency].Estimates)
+	for _, m := range booked {
+		r.compare(checkPaid, m.Currency, m.Paid, paid[m.Currency].Amount)
+		r.compare(checkFees, m.Currency, m.Fees, ended[m.Currency].Fees)
+		r.compare(checkSuspense, m.Currency, m.Suspense, closed[m.Currency].Amount+closed[m.Currency].Estimates)
 		delete(silent, m.Currency)
 	}
 	for currency, s := range silent {
@@ -147,9 +181,42 @@ func (r *report) checkPostings(ctx context.Context) error {
 	return nil
 }
 
-// checkHeld compares what is held with what open payouts need. It needs all of
+// movedMoney sums up the postings for the payouts that are shown: from the
+// accounts where these are all, else payout by payout.
+func (r *report) movedMoney(ctx context.Context) ([]moved, error) {
+	var booked []moved
+	if !r.filter.whole() {
+		signed := func(kind ledger.Kind) string {
+			return "sum(CASE WHEN a.kind <> '" + string(kind) + "' THEN 0 WHEN l.side = 'debit' THEN l.amount ELSE -l.amount END) AS " + string(kind)
+		}
+		where := r.filter.payouts()
+		err := r.tx.Select(ctx, &booked, "SELECT p.currency, "+signed(ledger.Paid)+", "+signed(ledger.Fees)+", "+signed(ledger.Suspense)+`
+			FROM entries e JOIN lines l ON l.entry_id = e.id JOIN accounts a ON a.id = l.account_id
+			JOIN payouts p ON p.id = e.payout_id JOIN batches b ON b.id = p.batch_id
+			WHERE e.payout_id > 0 AND `+where.text+" GROUP BY p.currency ORDER BY p.currency", where.args...)
+		return booked, err
+	}
+	rows, err := r.accountRows(ctx)
+	for _, row := range rows {
+		if n := len(booked); n == 0 || booked[n-1].Currency != row.Currency {
+			booked = append(booked, moved{Currency: row.Currency})
+		}
+		last := &booked[len(booked)-1]
+		switch row.Kind {
+		case ledger.Paid:
+			last.Paid = row.Moved
+		case ledger.Fees:
+			last.Fees = row.Moved
+		case ledger.Suspense:
+			last.Suspense = row.Moved
+		}
+	}
+	return booked, err
+}
+
+// checkHolds compares what is held with what open payouts need. It needs all of
 // them: holds are made per batch.
-func (r *report) checkHeld(ctx context.Context) error {
+func (r *report) checkHolds(ctx context.Context) error {
 	if !r.filter.whole() {
 		return nil
 	}
@@ -162,7 +229,7 @@ func (r *report) checkHeld(ctx context.Context) error {
 	}
 	open := r.perCurrency(in(ledger.Approved, ledger.Sending, ledger.Unknown, ledger.Accepted, ledger.Review))
 	for _, h := range held {
-		r.compare("held for open payouts", h.Currency, h.Balance, open[h.Currency].Amount+open[h.Currency].Estimates)
+		r.compare(checkHeld, h.Currency, h.Balance, open[h.Currency].Amount+open[h.Currency].Estimates)
 	}
 	return nil
 }

@@ -11,8 +11,9 @@ import (
 )
 
 var exceptionColumns = []column{
-	{"Kind", 22}, {"Batch", 7}, {"Sheet", 12}, {"Row", 7}, {"Reference", 18}, {"Order number", 27}, {"Channel", 15},
-	{"Payouts", 9}, {"Currency", 9}, {"Amount", 15}, {"What is wrong", 56}, {"What to do next", 46}, {"Since", 19}, {"Days", 7},
+	left("Kind", 22), right("Since", 20), right("Days", 7), right("Batch", 8), left("Sheet", 12), right("Row", 8), left("Reference", 18),
+	left("Order number", 28), left("Channel", 16), right("Payouts", 9), left("Currency", 9), right("Amount", 15),
+	wrapping("What is wrong", 56), wrapping("What to do next", 46),
 }
 
 // exception is one line of the sheet: a payout, a group of payouts, a row of a
@@ -27,7 +28,8 @@ type exception struct {
 }
 
 // source is one query for exceptions; every query returns the same columns.
-// It says with %s where the conditions on payouts p and batches b go.
+// Conditions go where it says %[1]s (payouts p of batches b that are shown),
+// %[2]s (cases x about no single payout) and %[3]s (batches b).
 type source struct {
 	kind  string // "" when the rows have kinds of their own
 	next  string // "" when the rows say so themselves
@@ -49,7 +51,7 @@ var sources = []source{
 		coalesce(p.amount, 0) AS amount, coalesce(b.order_prefix, '') AS order_prefix,
 		CASE WHEN p.id IS NULL THEN 0 ELSE 1 END AS payouts
 		FROM exceptions x LEFT JOIN payouts p ON p.id = x.payout_id LEFT JOIN batches b ON b.id = x.batch_id
-		WHERE x.closed_at = 0 AND (x.payout_id = 0 AND %[2]s OR x.payout_id > 0 AND %[1]s) ORDER BY x.kind, x.opened_at, x.id`},
+		WHERE x.closed_at = 0 AND (x.payout_id = 0 AND %[2]s OR x.payout_id > 0 AND %[1]s) ORDER BY x.kind, x.opened_at, x.payout_id, x.id`},
 	{"in doubt, no open case", "open a case: nobody is looking at it", `SELECT ` + aPayout + `, 'is ' || p.state || ' and has no open exception' AS detail,
 		p.sent_at AS since FROM payouts p JOIN batches b ON b.id = p.batch_id
 		WHERE p.state IN ('UNKNOWN', 'REVIEW') AND ` + noOpenCase + ` AND %[1]s ORDER BY p.id`},
@@ -77,7 +79,7 @@ var sources = []source{
 		FROM problems q JOIN batches b ON b.id = q.batch_id WHERE %[3]s ORDER BY kind, q.batch_id, q.position`},
 }
 
-// exceptions writes what people have to look at, and counts it by kind.
+// writeExceptions writes what people have to look at, and counts it by kind.
 func (r *report) writeExceptions(ctx context.Context, b *book) error {
 	s, err := b.newTable("Exceptions", exceptionColumns, layout{frozen: 1, paper: a3})
 	if err != nil {
@@ -86,14 +88,14 @@ func (r *report) writeExceptions(ctx context.Context, b *book) error {
 	var row []value
 	for _, source := range sources {
 		query, args := r.narrowed(source.query)
-		err := database.Each(ctx, r.tx, query, args, func(e *exception) error {
+		err := each(ctx, r.tx, query, args, func(e *exception) error {
 			if e.Kind == "" {
 				e.Kind = source.kind
 			}
 			if e.NextStep == "" {
 				e.NextStep = source.next
 			}
-			r.countException(e.Kind)
+			r.countException(e.Kind, e.NextStep)
 			row = r.exceptionValues(row[:0], e)
 			return s.put(row)
 		})
@@ -134,9 +136,9 @@ func (r *report) exceptionValues(row []value, e *exception) []value {
 		orderNo = e.OrderNo()
 	}
 	return append(row,
-		text(e.Kind), count(e.BatchID).unlessZero(), text(e.Sheet), count(e.Row).unlessZero(), text(e.Reference), text(orderNo), channel,
-		count(e.Payouts).unlessZero(), text(string(e.Currency)), sum, text(e.masked()).as(wrapped), text(e.NextStep).as(wrapped),
-		instant(e.Since), r.age(e.Since))
+		text(e.Kind), instant(e.Since), r.age(e.Since), count(e.BatchID).unlessZero(), text(e.Sheet), count(e.Row).unlessZero(),
+		text(e.Reference), text(orderNo), channel, count(e.Payouts).unlessZero(), text(string(e.Currency)), sum,
+		text(e.masked()), text(e.NextStep))
 }
 
 // masked is the detail without the account number, should a gateway have
@@ -156,10 +158,10 @@ func (r *report) age(since database.Instant) value {
 	return count(int64(r.snapshot.AsOf.Sub(since) / (24 * time.Hour)))
 }
 
-func (r *report) countException(kind string) {
+func (r *report) countException(kind, next string) {
 	n := len(r.exceptions)
 	if n == 0 || r.exceptions[n-1].kind != kind {
-		r.exceptions = append(r.exceptions, kindCount{kind: kind})
+		r.exceptions = append(r.exceptions, kindCount{kind: kind, next: next})
 		n++
 	}
 	r.exceptions[n-1].n++
@@ -169,4 +171,5 @@ func (r *report) countException(kind string) {
 type kindCount struct {
 	kind string
 	n    int64
+	next string // what to do about the first of them
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-var manifestWidths = []float64{26, 14, 14, 20, 18, 40}
+var manifestWidths = []float64{24, 30, 13, 20, 20, 16, 16}
 
 // instructions for whoever wants to check the workbook without trusting it.
 var instructions = []string{
 	"1. Make the csv of the same payouts from the same ledger (payrun report, csv) and take its SHA-256: it is the digest of the sheet Payouts below.",
 	"2. Make this workbook again with the same filter while nothing has changed: it is the same file, byte for byte.",
 	"3. Let the ledger check itself (payrun verify): balances, postings, states, approved rows, closed days and the audit chain.",
-	"4. Look up the audit position below in the ledger: its digest must be the head named here. Every later record builds on it.",
+	"4. Look up the audit position above in the ledger: its digest must be the head named here. Every later record builds on it.",
 	"5. Add up the sheet Payouts: counts and amounts per currency and status are those of the Summary; debits and credits of the Journal are equal.",
 	"A sheet's digest covers its headings and rows written as csv: commas, quotes where needed, LF, amounts with all decimals, times in UTC.",
 }
@@ -23,15 +23,10 @@ func (r *report) manifest(b *book) error {
 	if err := b.addSheet("Manifest"); err != nil {
 		return err
 	}
-	s := b.newSheet("Manifest", layout{widths: manifestWidths, paper: a4})
-	if err := s.open(); err != nil {
-		return err
-	}
+	s := b.newSheet("Manifest", layout{widths: manifestWidths, paper: a4Upright})
 	sheets := b.written
-	return errors.Join(
-		s.line(text("Manifest").as(title)),
-		s.line(text("What this workbook was made from, and how to check it.").as(note)),
-		r.origin(s), manifestSheets(s, sheets), r.manifestTotals(s), howToCheck(s), s.finish())
+	return errors.Join(s.open(), s.title("Manifest", "What this workbook was made from, and how to check it."),
+		r.origin(s), howToCheck(s), manifestSheets(s, sheets), r.manifestTotals(s), r.manifestChecks(s), s.finish())
 }
 
 func (r *report) origin(s *sheet) error {
@@ -57,8 +52,7 @@ func (r *report) origin(s *sheet) error {
 		{"Software", r.options.Version},
 		{"Database schema", fmt.Sprint(r.snapshot.Schema)},
 	}
-	var err error
-	err = errors.Join(s.line(), s.line(spread(section, "Origin", len(manifestWidths))...))
+	err := s.section("Origin")
 	for _, l := range lines {
 		if l[1] == "" {
 			l[1] = "-"
@@ -83,27 +77,38 @@ func orAll(narrowed bool, to string) string {
 }
 
 func manifestSheets(s *sheet, sheets []written) error {
-	err := s.begin("Sheets", []column{{heading: "Sheet"}, {heading: "Parts"}, {heading: "Rows"}, {heading: "Digest (SHA-256)"}})
+	err := s.begin("Sheets", []column{left("Sheet", 0), left("Digest (SHA-256)", 0), left("", 0), left("", 0), left("", 0), right("Rows", 0), right("Parts", 0)})
 	for _, w := range sheets {
-		err = errors.Join(err, s.put([]value{text(w.name), count(int64(w.parts)), count(w.rows), text(w.digest)}))
+		err = errors.Join(err, s.put([]value{text(w.name), text(w.digest), {}, {}, {}, count(w.rows), count(int64(w.parts))}))
 	}
 	return err
 }
 
 func (r *report) manifestTotals(s *sheet) error {
-	err := s.begin("Totals", []column{{heading: "Status"}, {heading: "Currency"}, {heading: "Payouts"}, {heading: "Amount"}, {heading: "Fees"}})
+	err := s.begin("Totals", []column{left("Currency", 0), left("Status", 0), right("Payouts", 0), right("Amount", 0), right("Fees", 0)})
 	for _, g := range r.tally.by(byState) {
-		err = errors.Join(err, s.put([]value{text(string(g.State)), text(string(g.Currency)), count(g.Payouts),
+		err = errors.Join(err, s.put([]value{text(string(g.Currency)), text(string(g.State)), count(g.Payouts),
 			amount(g.Amount, g.Currency), amount(g.Fees, g.Currency)}))
 	}
 	return err
 }
 
 func howToCheck(s *sheet) error {
-	s.columns = nil
-	err := errors.Join(s.line(), s.line(spread(section, "How to check it", len(manifestWidths))...))
+	err := s.section("How to check it")
 	for _, sentence := range instructions {
 		err = errors.Join(err, s.line(text(sentence)))
+	}
+	return err
+}
+
+// manifestChecks lists every comparison that was made before the file was
+// offered.
+func (r *report) manifestChecks(s *sheet) error {
+	err := s.begin("Compared with the ledger", []column{
+		left("Currency", 0), left("What", 0), left("", 0), right("Ledger says", 0), right("This file says", 0), right("Difference", 0),
+	})
+	for _, c := range r.sortedChecks() {
+		err = errors.Join(err, s.put(c.values()))
 	}
 	return err
 }

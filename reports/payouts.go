@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"payrun/internal/database"
 	"payrun/internal/money"
 	"payrun/ledger"
 )
@@ -12,10 +11,10 @@ import (
 // payoutColumns of the Payouts sheet and of the csv; payoutRow.values fills
 // them.
 var payoutColumns = []column{
-	{"Batch", 7}, {"Sheet", 12}, {"Row", 7}, {"Reference", 18}, {"Order number", 27}, {"Gateway order", 22},
-	{"Channel", 8}, {"Channel name", 15}, {"Account", 11}, {"Payee", 24}, {"Currency", 9}, {"Amount", 14},
-	{"Fee", 10}, {"Fee is", 12}, {"Rate", 10}, {"Received", 16}, {"Status", 12}, {"Gateway status", 9},
-	{"Attempts", 9}, {"Sent at", 19}, {"Ended at", 19}, {"Pay date", 11}, {"Held back because", 20}, {"Remark", 28},
+	right("Batch", 8), left("Sheet", 12), right("Row", 8), left("Reference", 18), left("Order number", 28), left("Gateway order", 22),
+	left("Channel", 8), left("Channel name", 15), left("Account", 11), left("Payee", 24), left("Currency", 9), right("Amount", 15),
+	right("Fee", 11), left("Fee is", 16), left("Rate", 10), left("Received", 17), left("Status", 13), left("Gateway status", 9),
+	right("Attempts", 10), right("Sent at", 20), right("Ended at", 20), right("Pay date", 12), left("Held back because", 20), left("Remark", 28),
 }
 
 // payoutRow is a payout as the database has it, with what corrections made of
@@ -85,7 +84,7 @@ func (p *payoutRow) values(row []value, options Options) []value {
 func (r *report) eachPayout(ctx context.Context, write func([]value) error) error {
 	where := r.filter.payouts()
 	var row []value
-	err := database.Each(ctx, r.tx, selectPayouts+where.text+" ORDER BY p.id", where.args, func(p *payoutRow) error {
+	err := each(ctx, r.tx, selectPayouts+where.text+" ORDER BY p.id", where.args, func(p *payoutRow) error {
 		row = p.values(row[:0], r.options)
 		if err := write(row); err != nil {
 			return err
@@ -108,5 +107,8 @@ func (r *report) payouts(ctx context.Context, b *book) error {
 	if err := r.eachPayout(ctx, s.put); err != nil {
 		return err
 	}
-	return s.finish()
+	if err := s.finish(); err != nil {
+		return err
+	}
+	return r.checkPayouts(ctx)
 }

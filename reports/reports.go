@@ -91,7 +91,7 @@ func produce(ctx context.Context, db *database.DB, path string, filter Filter, o
 	var summary Summary
 	err := offer(path, func(d *draft) error {
 		return db.Snapshot(ctx, func(tx *database.Tx) error {
-			r := &report{tx: tx, filter: filter, options: options, tally: tally{}}
+			r := &report{tx: tx, filter: filter, options: options, tally: tally{}, batches: map[int64]string{}}
 			var err error
 			if r.snapshot, err = readSnapshot(ctx, tx); err != nil {
 				return err
@@ -118,9 +118,11 @@ type report struct {
 	snapshot snapshot
 	maxRows  int // of a sheet; 0 for as many as the format allows
 
-	tally      tally       // of the payouts that were written
-	checks     []check     // that were made
-	exceptions []kindCount // that were written
+	accounts   []accountRow     // see accountRows
+	tally      tally            // of the payouts that were written
+	checks     []check          // that were made
+	exceptions []kindCount      // that were written
+	batches    map[int64]string // names of the batches that were written
 }
 
 func (r *report) summary() Summary {

@@ -2,54 +2,13 @@ package reports
 
 import (
 	"errors"
-	"fmt"
 	"io"
+	"slices"
 	"strconv"
-	"time"
 	"unicode/utf8"
 
 	"github.com/xuri/excelize/v2"
 )
-
-// column is one column of a table.
-type column struct {
-	heading string
-	width   float64 // in characters
-}
-
-// book is the workbook under way.
-type book struct {
-	file    *excelize.File
-	styles  styles
-	formats moneyFormats
-	zone    *time.Location
-	maxRows int // of a sheet
-	named   int // sheets that exist
-	written []written
-}
-
-// written is what the manifest says about a sheet.
-type written struct {
-	name   string
-	rows   int64 // of data, over all parts
-	parts  int
-	digest string
-}
-
-func newBook(folder string, zone *time.Location, maxRows int) *book {
-	file := excelize.NewFile(excelize.Options{TmpDir: folder})
-	return &book{file: file, styles: styles{file, map[styleKey]int{}}, formats: moneyFormats{}, zone: zone, maxRows: maxRows}
-}
-
-// addSheet makes an empty sheet; the first one exists already.
-func (b *book) addSheet(name string) error {
-	b.named++
-	if b.named == 1 {
-		return b.file.SetSheetName("Sheet1", name)
-	}
-	_, err := b.file.NewSheet(name)
-	return err
-}
 
 // sheet writes one sheet row by row. A table that is too long for a sheet
 // goes on, under the same headings, on "NAME 2" and so on.
@@ -63,23 +22,10 @@ type sheet struct {
 	columns []column // of the table under way
 	rows    int64    // of data, over all parts
 	lines   *lines
+	wraps   bool
 	cells   []excelize.Cell
 	refs    []any
 }
-
-// layout is what is set once per sheet.
-type layout struct {
-	widths []float64
-	frozen int  // columns that stay when scrolling; the heading row does too
-	table  bool // one table from the first row: frozen, filtered, repeated in print
-	paper  int
-	across int // pages side by side
-}
-
-const (
-	a4 = 9
-	a3 = 8
-)
 
 // newTable begins a sheet that is one table with its headings in the first row.
 func (b *book) newTable(name string, columns []column, l layout) (*sheet, error) {
@@ -91,7 +37,7 @@ func (b *book) newTable(name string, columns []column, l layout) (*sheet, error)
 		return nil, err
 	}
 	s := b.newSheet(name, l)
-	s.columns = columns
+	s.columns, s.wraps = columns, slices.ContainsFunc(columns, func(c column) bool { return c.wraps })
 	if err := s.lines.headings(columns); err != nil {
 		return nil, err
 	}
@@ -142,83 +88,95 @@ func (s *sheet) open() error {
 	return nil
 }
 
-func (s *sheet) setUpPage(name string) error {
-	fit, orientation, tall := true, "landscape", 0
-	paper, across := max(s.layout.paper, a3), max(s.layout.across, 1)
-	margin, edge := 0.4, 0.6
-	grid := s.layout.table
-	return errors.Join(
-		s.file.SetSheetProps(name, &excelize.SheetPropsOptions{FitToPage: &fit}),
-		s.file.SetPageLayout(name, &excelize.PageLayoutOptions{Size: &paper, Orientation: &orientation, FitToWidth: &across, FitToHeight: &tall}),
-		s.file.SetPageMargins(name, &excelize.PageLayoutMarginsOptions{Left: &margin, Right: &margin, Top: &edge, Bottom: &edge}),
-		s.file.SetHeaderFooter(name, &excelize.HeaderFooterOptions{OddFooter: "&L&8&A&R&8Page &P of &N"}),
-		s.file.SetSheetView(name, 0, &excelize.ViewOptions{ShowGridLines: &grid}),
-	)
-}
-
-func (s *sheet) freeze() error {
-	corner, err := excelize.CoordinatesToCellName(s.layout.frozen+1, 2)
-	if err != nil {
-		return err
-	}
-	pane := "bottomRight"
-	if s.layout.frozen == 0 {
-		pane = "bottomLeft"
-	}
-	return s.stream.SetPanes(&excelize.Panes{Freeze: true, XSplit: s.layout.frozen, YSplit: 1, TopLeftCell: corner, ActivePane: pane})
-}
-
+// headings reach over the whole width, also of a narrower table.
 func (s *sheet) headings() error {
-	values := make([]value, len(s.columns))
-	for i, c := range s.columns {
-		values[i] = text(c.heading).as(heading)
+	values := make([]value, len(s.layout.widths))
+	for i := range values {
+		values[i].look = headingLeft
+		if i < len(s.columns) {
+			values[i] = text(s.columns[i].heading).as(s.columns[i].look)
+		}
 	}
-	return s.write(values, excelize.RowOpts{Height: 32})
+	return s.write(values, excelize.RowOpts{Height: headingHeight})
 }
 
 // put writes one row of data.
 func (s *sheet) put(values []value) error {
-	if err := s.room(); err != nil {
+	if err := s.room(1); err != nil {
 		return err
 	}
 	s.rows++
 	if err := s.lines.row(values); err != nil {
 		return err
 	}
+	if s.wraps {
+		return s.putWrapped(values)
+	}
 	return s.write(values)
+}
+
+// putWrapped gives the row the height its sentences need: not every program
+// works that out for itself.
+func (s *sheet) putWrapped(values []value) error {
+	most := 1
+	for i, c := range s.columns {
+		if c.wraps {
+			const perWidth = 1.2 // letters are narrower than the digits that widths count
+			most = max(most, 1+utf8.RuneCountInString(values[i].text)/int(perWidth*c.width))
+		}
+		if values[i].kind != blank {
+			values[i].look = wrapped
+		}
+	}
+	return s.write(values, excelize.RowOpts{Height: min(rowHeight*float64(most), excelize.MaxRowHeight)})
 }
 
 // line writes a row that belongs to the page, not to the data.
 func (s *sheet) line(values ...value) error {
-	if err := s.room(); err != nil {
+	if err := s.room(1); err != nil {
 		return err
 	}
 	return s.write(values)
 }
 
+// skip leaves rows empty and returns the first of them.
+func (s *sheet) skip(rows int) (first int) {
+	first = s.row + 1
+	s.row += rows
+	return first
+}
+
+// title writes the heading of a page, with a sentence under it.
+func (s *sheet) title(name, sentence string) error {
+	return errors.Join(s.write([]value{text(name).as(title)}, excelize.RowOpts{Height: titleHeight}), s.line(text(sentence).as(note)))
+}
+
+// section writes the heading of a part of the page, underlined over its width.
+func (s *sheet) section(name string) error {
+	if err := errors.Join(s.room(4), s.line()); err != nil { // for the headings and a row, too
+		return err
+	}
+	values := make([]value, len(s.layout.widths))
+	for i := range values {
+		values[i].look = section
+	}
+	values[0] = text(name).as(section)
+	return s.write(values, excelize.RowOpts{Height: sectionHeight})
+}
+
 // begin starts another table further down on the same sheet.
 func (s *sheet) begin(name string, columns []column) error {
 	s.columns = nil
-	if err := errors.Join(s.line(), s.line(spread(section, name, len(columns))...)); err != nil {
+	if err := s.section(name); err != nil {
 		return err
 	}
 	s.columns = columns
 	return errors.Join(s.lines.headings(columns), s.headings())
 }
 
-// spread is a text whose look goes on over n cells.
-func spread(l look, words string, n int) []value {
-	values := make([]value, n)
-	for i := range values {
-		values[i].look = l
-	}
-	values[0] = text(words).as(l)
-	return values
-}
-
-// room goes on with the next part when this one is full.
-func (s *sheet) room() error {
-	if s.row < s.maxRows {
+// room goes on with the next part when this one has fewer rows left.
+func (s *sheet) room(rows int) error {
+	if s.row+rows <= s.maxRows {
 		return nil
 	}
 	if err := s.finishPart(); err != nil {
@@ -247,57 +205,6 @@ func (s *sheet) write(values []value, options ...excelize.RowOpts) error {
 	return s.stream.SetRow("A"+strconv.Itoa(s.row), s.refs, options...)
 }
 
-// cell turns a value into a cell of its type: words are always text.
-func (b *book) cell(v value) (excelize.Cell, error) {
-	content, format := b.content(v)
-	if v.kind == monetary {
-		var err error
-		if format, err = b.formats.of(v.text); err != nil {
-			return excelize.Cell{}, err
-		}
-	}
-	style, err := b.styles.of(v.look, format)
-	return excelize.Cell{StyleID: style, Value: content}, err
-}
-
-func (b *book) content(v value) (content any, format string) {
-	switch v.kind {
-	case words:
-		return fitting(v.text), ""
-	case counted:
-		return v.n, countFormat
-	case monetary:
-		if number, ok := v.number(); ok {
-			return number, ""
-		}
-		return v.csv(), ""
-	case timed:
-		return v.serial(b.zone), instantFormat
-	case dated:
-		if serial, ok := v.daySerial(); ok {
-			return serial, dayFormat
-		}
-		return v.text, ""
-	}
-	return nil, ""
-}
-
-// longest is how many UTF-16 units a cell takes; a text has at most as many as
-// it has bytes. Excelize would cut silently.
-const longest = excelize.TotalCellChars
-
-func fitting(s string) string {
-	const mark = " … (cut here)"
-	if len(s) <= longest {
-		return s
-	}
-	end := longest - len(mark)
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + mark
-}
-
 // finishPart ends the part under way.
 func (s *sheet) finishPart() error {
 	if s.layout.table {
@@ -306,20 +213,6 @@ func (s *sheet) finishPart() error {
 		}
 	}
 	return s.stream.Flush()
-}
-
-func (s *sheet) filterAndRepeat() error {
-	last, err := excelize.CoordinatesToCellName(len(s.columns), s.row)
-	if err != nil {
-		return err
-	}
-	name := s.partName()
-	if err := s.file.AutoFilter(name, "A1:"+last, nil); err != nil {
-		return err
-	}
-	return s.file.SetDefinedName(&excelize.DefinedName{
-		Name: "_xlnm.Print_Titles", RefersTo: fmt.Sprintf("'%s'!$1:$1", name), Scope: name,
-	})
 }
 
 // finish ends the sheet and notes what it holds for the manifest.

@@ -12,15 +12,16 @@ import (
 type look uint8
 
 const (
-	plain   look = iota
-	title        // of the workbook
-	section      // of a part of a sheet
-	heading      // of a column
-	label        // of a line
-	note         // small print
-	total        // a sum
-	good         // a check that holds
-	wrapped      // text that may take several lines
+	plain        look = iota
+	title             // of the workbook
+	section           // of a part of a sheet
+	headingLeft       // of a column of words
+	headingRight      // of a column of numbers
+	label             // of a line
+	note              // small print
+	total             // a sum
+	good              // a check that holds
+	wrapped           // text that may take several lines
 )
 
 const (
@@ -39,28 +40,34 @@ type styles struct {
 }
 
 type styleKey struct {
-	look   look
-	format string
+	look     look
+	kind     kind
+	currency string
 }
 
-// of returns the style for a look and a number format; 0, the style of an
-// untouched cell, needs no look-up.
-func (s *styles) of(l look, format string) (int, error) {
-	if l == plain && format == "" {
+// of returns the style of a value. Plain words need none: they look like an
+// untouched cell.
+func (s *styles) of(v value) (int, error) {
+	if v.look == plain && v.kind == words {
 		return 0, nil
 	}
-	key := styleKey{l, format}
+	key := styleKey{look: v.look, kind: v.kind}
+	if v.kind == monetary {
+		key.currency = v.text
+	}
 	if id, ok := s.made[key]; ok {
 		return id, nil
 	}
-	style := describe(l)
+	format, err := v.format()
+	if err != nil {
+		return 0, err
+	}
+	style := describe(v.look)
 	if format != "" {
 		style.CustomNumFmt = &format
 	}
 	id, err := s.file.NewStyle(style)
-	if err == nil {
-		s.made[key] = id
-	}
+	s.made[key] = id
 	return id, err
 }
 
@@ -76,13 +83,17 @@ func describe(l look) *excelize.Style {
 		return &excelize.Style{Font: font(18, true, ink)}
 	case section:
 		return &excelize.Style{Font: font(13, true, ink), Border: []excelize.Border{{Type: "bottom", Color: ink, Style: 2}}}
-	case heading:
+	case headingLeft, headingRight:
+		side, indent := "left", 0
+		if l == headingRight {
+			side, indent = "right", 1
+		}
 		return &excelize.Style{
 			Font: font(11, true, "FFFFFF"), Fill: fill(ink),
-			Alignment: &excelize.Alignment{Vertical: "center", WrapText: true},
+			Alignment: &excelize.Alignment{Horizontal: side, Indent: indent, Vertical: "center", WrapText: true},
 		}
 	case label:
-		return &excelize.Style{Font: font(11, true, ink), Alignment: &excelize.Alignment{Vertical: "top"}}
+		return &excelize.Style{Font: font(11, true, ink)}
 	case note:
 		return &excelize.Style{Font: font(10, false, faded)}
 	case total:
@@ -95,30 +106,32 @@ func describe(l look) *excelize.Style {
 	return &excelize.Style{}
 }
 
+// Number formats. Each ends with a gap as wide as a bracket, which keeps a
+// number off the words in the next column.
 const (
-	countFormat   = "#,##0"
-	instantFormat = "yyyy-mm-dd hh:mm:ss"
-	dayFormat     = "yyyy-mm-dd"
+	gap           = "_)"
+	countFormat   = "#,##0" + gap
+	instantFormat = "yyyy-mm-dd hh:mm:ss" + gap
+	dayFormat     = "yyyy-mm-dd" + gap
 )
 
-// moneyFormats caches the number format of each currency.
-type moneyFormats map[string]string
-
-// of returns the format with the currency's decimals and thousands
-// separators, negative amounts with a minus and in red.
-func (m moneyFormats) of(currency string) (string, error) {
-	if format, ok := m[currency]; ok {
-		return format, nil
+// format is the number format of the value: for amounts the currency's
+// decimals and thousands separators, with negative ones in red.
+func (v value) format() (string, error) {
+	switch v.kind {
+	case counted:
+		return countFormat, nil
+	case timed:
+		return instantFormat, nil
+	case dated:
+		return dayFormat, nil
+	case monetary:
+		exponent, err := money.Currency(v.text).Exponent()
+		digits := "#,##0"
+		if exponent > 0 {
+			digits += "." + strings.Repeat("0", exponent)
+		}
+		return digits + gap + ";[Red]-" + digits + gap, err
 	}
-	exponent, err := money.Currency(currency).Exponent()
-	if err != nil {
-		return "", err
-	}
-	format := "#,##0"
-	if exponent > 0 {
-		format += "." + strings.Repeat("0", exponent)
-	}
-	format += ";[Red]-" + format
-	m[currency] = format
-	return format, nil
+	return "", nil
 }

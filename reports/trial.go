@@ -9,8 +9,8 @@ import (
 )
 
 var trialColumns = []column{
-	{"Currency", 10}, {"Account", 12}, {"What it holds", 38}, {"Opening", 18}, {"Debits", 18}, {"Credits", 18}, {"Closing", 18},
-	{"Since then", 18}, {"Balance now", 18}, {"Ledger says", 18}, {"Difference", 13},
+	left("Currency", 10), left("Account", 12), left("What it holds", 38), right("Opening", 18), right("Debits", 18), right("Credits", 18),
+	right("Closing", 18), right("Since then", 18), right("Balance now", 18), right("Ledger says", 18), right("Difference", 13),
 }
 
 // accounts in the order of the money's way, with what each holds.
@@ -31,16 +31,18 @@ type accountRow struct {
 	Currency                        money.Currency
 	Kind                            ledger.Kind
 	Opening, Debits, Credits, After money.Amount
+	Moved                           money.Amount // in entries about single payouts, at any time
 	Balance                         money.Amount // as the ledger keeps it
 }
 
 const selectAccounts = `SELECT a.currency, a.kind, a.balance, coalesce(s.opening, 0) AS opening, coalesce(s.debits, 0) AS debits,
-		coalesce(s.credits, 0) AS credits, coalesce(s.after, 0) AS after
+		coalesce(s.credits, 0) AS credits, coalesce(s.after, 0) AS after, coalesce(s.moved, 0) AS moved
 	FROM accounts a LEFT JOIN (SELECT l.account_id,
 		sum(CASE WHEN e.created_at >= ? THEN 0 WHEN l.side = 'debit' THEN l.amount ELSE -l.amount END) AS opening,
 		sum(CASE WHEN l.side = 'debit' AND e.created_at >= ? AND e.created_at < ? THEN l.amount ELSE 0 END) AS debits,
 		sum(CASE WHEN l.side = 'credit' AND e.created_at >= ? AND e.created_at < ? THEN l.amount ELSE 0 END) AS credits,
-		sum(CASE WHEN e.created_at < ? THEN 0 WHEN l.side = 'debit' THEN l.amount ELSE -l.amount END) AS after
+		sum(CASE WHEN e.created_at < ? THEN 0 WHEN l.side = 'debit' THEN l.amount ELSE -l.amount END) AS after,
+		sum(CASE WHEN e.payout_id = 0 THEN 0 WHEN l.side = 'debit' THEN l.amount ELSE -l.amount END) AS moved
 		FROM entries e JOIN lines l ON l.entry_id = e.id GROUP BY l.account_id) s ON s.account_id = a.id
 	ORDER BY a.currency`
 
@@ -51,15 +53,27 @@ func (a *accountRow) values(holds string) []value {
 		in(a.After), in(closing + a.After), in(a.Balance), in(a.Balance - closing - a.After)}
 }
 
+// accountRows reads the accounts once: summing up all lines takes a while, and
+// several comparisons need the sums.
+func (r *report) accountRows(ctx context.Context) ([]accountRow, error) {
+	if r.accounts != nil {
+		return r.accounts, nil
+	}
+	from, to := r.filter.From, r.filter.end()
+	if err := r.tx.Select(ctx, &r.accounts, selectAccounts, from, from, to, from, to, to); err != nil {
+		return nil, fmt.Errorf("sum up the accounts: %w", err)
+	}
+	return r.accounts, nil
+}
+
 // trialBalance writes every account of the whole ledger around the period;
 // batch, channel and status do not narrow it.
 func (r *report) trialBalance(ctx context.Context, b *book) error {
-	var rows []accountRow
-	from, to := r.filter.From, r.filter.end()
-	if err := r.tx.Select(ctx, &rows, selectAccounts, from, from, to, from, to, to); err != nil {
-		return fmt.Errorf("trial balance: %w", err)
+	rows, err := r.accountRows(ctx)
+	if err != nil {
+		return err
 	}
-	s, err := b.newTable("Trial balance", trialColumns, layout{frozen: 2})
+	s, err := b.newTable("Trial balance", trialColumns, layout{frozen: 2, paper: a4})
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package reports
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"payrun/internal/database"
@@ -76,31 +75,8 @@ func iso(at database.Instant) string {
 	return at.String()
 }
 
-// csv is the value as a csv field: times in UTC, amounts with all decimals.
-func (v value) csv() string {
-	switch v.kind {
-	case words:
-		return harmless(v.text)
-	case counted:
-		return strconv.FormatInt(v.n, 10)
-	case monetary:
-		return money.Format(money.Amount(v.n), money.Currency(v.text))
-	case timed:
-		return iso(database.Instant(v.n))
-	case dated:
-		return v.text
-	}
-	return ""
-}
-
-// harmless keeps a spreadsheet program from taking a csv field for a formula
-// (or, for NUL, from skipping to what follows it) by a leading apostrophe.
-func harmless(s string) string {
-	if s != "" && strings.IndexByte("=+-@\t\r\x00", s[0]) >= 0 {
-		return "'" + s
-	}
-	return s
-}
+// csv is the value as a csv field.
+func (v value) csv() string { return string(v.appendCSV(nil)) }
 
 // number is the value as a number cell, and whether it fits in one.
 //
@@ -115,7 +91,7 @@ func (v value) number() (float64, bool) {
 	if v.n > exact || v.n < -exact {
 		return 0, false
 	}
-	f, err := strconv.ParseFloat(v.csv(), 64)
+	f, err := strconv.ParseFloat(money.Format(money.Amount(v.n), money.Currency(v.text)), 64)
 	return f, err == nil
 }
 

@@ -58,12 +58,17 @@ func (b Batch) Exec(ctx context.Context, tx *Tx, query string, args ...any) (int
 	return changed, err
 }
 
-// Select runs "WITH v AS (the batch) query" and adds all rows to the slice
-// dest points to. The rest is as with Exec.
-func (b Batch) Select(ctx context.Context, tx *Tx, dest any, query string, args ...any) error {
-	return b.each(tx.Dialect, func(with string, values []any) error {
-		return tx.Select(ctx, dest, with+query, append(values, args...)...)
+// Select runs "WITH v AS (the batch) query" and returns all rows. The rest is
+// as with Exec.
+func Select[T any](ctx context.Context, tx *Tx, b Batch, query string, args ...any) ([]T, error) {
+	var all []T
+	err := b.each(tx.Dialect, func(with string, values []any) error {
+		var part []T // a slice that is handed in again would be emptied first
+		err := tx.Select(ctx, &part, with+query, append(values, args...)...)
+		all = append(all, part...)
+		return err
 	})
+	return all, err
 }
 
 // each calls run with the WITH clause and its parameters: once, or on SQLite

@@ -3,6 +3,7 @@ package database_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,23 +74,56 @@ func TestConcurrentReadThenWriteLosesNothing(t *testing.T) {
 	})
 }
 
+type wordRow struct {
+	ID   int64
+	Word string
+}
+
+// A batch may run in parts; no part may forget the others.
+func TestALargeBatchReturnsEveryRow(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		const rows = 1777
+		ids, words := make([]int64, rows), make([]string, rows)
+		for i := range ids {
+			ids[i], words[i] = int64(i+1), fmt.Sprint("word ", i+1)
+		}
+		var got []wordRow
+		err := db.InTx(t.Context(), func(tx *database.Tx) (err error) {
+			batch := database.Batch{database.Ints("number", ids), database.Texts("text", words)}
+			got, err = database.Select[wordRow](t.Context(), tx, batch, "INSERT INTO words (id, word) SELECT number, text FROM v RETURNING id, word")
+			return err
+		})
+		if err != nil || len(got) != rows {
+			t.Fatalf("%d rows came back, %v; want %d", len(got), err, rows)
+		}
+		seen := map[int64]string{}
+		for _, row := range got {
+			seen[row.ID] = row.Word
+		}
+		for i, id := range ids {
+			if seen[id] != words[i] {
+				t.Fatalf("row %d came back as %q", id, seen[id])
+			}
+		}
+	})
+}
+
 func TestBatchBindsEveryRowExactly(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
 		ids := []int64{1, 2, 3, 4}
 		words := []string{`quote " and '`, "кошелёк", "a,b{c}\\", "<script>&amp;"}
-		var got []struct {
-			ID   int64
-			Word string
-		}
+		var got []wordRow
 		err := db.InTx(t.Context(), func(tx *database.Tx) error {
 			batch := database.Batch{database.Ints("number", ids), database.Texts("text", words)}
 			n, err := batch.Exec(t.Context(), tx, "INSERT INTO words (id, word) SELECT number, text FROM v")
 			if err != nil || n != 4 {
 				t.Errorf("inserted %d, %v", n, err)
 			}
-			return batch.Select(t.Context(), tx, &got,
+			got, err = database.Select[wordRow](t.Context(), tx, batch,
 				"UPDATE words SET word = v.text || ? FROM v WHERE words.id = v.number AND words.id > ? RETURNING id, word", "!", 1)
+			return err
 		})
 		if err != nil || len(got) != 3 {
 			t.Fatalf("updated %v, %v", got, err)

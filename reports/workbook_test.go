@@ -1,0 +1,638 @@
+package reports_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/xuri/excelize/v2"
+
+	"payrun/internal/database"
+	"payrun/internal/money"
+	"payrun/ledger"
+	"payrun/reports"
+)
+
+var sheetNames = []string{"Summary", "Payouts", "Exceptions", "Journal", "Trial balance", "Approvals and audit", "Manifest"}
+
+func TestTheWorkbookHasItsSheetsAndHeadings(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(30)
+		path, _ := o.workbook(reports.Filter{})
+		f, err := excelize.OpenFile(path)
+		must(t, err)
+		defer f.Close()
+		if diff := cmp.Diff(sheetNames, f.GetSheetList()); diff != "" {
+			t.Error(diff)
+		}
+		headings := map[string]string{
+			"Payouts": "Batch|Sheet|Row|Reference|Order number|Gateway order|Channel|Channel name|Account|Payee|Currency|Amount|Fee|Fee is|Rate|" +
+				"Received|Status|Gateway status|Attempts|Sent at|Ended at|Pay date|Held back because|Remark",
+			"Exceptions":    "Kind|Since|Days|Batch|Sheet|Row|Reference|Order number|Channel|Payouts|Currency|Amount|What is wrong|What to do next",
+			"Journal":       "Entry|Business day|Time (UTC)|Kind|Batch|Order number|Account|Currency|Debit|Credit|By|Note|Corrects entry",
+			"Trial balance": "Currency|Account|What it holds|Opening|Debits|Credits|Closing|Since then|Balance now|Ledger says|Difference",
+		}
+		for sheet, want := range headings {
+			if got := strings.Join(cells(t, path, sheet)[0], "|"); got != want {
+				t.Errorf("%s: %s", sheet, got)
+			}
+			panes, err := f.GetPanes(sheet)
+			must(t, err)
+			if !panes.Freeze || panes.YSplit != 1 {
+				t.Errorf("%s: the headings are not frozen: %+v", sheet, panes)
+			}
+		}
+		var charts int
+		for name := range parts(t, path) {
+			if strings.HasPrefix(name, "xl/charts/chart") {
+				charts++
+			}
+		}
+		if charts != 2*3 { // two for each currency
+			t.Errorf("%d charts", charts)
+		}
+	})
+}
+
+// parts unzips a workbook.
+func parts(t testing.TB, path string) map[string][]byte {
+	t.Helper()
+	z, err := zip.OpenReader(path)
+	must(t, err)
+	defer z.Close()
+	all := map[string][]byte{}
+	for _, entry := range z.File {
+		r, err := entry.Open()
+		must(t, err)
+		content, err := io.ReadAll(r)
+		must(t, errors.Join(err, r.Close()))
+		all[entry.Name] = content
+	}
+	return all
+}
+
+func TestEveryPayoutIsInWorkbookAndCSVWithExactAmounts(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(60)
+		path, summary := o.workbook(reports.Filter{})
+		records, twin := o.csv(reports.Filter{})
+		want, sheet, file := o.payouts(), table(cells(t, path, "Payouts")), table(records)
+		if len(sheet) != len(want) || len(file) != len(want) || summary.Payouts != int64(len(want)) || twin.Payouts != summary.Payouts {
+			t.Fatalf("%d payouts, %d in the workbook, %d in the csv, %d and %d counted", len(want), len(sheet), len(file), summary.Payouts, twin.Payouts)
+		}
+		for i, line := range sheet {
+			p := want[line["Order number"]]
+			same := map[string]string{
+				"Batch": fmt.Sprint(p.BatchID), "Row": fmt.Sprint(p.Row), "Reference": p.Reference, "Gateway order": p.GatewayOrder,
+				"Channel": p.Channel, "Channel name": options.Channels[p.Channel], "Account": "****" + p.Account[4:], "Payee": p.Payee,
+				"Currency": string(p.Currency), "Status": string(p.State), "Gateway status": p.Status, "Attempts": fmt.Sprint(p.Attempts),
+				"Rate": p.Rate, "Received": p.Received, "Remark": p.Remark,
+			}
+			for column, value := range same {
+				if line[column] != value || file[i][column] != value {
+					t.Errorf("%s %s: %q in the workbook, %q in the csv, want %q", p.Reference, column, line[column], file[i][column], value)
+				}
+			}
+			if line["Amount"] != number(p.Amount, p.Currency) || file[i]["Amount"] != money.Format(p.Amount, p.Currency) {
+				t.Errorf("%s amount %d: %q in the workbook, %q in the csv", p.Reference, p.Amount, line["Amount"], file[i]["Amount"])
+			}
+			if got := file[i]["Ended at"]; p.EndedAt != 0 && got != p.EndedAt.String() || p.EndedAt == 0 && got != "" {
+				t.Errorf("%s ended at %s: %q in the csv", p.Reference, p.EndedAt, got)
+			}
+		}
+	})
+}
+
+func TestFeesSayWhereTheyComeFrom(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(60)
+		records, _ := o.csv(reports.Filter{})
+		seen := map[string]bool{}
+		all := o.payouts()
+		for _, line := range table(records) {
+			p := all[line["Order number"]]
+			want, source := p.FeeEstimate, "estimate, held"
+			switch {
+			case p.State == ledger.Failed || p.State == ledger.Cancelled:
+				want, source = 0, ""
+			case (p.State == ledger.Succeeded || p.State == ledger.FailedFee) && p.FeeKnown == 1:
+				want, source = 41, "gateway"
+			case p.State == ledger.Succeeded || p.State == ledger.FailedFee:
+				want, source = 57, "estimate, booked"
+			}
+			seen[source] = true
+			if line["Fee"] != money.Format(want, p.Currency) || line["Fee is"] != source {
+				t.Errorf("%s %s: fee %s (%s), want %d (%s)", p.State, p.Reference, line["Fee"], line["Fee is"], want, source)
+			}
+		}
+		if len(seen) != 4 {
+			t.Errorf("the ledger shows only %v", seen)
+		}
+	})
+}
+
+func TestTheSameSnapshotMakesTheSameBytes(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(40)
+		path, first := o.workbook(reports.Filter{})
+		bytes1, err := os.ReadFile(path)
+		must(t, err)
+		sum := sha256.Sum256(bytes1)
+		if first.SHA256 != hex.EncodeToString(sum[:]) {
+			t.Errorf("the summary says %s, the file is %x", first.SHA256, sum)
+		}
+		for range 5 { // a map's order shows up sooner or later
+			path, again := o.workbook(reports.Filter{})
+			bytes2, err := os.ReadFile(path)
+			must(t, err)
+			if !bytes.Equal(bytes1, bytes2) || again.SHA256 != first.SHA256 {
+				t.Fatal("the same snapshot made another file")
+			}
+		}
+	})
+}
+
+func TestTheManifestNamesTheCSVsDigest(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(20)
+		for _, filter := range []reports.Filter{{}, {Channel: "11"}, {Batch: 2}} {
+			path, workbook := o.workbook(filter)
+			_, csv := o.csv(filter)
+			manifest := map[string]string{}
+			for _, row := range cells(t, path, "Manifest") {
+				if len(row) > 1 {
+					manifest[row[0]] = row[1]
+				}
+			}
+			if manifest["Payouts"] != csv.SHA256 {
+				t.Errorf("%+v: the manifest names %s, the csv is %s", filter, manifest["Payouts"], csv.SHA256)
+			}
+			if manifest["Audit chain head"] != workbook.AuditHead || manifest["Audit position"] != fmt.Sprint(workbook.AuditPosition) {
+				t.Errorf("the manifest names audit position %s and head %s", manifest["Audit position"], manifest["Audit chain head"])
+			}
+			position, head, err := o.Head(t.Context())
+			must(t, err)
+			if workbook.AuditHead != head || workbook.AuditPosition != position {
+				t.Errorf("the summary's audit head is %s at %d, the ledger's %s at %d", workbook.AuditHead, workbook.AuditPosition, head, position)
+			}
+			if manifest["As of (UTC)"] != workbook.AsOf.String() || manifest["Software"] != options.Version || manifest["Database schema"] == "-" {
+				t.Errorf("origin: %v", manifest)
+			}
+		}
+	})
+}
+
+func TestJournalAndTrialBalanceAgreeWithTheBooks(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(60)
+		path, _ := o.workbook(reports.Filter{})
+		debits, credits, byAccount := map[string]money.Amount{}, map[string]money.Amount{}, map[string]money.Amount{}
+		for _, line := range table(cells(t, path, "Journal")) {
+			c := money.Currency(line["Currency"])
+			debit, credit := parsed(t, line["Debit"], c), parsed(t, line["Credit"], c)
+			debits[line["Currency"]] += debit
+			credits[line["Currency"]] += credit
+			byAccount[line["Currency"]+line["Account"]] += debit - credit
+		}
+		if diff := cmp.Diff(debits, credits); diff != "" || len(debits) != 3 {
+			t.Errorf("debits and credits differ: %s", diff)
+		}
+		balances, err := o.Balances(t.Context())
+		must(t, err)
+		for _, b := range balances {
+			c := string(b.Currency)
+			want := map[string]money.Amount{"funding": b.Funding, "available": b.Available, "held": b.Held, "paid": b.Paid, "fees": b.Fees, "suspense": b.Suspense}
+			for account, balance := range want {
+				if byAccount[c+account] != balance {
+					t.Errorf("%s %s: the journal adds up to %d, the balance is %d", c, account, byAccount[c+account], balance)
+				}
+			}
+			for _, line := range table(cells(t, path, "Trial balance")) {
+				if line["Currency"] != c {
+					continue
+				}
+				if closing := parsed(t, line["Closing"], b.Currency); closing != want[line["Account"]] {
+					t.Errorf("%s %s: closing %d, want %d", c, line["Account"], closing, want[line["Account"]])
+				}
+				if line["Account"] == "total" && (line["Debits"] != line["Credits"] || line["Debits"] == "0") {
+					t.Errorf("%s: debits %s, credits %s", c, line["Debits"], line["Credits"])
+				}
+			}
+		}
+	})
+}
+
+// parsed reads a number cell exactly; an empty cell is 0.
+func parsed(t testing.TB, cell string, c money.Currency) money.Amount {
+	t.Helper()
+	if cell == "" {
+		return 0
+	}
+	a, err := money.Parse(cell, c)
+	must(t, err)
+	return a
+}
+
+func TestTheSummaryAddsUpThePayouts(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(60)
+		path, summary := o.workbook(reports.Filter{})
+		type sum struct {
+			count  int64
+			amount money.Amount
+		}
+		want := map[string]sum{}
+		for _, p := range o.payouts() {
+			key := string(p.Currency) + " " + string(p.State)
+			want[key] = sum{want[key].count + 1, want[key].amount + p.Amount}
+		}
+		returned := map[string]sum{}
+		for _, total := range summary.Totals {
+			returned[string(total.Currency)+" "+string(total.State)] = sum{total.Payouts, total.Amount}
+		}
+		shown := map[string]sum{}
+		for _, row := range cells(t, path, "Summary") {
+			if len(row) < 7 || want[row[0]+" "+row[1]].count == 0 {
+				continue
+			}
+			n, err := strconv.ParseInt(row[2], 10, 64)
+			must(t, err)
+			shown[row[0]+" "+row[1]] = sum{n, parsed(t, row[3], money.Currency(row[0]))}
+		}
+		for name, got := range map[string]map[string]sum{"returned": returned, "shown": shown} {
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(sum{})); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+		}
+		for _, row := range cells(t, path, "Summary") {
+			if len(row) == 6 && strings.HasPrefix(row[1], "paid to payees") && (row[3] != row[4] || row[5] != "0") {
+				t.Errorf("comparison: %v", row)
+			}
+		}
+	})
+}
+
+func TestExceptionsSayWhatIsWrongAndWhatToDo(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(60)
+		path, _ := o.workbook(reports.Filter{})
+		lines := table(cells(t, path, "Exceptions"))
+		got := map[string]int{}
+		for _, line := range lines {
+			got[line["Kind"]]++
+			if line["What is wrong"] == "" || line["What to do next"] == "" || line["Since"] == "" || line["Days"] != "0" {
+				t.Errorf("incomplete: %v", line)
+			}
+		}
+		want := map[string]int{"in-doubt": 0, "review": 0, "failed, fee kept": 0, "approved, not sent": 1, "fee not named": 6, "sheet, refused": 1}
+		for _, p := range o.payouts() {
+			switch p.State {
+			case ledger.Unknown:
+				want["in-doubt"]++
+			case ledger.Review:
+				want["review"]++
+			case ledger.FailedFee:
+				want["failed, fee kept"]++
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		last := lines[len(lines)-1]
+		if last["Row"] != "62" || last["What is wrong"] != "Amount: 1,000.00 has a comma; write 1000.00" {
+			t.Errorf("refused row: %v", last)
+		}
+	})
+}
+
+func TestApprovalsNameEverybody(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(20)
+		path, _ := o.workbook(reports.Filter{})
+		batch, err := o.Batch(t.Context(), 1)
+		must(t, err)
+		position, head, err := o.Head(t.Context())
+		must(t, err)
+		found := map[string]bool{}
+		for _, row := range cells(t, path, "Approvals and audit") {
+			line := strings.Join(row, "|")
+			found["people"] = found["people"] || strings.HasPrefix(line, "1|November salaries|APPROVED|mia|mia|charles|")
+			found["content"] = found["content"] || strings.HasPrefix(line, "1|November salaries|"+batch.ContentDigest)
+			found["event"] = found["event"] || strings.Contains(line, "|1|SUBMITTED|APPROVED|user:charles|approved|") && strings.Contains(line, batch.ContentDigest)
+			found["audit"] = found["audit"] || strings.HasPrefix(line, fmt.Sprint(position)+"|") && strings.HasSuffix(line, head)
+		}
+		for _, what := range []string{"people", "content", "event", "audit"} {
+			if !found[what] {
+				t.Errorf("%s not found", what)
+			}
+		}
+	})
+}
+
+func TestTextNeverBecomesAFormula(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		hostile := []string{"=cmd|' /C calc'!A0", "+1", "-2+3", "@SUM(1)", "\tx", "\rx", "=1+1\nnext", `quote " and, comma`, " leading", "_x000D_", "<b>&amp;", "\u202eabc", "'=1"}
+		rows := sheet("hostile", len(hostile))
+		for i, words := range hostile {
+			rows[i].Payee, rows[i].Remark, rows[i].Reference = words, words, words
+		}
+		o.approved("=HYPERLINK(\"http://127.0.0.1\")", rows)
+		path, _ := o.workbook(reports.Filter{})
+		f, err := excelize.OpenFile(path)
+		must(t, err)
+		defer f.Close()
+		for i, line := range table(cells(t, path, "Payouts")) {
+			if want := hostile[i]; line["Payee"] != want || line["Remark"] != want {
+				t.Errorf("%q came back as %q", want, line["Payee"])
+			}
+			kind, err := f.GetCellType("Payouts", fmt.Sprint("J", i+2))
+			must(t, err)
+			if kind != excelize.CellTypeInlineString {
+				t.Errorf("%q is a cell of type %d", hostile[i], kind)
+			}
+		}
+		for name, content := range parts(t, path) {
+			if strings.HasPrefix(name, "xl/worksheets/sheet") && bytes.Contains(content, []byte("<f>")) {
+				t.Errorf("%s has a formula", name)
+			}
+		}
+		records, _ := o.csv(reports.Filter{})
+		for i, line := range table(records) {
+			want := hostile[i]
+			if strings.ContainsAny(want[:1], "=+-@\t\r") {
+				want = "'" + want
+			}
+			if line["Payee"] != want {
+				t.Errorf("csv: %q came back as %q", hostile[i], line["Payee"])
+			}
+		}
+	})
+}
+
+func TestNoWholeAccountNumberLeavesTheLedger(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		rows := sheet("canary", 9)
+		for i := range rows {
+			rows[i].Account = fmt.Sprintf("P9CANARY%04d", i)
+		}
+		o.approved("canary", rows)
+		findings := []ledger.Finding{}
+		for i, c := range o.claim(9) {
+			f := ends[[]int{6, 8, 4}[i%3]].finding(c)
+			f.Note = "the gateway echoed account " + c.Account
+			findings = append(findings, f)
+		}
+		o.record(findings...)
+		path, _ := o.workbook(reports.Filter{})
+		for name, content := range parts(t, path) {
+			if bytes.Contains(content, []byte("CANARY")) {
+				t.Errorf("%s shows an account number", name)
+			}
+		}
+		_, err := reports.CSV(t.Context(), o.db, o.path("report.csv"), reports.Filter{}, options)
+		must(t, err)
+		content, err := os.ReadFile(o.path("report.csv"))
+		must(t, err)
+		if bytes.Contains(content, []byte("CANARY")) || !bytes.Contains(content, []byte("****0008")) {
+			t.Error("the csv does not mask accounts")
+		}
+	})
+}
+
+func TestALongTableGoesOnOnTheNextSheet(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(30)
+		path := o.path("short.xlsx")
+		const rows = 15 // of a sheet, headings included
+		_, err := reports.WorkbookOfShortSheets(t.Context(), o.db, path, rows, options)
+		must(t, err)
+		f, err := excelize.OpenFile(path)
+		must(t, err)
+		defer f.Close()
+		orders, all := map[string]bool{}, o.payouts()
+		for i := range (len(all) + rows - 2) / (rows - 1) {
+			name := "Payouts"
+			if i > 0 {
+				name += " " + strconv.Itoa(i+1)
+			}
+			part := cells(t, path, name)
+			if len(part) > rows || part[0][0] != "Batch" {
+				t.Errorf("%s has %d rows and starts with %v", name, len(part), part[0])
+			}
+			for _, line := range table(part) {
+				orders[line["Order number"]] = true
+			}
+		}
+		if len(orders) != len(all) {
+			t.Errorf("%d of %d payouts are on the sheets %v", len(orders), len(all), f.GetSheetList())
+		}
+		if list := f.GetSheetList(); slices.Index(list, "Payouts 2") != slices.Index(list, "Payouts")+1 {
+			t.Errorf("sheets in the order %v", list)
+		}
+	})
+}
+
+func TestAnEmptyLedgerMakesAnEmptyReport(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		path, summary := o.workbook(reports.Filter{Batch: 99})
+		records, _ := o.csv(reports.Filter{Batch: 99})
+		if summary.Payouts != 0 || len(summary.Totals) != 0 || len(records) != 1 || len(cells(t, path, "Payouts")) != 1 {
+			t.Errorf("%+v, csv %v", summary, records)
+		}
+	})
+}
+
+func TestAReportIsOneSnapshot(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		const n = 300
+		o.approved("live", sheet("live", n))
+		working, stop := make(chan error, 1), make(chan struct{})
+		go func() {
+			defer close(stop)
+			for {
+				claimed, err := o.Claim(context.WithoutCancel(t.Context()), ledger.ClaimOrder{
+					Worker: "w1", Max: 5, Channels: []string{"11", "12", "16"}, Patience: time.Minute, CallTimeout: time.Minute, LimitsAge: time.Hour,
+				})
+				if err != nil || len(claimed.Claims) == 0 {
+					working <- err
+					return
+				}
+				findings := make([]ledger.Finding, len(claimed.Claims))
+				for i, c := range claimed.Claims {
+					findings[i] = ends[i%len(ends)].finding(c)
+				}
+				if _, err := o.Record(context.WithoutCancel(t.Context()), "worker:w1", findings); err != nil {
+					working <- err
+					return
+				}
+			}
+		}()
+		made := 0
+		for done := false; !done; made++ {
+			select {
+			case <-stop:
+				done = true
+			default:
+			}
+			if _, summary := o.workbook(reports.Filter{}); summary.Payouts != n {
+				t.Fatalf("%d payouts in a report made while others worked", summary.Payouts)
+			}
+		}
+		must(t, <-working)
+		t.Logf("%d reports", made)
+	})
+}
+
+func TestTheFileIsPrivateAndReplacesTheOldOne(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		must(t, os.WriteFile(o.path("report.xlsx"), []byte("old"), 0o644))
+		path, _ := o.workbook(reports.Filter{})
+		info, err := os.Stat(path)
+		must(t, err)
+		if info.Mode().Perm() != 0o600 || info.Size() < 1000 {
+			t.Errorf("%s, %d bytes", info.Mode(), info.Size())
+		}
+		o.nothingLeft("report.xlsx")
+	})
+}
+
+// nothingLeft fails the test when the folder holds anything but these files.
+func (o *office) nothingLeft(files ...string) {
+	o.t.Helper()
+	entries, err := os.ReadDir(o.folder)
+	must(o.t, err)
+	for _, entry := range entries {
+		if !slices.Contains(files, entry.Name()) {
+			o.t.Errorf("%s was left behind", entry.Name())
+		}
+	}
+}
+
+func TestAFileThatDisagreesWithTheLedgerIsNeverOffered(t *testing.T) {
+	unguarded := map[string]string{
+		database.SQLite.Name:   "DROP TRIGGER payouts_frozen",
+		database.Postgres.Name: "ALTER TABLE payouts DISABLE TRIGGER payouts_frozen",
+	}
+	for _, tampering := range []struct{ name, statement string }{
+		{"a paid amount was raised", "UPDATE payouts SET amount = amount + 1 WHERE state = 'SUCCEEDED'"},
+		{"a failed payout was called paid", "UPDATE payouts SET state = 'SUCCEEDED' WHERE state = 'FAILED'"},
+		{"an unsent payout was called closed", "UPDATE payouts SET state = 'CLOSED' WHERE state = 'UNSENT' AND batch_id = 1"},
+		{"a fee was changed", "UPDATE payouts SET fee = fee + 1 WHERE state = 'FAILED_FEE'"},
+		{"a balance was changed", "UPDATE accounts SET balance = balance + 1 WHERE kind = 'available' AND currency = 'USD'"},
+		{"what is held was changed", "UPDATE accounts SET balance = balance + 1 WHERE kind = 'held' AND currency = 'USD'"},
+	} {
+		t.Run(tampering.name, func(t *testing.T) {
+			each(t, func(t *testing.T, o *office) {
+				o.busy(30)
+				o.workbook(reports.Filter{})
+				before, err := os.ReadFile(o.path("report.xlsx"))
+				must(t, err)
+				must(t, o.db.InTx(t.Context(), func(tx *database.Tx) error {
+					if _, err := tx.Exec(t.Context(), unguarded[tx.Dialect.Name]); err != nil {
+						return err
+					}
+					n, err := tx.Exec(t.Context(), tampering.statement)
+					if n == 0 {
+						t.Error("nothing was tampered with")
+					}
+					return err
+				}))
+				_, err = reports.Workbook(t.Context(), o.db, o.path("report.xlsx"), reports.Filter{}, options)
+				if !errors.Is(err, reports.ErrMismatch) {
+					t.Fatalf("error %v", err)
+				}
+				after, err := os.ReadFile(o.path("report.xlsx"))
+				must(t, err)
+				if !bytes.Equal(before, after) {
+					t.Error("the older report was touched")
+				}
+				o.nothingLeft("report.xlsx")
+			})
+		})
+	}
+}
+
+func TestAnInterruptedReportLeavesNothing(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(30)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := reports.Workbook(ctx, o.db, o.path("report.xlsx"), reports.Filter{}, options); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		o.nothingLeft()
+		if _, err := reports.CSV(t.Context(), o.db, o.path("no/such/folder.csv"), reports.Filter{}, options); err == nil {
+			t.Error("a report was written into a folder that is not there")
+		}
+	})
+}
+
+// correct takes a paid payout back, as two people would: amount returned, fee
+// kept by the gateway.
+func (o *office) correct(p ledger.Payout) {
+	o.t.Helper()
+	ctx := o.t.Context()
+	must(o.t, o.db.InTx(ctx, func(tx *database.Tx) error {
+		for _, statement := range []struct {
+			text string
+			args []any
+		}{
+			{`INSERT INTO entries (id, day_id, kind, currency, batch_id, payout_id, corrects, note, actor, created_at, digest)
+				SELECT 900000001, e.day_id, 'corrected', e.currency, e.batch_id, e.payout_id, e.id, 'returned', 'user:ada', e.created_at, ''
+				FROM entries e WHERE e.payout_id = ?`, []any{p.ID}},
+			{`INSERT INTO lines (entry_id, position, account_id, side, amount) SELECT 900000001,
+				CASE kind WHEN 'available' THEN 1 ELSE 2 END, id, CASE kind WHEN 'available' THEN 'debit' ELSE 'credit' END, CAST(? AS BIGINT)
+				FROM accounts WHERE currency = ? AND kind IN ('available', 'paid')`, []any{p.Amount, p.Currency}},
+			{`UPDATE accounts SET balance = balance + CASE kind WHEN 'available' THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END
+				WHERE currency = ? AND kind IN ('available', 'paid')`, []any{p.Amount, -p.Amount, p.Currency}},
+			{"UPDATE payouts SET state = 'FAILED' WHERE id = ?", []any{p.ID}},
+		} {
+			if _, err := tx.Exec(ctx, statement.text, statement.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+func TestACorrectedPayoutShowsTheFeeThatStayedWithTheGateway(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(60)
+		var corrected ledger.Payout
+		for _, p := range o.payouts() {
+			if p.State == ledger.Succeeded && p.FeeKnown == 1 {
+				corrected = p
+			}
+		}
+		o.correct(corrected)
+		path, _ := o.workbook(reports.Filter{})
+		o.workbook(reports.Filter{Batch: 1})
+		for _, line := range table(cells(t, path, "Payouts")) {
+			if line["Order number"] == corrected.OrderNo() &&
+				(line["Status"] != "FAILED" || line["Fee"] != number(41, corrected.Currency) || line["Fee is"] != "corrected") {
+				t.Errorf("corrected payout: %v", line)
+			}
+		}
+		var corrections int
+		for _, line := range table(cells(t, path, "Journal")) {
+			if line["Corrects entry"] != "" {
+				corrections++
+			}
+		}
+		if corrections != 2 {
+			t.Errorf("%d lines of corrections in the journal", corrections)
+		}
+	})
+}
