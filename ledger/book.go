@@ -104,10 +104,14 @@ func ids(ctx context.Context, tx *database.Tx, sequence string, n int) ([]int64,
 	return numbers, nil
 }
 
-func id(ctx context.Context, tx *database.Tx) (int64, error) {
+// stamp returns a fresh number and the transaction's time, for one new row.
+func stamp(ctx context.Context, tx *database.Tx) (number int64, now database.Instant, err error) {
+	if now, err = tx.Now(ctx); err != nil {
+		return 0, 0, err
+	}
 	numbers, err := ids(ctx, tx, "ids", 1)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return numbers[0], nil
+	return numbers[0], now, nil
 }

@@ -41,11 +41,7 @@ func (b *Book) openDay(ctx context.Context, tx *database.Tx) (int64, error) {
 
 // beginDay opens a day; it changes nothing when another transaction was first.
 func (b *Book) beginDay(ctx context.Context, tx *database.Tx) error {
-	now, err := tx.Now(ctx)
-	if err != nil {
-		return err
-	}
-	number, err := id(ctx, tx)
+	number, now, err := stamp(ctx, tx)
 	if err != nil {
 		return err
 	}

@@ -42,11 +42,7 @@ func (b *Book) Exceptions(ctx context.Context) ([]Exception, error) {
 
 // openException opens a case unless it is open already.
 func openException(ctx context.Context, tx *database.Tx, e Exception) error {
-	now, err := tx.Now(ctx)
-	if err != nil {
-		return err
-	}
-	number, err := id(ctx, tx)
+	number, now, err := stamp(ctx, tx)
 	if err != nil {
 		return err
 	}

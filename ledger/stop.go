@@ -63,20 +63,11 @@ func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, rea
 		if err := checkStop(ctx, tx, scope, subject); err != nil {
 			return err
 		}
-		now, err := tx.Now(ctx)
+		placed, err := insertStop(ctx, tx, Stop{Scope: scope, Subject: subject, Reason: reason, PlacedBy: by.actor()})
 		if err != nil {
 			return err
 		}
-		number, err := id(ctx, tx)
-		if err != nil {
-			return err
-		}
-		n, err := tx.Exec(ctx, `INSERT INTO stops (id, scope, subject, reason, placed_by, placed_at)
-			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, scope, subject, reason, by.actor(), now)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
+		if !placed {
 			return fmt.Errorf("%w: %s %s is stopped already", ErrConflict, scope, subject)
 		}
 		return audit(ctx, tx, by.actor(), "stop.place", string(scope)+" "+subject, reason)
@@ -91,17 +82,8 @@ func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, rea
 // checker lifts it; a channel that is stopped already stays so.
 func (b *Book) Brake(ctx context.Context, actor, channel, reason string) error {
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		now, err := tx.Now(ctx)
-		if err != nil {
-			return err
-		}
-		number, err := id(ctx, tx)
-		if err != nil {
-			return err
-		}
-		n, err := tx.Exec(ctx, `INSERT INTO stops (id, scope, subject, reason, placed_by, placed_at)
-			VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, OneChannel, channel, reason, actor, now)
-		if err != nil || n == 0 {
+		placed, err := insertStop(ctx, tx, Stop{Scope: OneChannel, Subject: channel, Reason: reason, PlacedBy: actor})
+		if err != nil || !placed {
 			return err
 		}
 		return audit(ctx, tx, actor, "stop.brake", string(OneChannel)+" "+channel, reason)
@@ -110,6 +92,17 @@ func (b *Book) Brake(ctx context.Context, actor, channel, reason string) error {
 		return fmt.Errorf("stop channel %s: %w", channel, err)
 	}
 	return nil
+}
+
+// insertStop returns false when the same is stopped already.
+func insertStop(ctx context.Context, tx *database.Tx, s Stop) (placed bool, err error) {
+	number, now, err := stamp(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.Exec(ctx, `INSERT INTO stops (id, scope, subject, reason, placed_by, placed_at)
+		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, s.Scope, s.Subject, s.Reason, s.PlacedBy, now)
+	return n > 0, err
 }
 
 // checkStop refuses a stop that would hold nothing: claims compare subjects

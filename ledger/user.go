@@ -80,11 +80,8 @@ func (b *Book) AddUser(ctx context.Context, by User, name string, roles ...Role)
 		if err != nil {
 			return err
 		}
-		now, err := tx.Now(ctx)
-		if err != nil {
-			return err
-		}
-		if user.ID, err = id(ctx, tx); err != nil {
+		var now database.Instant
+		if user.ID, now, err = stamp(ctx, tx); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "INSERT INTO users (id, name, created_at) VALUES (?, ?, ?)", user.ID, name, now); err != nil {
@@ -245,11 +242,7 @@ func (b *Book) IssueToken(ctx context.Context, by User, name string, life time.D
 		if err := tx.Get(ctx, &owner, "SELECT id FROM users WHERE name = ? AND disabled_at = 0", name); err != nil {
 			return fmt.Errorf("user %s: %w", name, err)
 		}
-		now, err := tx.Now(ctx)
-		if err != nil {
-			return err
-		}
-		number, err := id(ctx, tx)
+		number, now, err := stamp(ctx, tx)
 		if err != nil {
 			return err
 		}
