@@ -27,11 +27,13 @@ func (set *ruleset) parseAmount(c cell, currency money.Currency) (amount money.A
 	case kindPercent:
 		return 0, false, AmountPercent
 	}
-	plain := c.text
+	var plain string
 	if c.kind == kindText {
-		if plain, code = set.plainNumber(c.text); code != "" {
-			return 0, false, code
+		text, problem := set.plainNumber(c.text)
+		if problem != "" {
+			return 0, false, problem
 		}
+		plain = text
 	} else if plain = shortestDecimal(c.text); plain == "" {
 		return 0, false, cmp.Or(code, AmountFormat)
 	}

@@ -33,7 +33,7 @@ func (r Rate) share(percent int) ledger.Pace {
 	if r.CallsPerSecond <= 0 {
 		return ledger.Pace{}
 	}
-	return ledger.PaceOfInterval(100*100*time.Second, r.CallsPerSecond*(100-r.HeadroomPercent)*percent)
+	return ledger.PaceOf(100*100*time.Second, r.CallsPerSecond*(100-r.HeadroomPercent)*percent)
 }
 
 // Validate returns an error that says what is wrong with the rate.

@@ -16,17 +16,9 @@ type Pace struct {
 	Interval time.Duration
 }
 
-// PaceOf returns the pace of so many calls a second; 0 means no limit.
-func PaceOf(perSecond int) Pace {
-	if perSecond <= 0 {
-		return Pace{}
-	}
-	return PaceOfInterval(time.Second, perSecond)
-}
-
-// PaceOfInterval spreads so many calls over a period. Instants are whole
+// PaceOf spreads so many calls over a period. Instants are whole
 // microseconds, so the interval is one too, rounded up.
-func PaceOfInterval(period time.Duration, calls int) Pace {
+func PaceOf(period time.Duration, calls int) Pace {
 	n := time.Duration(calls) * time.Microsecond
 	return Pace{Interval: (period + n - 1) / n * time.Microsecond}
 }

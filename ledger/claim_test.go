@@ -65,7 +65,7 @@ func TestThePaceHoldsInEverySecond(t *testing.T) {
 					o.approved(fmt.Sprint("pace", sheets), sheet(fmt.Sprint("pace", sheets), 100))
 				}
 				asked := order(max)
-				asked.Pace, asked.LimitsAge = ledger.PaceOf(perSecond), 1000*time.Hour
+				asked.Pace, asked.LimitsAge = ledger.PaceOf(time.Second, perSecond), 1000*time.Hour
 				got, err := o.Claim(t.Context(), asked)
 				if err != nil {
 					rt.Fatal(err)
@@ -96,7 +96,7 @@ func TestThePaceHoldsBetweenConcurrentWorkers(t *testing.T) {
 			made := c.now()
 			together(t, 2, func(int) error {
 				asked := order(20)
-				asked.Pace = ledger.PaceOf(perSecond)
+				asked.Pace = ledger.PaceOf(time.Second, perSecond)
 				got, err := o.Claim(t.Context(), asked)
 				all.add(made, got.Claims)
 				return err
@@ -117,7 +117,7 @@ func TestMissedSlotsAreDropped(t *testing.T) {
 	eachAt(t, func(t *testing.T, o *office, c *clock) {
 		o.approved("missed", sheet("m", 60))
 		asked := order(30)
-		asked.Pace = ledger.PaceOf(10)
+		asked.Pace = ledger.PaceOf(time.Second, 10)
 		claim := func() int {
 			t.Helper()
 			got, err := o.Claim(t.Context(), asked)
@@ -142,7 +142,7 @@ func TestSlotsAreCountedFromTheTurnNotFromTheWait(t *testing.T) {
 	o, c := officeAt(t, "postgres")
 	o.approved("turn", sheet("t", 60))
 	asked := order(30)
-	asked.Pace, asked.LimitsAge = ledger.PaceOf(10), time.Hour
+	asked.Pace, asked.LimitsAge = ledger.PaceOf(time.Second, 10), time.Hour
 	_, err := o.Claim(t.Context(), asked) // makes the budget's row
 	must(t, err)
 	c.advance(2 * time.Second)
@@ -191,7 +191,7 @@ func (o *office) waitForLocks(sessions int64) {
 }
 
 func TestSlowDownHoldsEveryoneBack(t *testing.T) {
-	for _, pace := range []ledger.Pace{{}, ledger.PaceOf(50)} {
+	for _, pace := range []ledger.Pace{{}, ledger.PaceOf(time.Second, 50)} {
 		t.Run(pace.Interval.String(), func(t *testing.T) {
 			eachAt(t, func(t *testing.T, o *office, c *clock) {
 				o.approved("slow", sheet("s", 10))
@@ -614,7 +614,7 @@ func TestLookupsComeInTheOrderOfDoubt(t *testing.T) {
 		if want := c.now().Add(time.Minute).UTC(); !next.Time().Equal(want) {
 			t.Errorf("next look-up %s, want %s", next, want)
 		}
-		asked := ledger.LookupOrder{Max: 10, Pace: ledger.PaceOf(5), Lease: time.Minute}
+		asked := ledger.LookupOrder{Max: 10, Pace: ledger.PaceOf(time.Second, 5), Lease: time.Minute}
 		take := func() []ledger.Lookup {
 			due, err := o.DueLookups(t.Context(), asked)
 			must(t, err)

@@ -106,6 +106,14 @@ func openSQLite(path string) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
+	// The store holds account numbers: made here, only its owner may read it.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
 	location := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path)}).String()
 	write, err := sqlx.Open("sqlite", location+"?"+sqliteOptions)
 	if err != nil {

@@ -153,15 +153,6 @@ func Add(a, b Amount) (Amount, error) {
 	return sum, nil
 }
 
-// Sub returns a - b, or ErrOverflow.
-func Sub(a, b Amount) (Amount, error) {
-	difference := a - b
-	if (difference < a) != (b > 0) {
-		return 0, fmt.Errorf("%w: %d - %d", ErrOverflow, a, b)
-	}
-	return difference, nil
-}
-
 // Sum adds amounts, or returns ErrOverflow.
 func Sum(amounts ...Amount) (Amount, error) {
 	var total Amount

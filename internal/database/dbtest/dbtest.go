@@ -88,6 +88,10 @@ var server = sync.OnceValues(func() (string, error) {
 	if err := command.Start(); err != nil {
 		return "", err
 	}
+	go func() { // whoever starts the script must also wait for it
+		_ = command.Wait()
+		_ = lifeline.Close()
+	}()
 	address, err := bufio.NewReader(output).ReadString('\n')
 	if err != nil {
 		return "", fmt.Errorf("scripts/postgres printed no address: %w", err)

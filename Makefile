@@ -1,0 +1,51 @@
+# demo   the whole way on the sandbox, from nothing to a workbook
+# build  the program, as ./payrun
+# test   every test, on SQLite and PostgreSQL (the same as scripts/test)
+# check  format, static analysis, dead code, race detector, vulnerabilities
+# smoke  what a newcomer does, in a clean clone with an empty home
+# bench  benchmarks; BENCH=Regexp picks some
+# cover  how much the tests reach; cover.out has the details
+
+SHELL := /bin/bash
+GO ?= go
+TOOL := $(GO) tool -modfile=tools/go.mod
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+BENCH ?= .
+
+.PHONY: demo build test check format analysis race vulnerabilities smoke bench cover
+
+demo:
+	$(GO) run ./cmd/payrun demo
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o payrun ./cmd/payrun
+
+test:
+	scripts/test
+
+check: format analysis race vulnerabilities
+
+format:
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "gofmt would change:"; echo "$$files"; exit 1; }
+
+analysis:
+	$(GO) mod verify
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@dead=$$($(TOOL) deadcode -test ./...) || exit 1; [ -z "$$dead" ] || { echo "nothing calls:"; echo "$$dead"; exit 1; }
+
+race:
+	scripts/test -race
+
+vulnerabilities:
+	scripts/vulnerabilities
+
+smoke:
+	scripts/smoke
+
+bench:
+	scripts/postgres $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+cover:
+	scripts/test -coverpkg=./... -coverprofile=cover.out
+	$(GO) tool cover -func=cover.out | tail -n 1
