@@ -180,62 +180,35 @@ func (s *Staging) count(p *Payout) error {
 }
 
 func insertPayouts(ctx context.Context, tx *database.Tx, payouts []Payout) error {
-	n := len(payouts)
-	numbers, batches, ordinals, rows, amounts, estimates := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]money.Amount, n), make([]money.Amount, n)
-	texts := make([][]string, 9)
-	for i := range texts {
-		texts[i] = make([]string, n)
+	columns := []string{
+		"id", "batch_id", "ordinal", "sheet", "row_no", "reference", "channel", "account", "payee",
+		"remark", "pay_date", "amount", "currency", "fee_estimate", "row_digest",
 	}
-	for i, p := range payouts {
-		numbers[i], batches[i], ordinals[i], rows[i], amounts[i], estimates[i] = p.ID, p.BatchID, p.Ordinal, p.Row, p.Amount, p.FeeEstimate
-		for j, text := range []string{p.Sheet, p.Reference, p.Channel, p.Account, p.Payee, p.Remark, p.PayDate, string(p.Currency), p.RowDigest} {
-			texts[j][i] = text
+	return database.Load(ctx, tx, "payouts", columns, len(payouts), func(i int) []any {
+		p := &payouts[i]
+		return []any{
+			p.ID, p.BatchID, p.Ordinal, p.Sheet, p.Row, p.Reference, p.Channel, p.Account, p.Payee,
+			p.Remark, p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate), p.RowDigest,
 		}
-	}
-	batch := database.Batch{
-		database.Ints("v_id", numbers), database.Ints("v_batch", batches), database.Ints("v_ordinal", ordinals), database.Texts("v_sheet", texts[0]),
-		database.Ints("v_row", rows), database.Texts("v_reference", texts[1]), database.Texts("v_channel", texts[2]), database.Texts("v_account", texts[3]),
-		database.Texts("v_payee", texts[4]), database.Texts("v_remark", texts[5]), database.Texts("v_date", texts[6]), database.Ints("v_amount", amounts),
-		database.Texts("v_currency", texts[7]), database.Ints("v_estimate", estimates), database.Texts("v_digest", texts[8]),
-	}
-	_, err := batch.Exec(ctx, tx, `INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee,
-		remark, pay_date, amount, currency, fee_estimate, row_digest)
-		SELECT v_id, v_batch, v_ordinal, v_sheet, v_row, v_reference, v_channel, v_account, v_payee,
-		v_remark, v_date, v_amount, v_currency, v_estimate, v_digest FROM v`)
-	return err
+	})
 }
 
 // AddProblems stages what was wrong with the sheet.
 func (s *Staging) AddProblems(ctx context.Context, problems []Problem) error {
-	n := len(problems)
-	positions, rows := make([]int64, n), make([]int64, n)
-	texts := make([][]string, 7)
-	for i := range texts {
-		texts[i] = make([]string, n)
-	}
-	for i, p := range problems {
-		positions[i], rows[i] = s.found+int64(i)+1, p.Row
-		for j, text := range []string{p.Code, p.Severity, p.Sheet, p.Column, p.Heading, p.Value, p.Message} {
-			texts[j][i] = text
-		}
-	}
-	batch := database.Batch{
-		database.Ints("v_position", positions), database.Texts("v_code", texts[0]), database.Texts("v_severity", texts[1]),
-		database.Texts("v_sheet", texts[2]), database.Ints("v_row", rows), database.Texts("v_col", texts[3]),
-		database.Texts("v_heading", texts[4]), database.Texts("v_value", texts[5]), database.Texts("v_message", texts[6]),
-	}
+	columns := []string{"batch_id", "position", "code", "severity", "sheet", "row_no", "col", "heading", "value", "message"}
 	err := s.book.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := s.stillStaging(ctx, tx); err != nil {
 			return err
 		}
-		_, err := batch.Exec(ctx, tx, `INSERT INTO problems (batch_id, position, code, severity, sheet, row_no, col, heading, value, message)
-			SELECT ?, v_position, v_code, v_severity, v_sheet, v_row, v_col, v_heading, v_value, v_message FROM v`, s.batch)
-		return err
+		return database.Load(ctx, tx, "problems", columns, len(problems), func(i int) []any {
+			p := problems[i]
+			return []any{s.batch, s.found + int64(i) + 1, p.Code, p.Severity, p.Sheet, p.Row, p.Column, p.Heading, storable(p.Value), storable(p.Message)}
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("stage problems: %w", err)
 	}
-	s.found += int64(n)
+	s.found += int64(len(problems))
 	return nil
 }
 
