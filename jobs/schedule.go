@@ -164,18 +164,30 @@ type JobStatus struct {
 // JobStatuses answers "why did it (not) run" for every job ever scheduled.
 func JobStatuses(ctx context.Context, db *database.DB) ([]JobStatus, error) {
 	var statuses []JobStatus
-	if err := db.Select(ctx, &statuses, "SELECT job, spec, next_due_at FROM schedules ORDER BY job"); err != nil {
+	err := db.Snapshot(ctx, func(tx *database.Tx) (err error) {
+		statuses, err = jobStatuses(ctx, tx)
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
+	}
+	return statuses, nil
+}
+
+func jobStatuses(ctx context.Context, tx *database.Tx) ([]JobStatus, error) {
+	var statuses []JobStatus
+	if err := tx.Select(ctx, &statuses, "SELECT job, spec, next_due_at FROM schedules ORDER BY job"); err != nil {
+		return nil, err
 	}
 	for i := range statuses {
 		var last JobRun
-		err := db.Get(ctx, &last, `SELECT job, due_at, worker, started_at, finished_at, outcome, detail FROM job_runs
+		err := tx.Get(ctx, &last, `SELECT job, due_at, worker, started_at, finished_at, outcome, detail FROM job_runs
 			WHERE job = ? ORDER BY due_at DESC LIMIT 1`, statuses[i].Job)
 		switch {
 		case err == nil:
 			statuses[i].Last = &last
 		case !errors.Is(err, database.ErrNotFound):
-			return nil, fmt.Errorf("last run of %s: %w", statuses[i].Job, err)
+			return nil, err
 		}
 	}
 	return statuses, nil

@@ -259,7 +259,8 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 	if err != nil {
 		return Batch{}, fmt.Errorf("publish import: %w", err)
 	}
-	return s.book.Batch(ctx, s.batch)
+	// It is published: a caller who gave up meanwhile must hear of it.
+	return s.book.Batch(context.WithoutCancel(ctx), s.batch)
 }
 
 func (s *Staging) checkCounts(c Counts) error {
