@@ -144,8 +144,11 @@ func TestFaultsOfQuery(t *testing.T) {
 					t.Fatalf("disbursed %+v", done)
 				}
 				s.lookedUp(batch.ID)
-				if got := s.states(batch.ID); got[c.during] == 0 || got[c.during]+got[ledger.Succeeded] != n {
+				if got := s.states(batch.ID); got[ledger.Accepted]+got[ledger.Review]+got[ledger.Succeeded] != n {
 					t.Errorf("after the first look-up %v", got)
+				}
+				if reviewed := s.reviewed(batch.ID); (reviewed > 0) != (c.during == ledger.Review) {
+					t.Errorf("%d payouts went under review", reviewed)
 				}
 				s.kept(batch.ID, ledger.EvidenceLookup, c.reason, 1)
 				s.follow(batch.ID)
@@ -159,6 +162,13 @@ func TestFaultsOfQuery(t *testing.T) {
 			}
 		}
 	})
+}
+
+// reviewed counts the payouts of the batch that ever went under review.
+func (s *shop) reviewed(batch int64) (n int64) {
+	s.t.Helper()
+	s.must(s.db.Get(s.t.Context(), &n, "SELECT count(*) FROM events WHERE batch_id = ? AND to_state = 'REVIEW'", batch))
+	return n
 }
 
 // within is the same shop for a subtest.
@@ -481,7 +491,17 @@ func TestAChannelThatIsDownDoesNotDrainItsBatch(t *testing.T) {
 		if most := 2*s.engine.InFlight + 5; done.Refused > most {
 			t.Errorf("%d payouts of the channel that is down came into doubt, want at most %d", done.Refused, most)
 		}
+		stops, err := s.book.Stops(t.Context())
+		s.must(err)
+		if len(stops) != 1 || stops[0].Scope != ledger.OneChannel || stops[0].Subject != sandbox.Payeer {
+			t.Fatalf("stops %+v, want the channel stopped until a person has looked", stops)
+		}
 		s.faults()
+		if done := s.disburse(); done.Sent != 0 || !done.Waiting {
+			t.Errorf("the stopped channel went on: %+v", done)
+		}
+		s.must(s.book.LiftStop(t.Context(), s.checker, ledger.OneChannel, sandbox.Payeer))
+		s.disburse()
 		s.settle(batch.ID)
 		s.sound()
 	})

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,9 @@ func each(t *testing.T, settings sandbox.Config, test func(*testing.T, *shop)) {
 
 var fast = jobs.Ladder{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
 
+// slower at last: a shop that lives through many faults gathers doubts.
+var fastInDoubt = append(slices.Repeat(fast, 3), 2*time.Second)
+
 func openShop(t *testing.T, db *database.DB, settings sandbox.Config) *shop {
 	t.Helper()
 	s := &shop{t: t, db: db, book: ledger.New(db, ledger.Config{}), woken: make(chan struct{}, 1000)}
@@ -80,7 +84,7 @@ func openShop(t *testing.T, db *database.DB, settings sandbox.Config) *shop {
 	s.engine = &jobs.Engine{
 		Book: s.book, Worker: "w1", Channels: []string{"11", "12", "16", "18"}, InFlight: 8,
 		CallTimeout: 2 * time.Second, Rate: jobs.Rate{LookupPercent: 40}, Linger: 5 * time.Millisecond,
-		Judge: jobs.Judge{Accepted: fast, InDoubt: fast, ClosedAgain: 100 * time.Millisecond},
+		Judge: jobs.Judge{Accepted: fast, InDoubt: fastInDoubt, ClosedAgain: 100 * time.Millisecond},
 		Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	s.engine.Gateway = jobs.NewEPAY(s.client, s.listen()+"/notify/epay")

@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -13,5 +14,18 @@ func TestMain(m *testing.M) {
 	if task := os.Getenv(victimTask); task != "" {
 		os.Exit(runVictim(task))
 	}
-	goleak.VerifyTestMain(m)
+	patient()
+	// dbtest waits for its private server, which ends with this process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("payrun/internal/database/dbtest.init.func1.1"))
+}
+
+// patient lets more tests run at a time than there are processors, unless the
+// command line says how many: most of them wait, for leases and time-outs.
+func patient() {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "8")
+	}
 }
