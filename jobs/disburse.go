@@ -202,8 +202,8 @@ func (e *Engine) keep(ctx context.Context, findings []ledger.Finding) error {
 		if _, err = e.Book.Record(ctx, e.actor(), findings); err == nil {
 			return nil
 		}
-		if !database.IsConnection(err) && !database.IsFull(err) && !database.IsRetryable(err) {
-			break // the store is there and will not take it
+		if !database.IsConnection(err) && !database.IsRetryable(err) {
+			break // the store is there and will not take it, or is full
 		}
 		e.Log.Warn("outcomes are not recorded yet", "findings", len(findings), "error", err)
 		if waitErr := sleep(ctx, 100*time.Millisecond<<try); waitErr != nil {

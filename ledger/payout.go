@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"payrun/internal/database"
 	"payrun/internal/money"
@@ -150,6 +151,10 @@ type Step struct {
 	What   string
 	Actor  string
 	Detail string
+
+	// Of an entry: what it moved, and in which currency.
+	Amount   money.Amount
+	Currency money.Currency
 }
 
 // Story tells everything that happened to a payout, in order: its batch's
@@ -164,21 +169,32 @@ func (b *Book) Story(ctx context.Context, orderNo string) (Payout, []Step, error
 	if err != nil {
 		return p, nil, fmt.Errorf("story of %s: %w", orderNo, err)
 	}
+	for i := range steps {
+		step := &steps[i]
+		step.Detail = strings.TrimSpace(step.Detail)
+		if step.Currency != "" {
+			step.Detail = strings.TrimSpace(money.Format(step.Amount, step.Currency) + " " + string(step.Currency) + " " + step.Detail)
+		}
+	}
 	return p, steps, nil
 }
 
 const story = `
 	SELECT created_at AS at, id, CASE WHEN from_state = '' THEN to_state ELSE from_state || ' to ' || to_state END AS what,
-	       actor, reason || CASE WHEN note = '' THEN '' ELSE ': ' || note END AS detail
+	       actor, reason || CASE WHEN note = '' THEN '' ELSE ': ' || note END AS detail, 0 AS amount, '' AS currency
 	FROM events WHERE payout_id = 0 AND batch_id = ?
 	UNION ALL
-	SELECT created_at, id, from_state || ' to ' || to_state, actor, reason || CASE WHEN note = '' THEN '' ELSE ': ' || note END
+	SELECT created_at, id, from_state || ' to ' || to_state, actor, reason || CASE WHEN note = '' THEN '' ELSE ': ' || note END, 0, ''
 	FROM events WHERE payout_id > 0 AND payout_id = ?
 	UNION ALL
-	SELECT created_at, id, 'attempt ' || number, worker, 'limits ' || limits_source FROM attempts WHERE payout_id = ?
+	SELECT created_at, id, 'attempt ' || number, worker, 'limits ' || limits_source, 0, '' FROM attempts WHERE payout_id = ?
 	UNION ALL
-	SELECT created_at, id, kind || ' ' || outcome, 'gateway', trim('code ' || code || ' status ' || gateway_status || ' ' || reason || ' ' || message)
+	SELECT created_at, id, kind || ' ' || outcome, 'gateway',
+	       CASE WHEN code = '' THEN '' ELSE 'code ' || code END || CASE WHEN gateway_status = '' THEN '' ELSE ' status ' || gateway_status END
+	       || CASE WHEN reason = '' THEN '' ELSE ' ' || reason END || CASE WHEN message = '' THEN '' ELSE ' ' || message END, 0, ''
 	FROM evidence WHERE payout_id = ?
 	UNION ALL
-	SELECT created_at, id, 'entry ' || kind, actor, currency FROM entries WHERE payout_id > 0 AND payout_id = ?
+	SELECT created_at, id, 'entry ' || kind, actor, note,
+	       CAST((SELECT sum(l.amount) FROM lines l WHERE l.entry_id = e.id AND l.side = 'debit') AS BIGINT), currency
+	FROM entries e WHERE payout_id > 0 AND payout_id = ?
 	ORDER BY id`

@@ -47,7 +47,11 @@ func (u User) must(action string, roles ...Role) error {
 	for i, r := range roles {
 		words[i] = string(r)
 	}
-	return fmt.Errorf("%w: to %s, %s needs the role %s", ErrForbidden, action, u.Name, strings.Join(words, " or "))
+	who := u.Name
+	if who == "" {
+		who = "whoever asks"
+	}
+	return fmt.Errorf("%w: to %s, %s needs the role %s", ErrForbidden, action, who, strings.Join(words, " or "))
 }
 
 // authorize checks, in the transaction of the action, that the person still

@@ -2,14 +2,11 @@ package main
 
 import (
 	"fmt"
-	"time"
 
-	"payrun/internal/database"
-	"payrun/internal/money"
 	"payrun/ledger"
 )
 
-// batchCmd groups what people decide about batches.
+// batchCmd groups what people see and decide about batches.
 type batchCmd struct {
 	List        batchListCmd        `cmd:"" help:"List batches, newest first."`
 	Show        batchShowCmd        `cmd:"" help:"Show a batch: totals, progress, problems, what it waits for."`
@@ -19,13 +16,13 @@ type batchCmd struct {
 	Approve     batchApproveCmd     `cmd:"" help:"Release a batch for sending (checker, not its maker)."`
 	Reject      batchRejectCmd      `cmd:"" help:"Send a batch back to its maker (checker)."`
 	AllowRepeat batchAllowRepeatCmd `cmd:"" help:"Let the same rows be paid again (checker, not its maker)."`
-	Pause       batchPauseCmd       `cmd:"" help:"Send no more of a batch for now."`
+	Pause       batchPauseCmd       `cmd:"" help:"Send no more of a batch for now (maker or checker)."`
 	Resume      batchResumeCmd      `cmd:"" help:"Go on sending a paused batch (checker)."`
 	Cancel      batchCancelCmd      `cmd:"" help:"Take back what was not sent yet (checker)."`
 }
 
 type batchID struct {
-	ID int64 `arg:"" help:"Number of the batch."`
+	ID int64 `arg:"" name:"batch" help:"Number of the batch."`
 }
 
 type withReason struct {
@@ -43,14 +40,14 @@ func (c *batchListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(batches, func() {
+	return a.show(views(batches, viewBatch), func() {
 		if len(batches) == 0 {
 			a.sayf("No batches yet: payrun import FILE makes one.")
 			return
 		}
 		t := newTable(a.out, "batch ", "state", "payouts ", "rejected ", "made by", "made at", "name")
 		for _, b := range batches {
-			t.row(b.ID, batchState(b), b.Accepted, b.Rejected, b.Maker, a.localTime(b.MadeAt), b.Name)
+			t.row(b.ID, batchState(b), count(b.Accepted), count(b.Rejected), b.Maker, a.localTime(b.MadeAt), b.Name)
 		}
 		t.flush()
 	})
@@ -63,63 +60,82 @@ func batchState(b ledger.Batch) string {
 	return string(b.State)
 }
 
-// localTime shows an instant in the business zone.
-func (a *app) localTime(at database.Instant) string {
-	if at == 0 {
-		return "-"
-	}
-	return at.Time().In(a.config.Zone).Format("2006-01-02 15:04:05")
-}
-
 type batchShowCmd struct{ batchID }
+
+// batchStory is all that batch show tells.
+type batchStory struct {
+	batch      ledger.Batch
+	totals     []ledger.Total
+	progress   []ledger.Progress
+	problems   []ledger.Problem
+	exceptions []ledger.Exception
+}
 
 // Run shows one batch.
 func (c *batchShowCmd) Run(a *app) error {
 	if err := a.openStore(); err != nil {
 		return err
 	}
-	b, err := a.book.Batch(a.ctx, c.ID)
+	s, err := a.batchStory(c.ID)
 	if err != nil {
 		return err
 	}
-	totals, err := a.book.Totals(a.ctx, c.ID)
-	if err != nil {
-		return err
+	document := map[string]any{
+		"batch": viewBatch(s.batch), "totals": views(s.totals, viewTotal), "progress": views(s.progress, viewProgress),
+		"problems": views(s.problems, viewProblem), "exceptions": views(s.exceptions, viewException),
 	}
-	progress, err := a.book.Progress(a.ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	problems, err := a.book.Problems(a.ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	open, err := a.batchExceptions(c.ID)
-	if err != nil {
-		return err
-	}
-	return a.show(map[string]any{"batch": b, "totals": totals, "progress": progress, "problems": problems, "exceptions": open}, func() {
-		a.printBatch(b, totals, progress, problems)
-		for _, e := range open {
-			a.sayf("  open: %s, %s: %s. Next: %s.", e.Kind, time.Since(e.OpenedAt.Time()).Round(time.Second), e.Detail, e.NextStep)
-		}
-	})
+	return a.show(document, func() { a.printBatch(s) })
 }
 
-func (a *app) batchExceptions(batch int64) ([]ledger.Exception, error) {
+func (a *app) batchStory(id int64) (s batchStory, err error) {
+	if s.batch, err = a.book.Batch(a.ctx, id); err != nil {
+		return s, err
+	}
+	if s.totals, err = a.book.Totals(a.ctx, id); err != nil {
+		return s, err
+	}
+	if s.progress, err = a.book.Progress(a.ctx, id); err != nil {
+		return s, err
+	}
+	if s.problems, err = a.book.Problems(a.ctx, id); err != nil {
+		return s, err
+	}
 	all, err := a.book.Exceptions(a.ctx)
-	var mine []ledger.Exception
 	for _, e := range all {
-		if e.BatchID == batch {
-			mine = append(mine, e)
+		if e.BatchID == id {
+			s.exceptions = append(s.exceptions, e)
 		}
 	}
-	return mine, err
+	return s, err
 }
 
-func (a *app) printBatch(b ledger.Batch, totals []ledger.Total, progress []ledger.Progress, problems []ledger.Problem) {
+func (a *app) printBatch(s batchStory) {
+	a.printHistory(s.batch)
+	a.sayf("")
+	a.printProgress(s.progress)
+	a.sayf("")
+	t := newTable(a.out, "channel", "payouts ", "amount ", "est. fees ", "currency")
+	for _, total := range s.totals {
+		t.row(a.channelName(total.Channel), count(total.Payouts), grouped(total.Amount, total.Currency), grouped(total.Fees, total.Currency), total.Currency)
+	}
+	t.flush()
+	if len(s.exceptions) > 0 {
+		a.sayf("\n%s for a person:", counted(len(s.exceptions), "open case", "open cases"))
+	}
+	for _, e := range s.exceptions {
+		a.sayf("  %s since %s: %s. Next: %s.", e.Kind, a.localTime(e.OpenedAt), e.Detail, e.NextStep)
+	}
+	if len(s.problems) > 0 {
+		a.sayf("\n%s of the sheet:", counted(len(s.problems), "problem", "problems"))
+	}
+	for _, p := range s.problems {
+		a.sayf("  row %d, column %s\n%s", p.Row, orNone(p.Column), wrapped(p.Message, "    "))
+	}
+}
+
+func (a *app) printHistory(b ledger.Batch) {
 	a.sayf("Batch %d: %s, %s", b.ID, b.Name, batchState(b))
-	a.sayf("  made by %s at %s; rows read %d: %d accepted, %d rejected, %d blank", b.Maker, a.localTime(b.MadeAt), b.RowsRead, b.Accepted, b.Rejected, b.Blank)
+	a.sayf("  made by %s at %s; rows: %s accepted, %s rejected, %s blank", b.Maker, a.localTime(b.MadeAt), count(b.Accepted), count(b.Rejected), count(b.Blank))
 	if b.SubmittedAt > 0 {
 		a.sayf("  submitted by %s at %s", b.Submitter, a.localTime(b.SubmittedAt))
 	}
@@ -129,27 +145,25 @@ func (a *app) printBatch(b ledger.Batch, totals []ledger.Total, progress []ledge
 	if b.StopReason != "" {
 		a.sayf("  paused: %s", b.StopReason)
 	}
-	if b.Repeats > 0 {
-		a.sayf("  same rows as batch %d, repeat number %d", b.Repeats, b.RepeatNumber)
+	switch {
+	case b.Repeats > 0 && b.RepeatNumber > 0:
+		a.sayf("  same rows as batch %d; a checker allowed the repeat", b.Repeats)
+	case b.Repeats > 0:
+		a.sayf("  same rows as batch %d: a checker has to allow the repeat (payrun batch allow-repeat %d --reason …)", b.Repeats, b.ID)
 	}
-	a.sayf("")
-	t := newTable(a.out, "channel", "payouts ", "amount ", "est. fees ", "currency")
-	for _, total := range totals {
-		t.row(a.channelName(total.Channel), total.Payouts, money.Format(total.Amount, total.Currency), money.Format(total.Fees, total.Currency), total.Currency)
-	}
-	t.flush()
-	a.sayf("")
-	t = newTable(a.out, "state", "payouts ", "amount ", "fees ", "currency")
-	for _, p := range progress {
-		t.row(p.State, p.Payouts, money.Format(p.Amount, p.Currency), money.Format(p.Fees, p.Currency), p.Currency)
-	}
-	t.flush()
-	if len(problems) > 0 {
-		a.sayf("\n%d problems of the sheet:", len(problems))
-		for _, p := range problems {
-			a.sayf("  row %d, column %s: %s", p.Row, p.Column, p.Message)
+}
+
+// printProgress shows how many payouts stand in which state.
+func (a *app) printProgress(progress []ledger.Progress) {
+	t := newTable(a.out, "state", "payouts ", "amount ", "fees ", "currency", "meaning")
+	for _, state := range stateOrder {
+		for _, p := range progress {
+			if p.State == state {
+				t.row(p.State, count(p.Payouts), grouped(p.Amount, p.Currency), grouped(p.Fees, p.Currency), p.Currency, stateMeanings[state])
+			}
 		}
 	}
+	t.flush()
 }
 
 type batchSubmitCmd struct{ batchID }
@@ -240,8 +254,8 @@ func (c *batchCancelCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(map[string]any{"batch": c.ID, "cancelled": n}, func() {
-		a.sayf("Batch %d: %d payouts cancelled, their money is available again.", c.ID, n)
+	return a.show(map[string]any{"batch": c.ID, "cancelled": n, "by": user.Name}, func() {
+		a.sayf("Batch %d: %s cancelled, their money is available again.", c.ID, counted(n, "payout", "payouts"))
 	})
 }
 
@@ -255,6 +269,17 @@ func (a *app) decide(what string, batch int64, decision func(ledger.User) error)
 		return err
 	}
 	return a.show(map[string]any{"batch": batch, "decision": what, "by": user.Name}, func() {
-		a.sayf("Batch %d is %s by %s.", batch, what, user.Name)
+		a.sayf("Batch %d is %s by %s.%s", batch, what, user.Name, nextStep(what, batch))
 	})
+}
+
+// nextStep says who has to do what now.
+func nextStep(what string, batch int64) string {
+	switch what {
+	case "submitted":
+		return fmt.Sprintf(" Next, another person: payrun batch approve %d", batch)
+	case "approved":
+		return " payrun serve sends it."
+	}
+	return ""
 }

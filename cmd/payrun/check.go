@@ -1,104 +1,251 @@
 package main
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"payrun/internal/database"
+	"payrun/epay"
 	"payrun/jobs"
 	"payrun/ledger"
 )
 
-// checkCmd looks at everything a run needs.
+// checkCmd looks at everything a run needs. It sends no payout, and works
+// beside a payrun serve.
 type checkCmd struct{}
 
-// Run tries settings, database, durability, gateway, limits and balance, and
-// reports every one of them.
+// Run tries everything that can be tried, so that all that is wrong is named
+// at once.
 func (c *checkCmd) Run(a *app) error {
-	var failed error
-	step := func(name string, f func() (string, error)) {
-		if failed != nil {
-			a.sayf("  skip  %s", name)
-			return
-		}
-		detail, err := f()
-		if err != nil {
-			failed = err
-			a.sayf("  FAIL  %-10s %v", name, err)
-			return
-		}
-		a.sayf("  ok    %-10s %s", name, detail)
+	k := &checking{app: a}
+	if k.step("settings", "", k.settings) == nil {
+		k.step("database", "settings", func() (string, error) { return a.databaseName(), a.openStore() })
+		k.step("durability", "database", func() (string, error) { return "commits survive a power cut", a.db.CheckDurable(a.ctx) })
+		k.step("schedules", "database", k.schedules)
+		k.step("people", "database", k.peopleInWords)
+		k.checkGateway()
 	}
-	var engine *jobs.Engine
-	step("settings", func() (string, error) { return a.settingsInWords(), a.loadConfig() })
-	step("database", func() (string, error) { return database.Redacted(a.config.DatabaseURL), a.openStore() })
-	step("durability", func() (string, error) { return "commits survive a power cut", a.db.CheckDurable(a.ctx) })
-	step("people", func() (string, error) { return a.peopleInWords() })
-	step("gateway", func() (string, error) {
-		var err error
-		engine, err = a.openEngine(a.config.Gateway.NotifyURL)
-		return a.gatewayInWords(), err
-	})
-	step("signature", func() (string, error) {
-		balances, err := engine.Gateway.Balances(a.ctx)
-		if err != nil {
-			return "", fmt.Errorf("%w: %w; check gateway.url, gateway.account, gateway.key and that this machine's address is allowed", errGateway, err)
-		}
-		var words []string
-		for currency, b := range balances {
-			words = append(words, amount(b, currency))
-		}
-		slices.Sort(words)
-		return "the gateway accepts it; balances " + strings.Join(words, ", "), nil
-	})
-	step("limits", func() (string, error) {
-		if err := a.limitsJob(engine.Gateway).Run(a.ctx); err != nil {
-			return "", fmt.Errorf("%w: %w", errGateway, err)
-		}
-		limits, err := a.book.Limits(a.ctx)
-		var words []string
-		for _, l := range limits {
-			words = append(words, a.channelName(l.Channel)+" "+string(l.Currency)+" ("+l.Source+")")
-		}
-		return strings.Join(words, ", "), err
-	})
-	if a.cli.JSON {
-		printJSON(a.out, map[string]any{"ok": failed == nil})
-	}
-	return failed
+	return k.result()
 }
 
-func (a *app) settingsInWords() string {
-	if a.cli.Config == "" {
-		return "no configuration file"
-	}
-	return a.cli.Config
+// checking is one run of all checks.
+type checking struct {
+	*app
+	steps   []checkedStep
+	errs    map[string]error
+	gateway jobs.Gateway
 }
 
-func (a *app) gatewayInWords() string {
-	if a.config.Gateway.Sandbox() {
-		return "the SANDBOX: no real money moves"
-	}
-	return a.config.Gateway.URL + " as " + a.config.Gateway.Account
+type checkedStep struct {
+	Name   string `json:"name"`
+	Result string `json:"result"` // ok, failed or skipped
+	Detail string `json:"detail,omitempty"`
 }
 
-func (a *app) peopleInWords() (string, error) {
-	users, err := a.book.Users(a.ctx)
+// step runs one check, unless the one it needs has failed.
+func (k *checking) step(name, needs string, f func() (string, error)) error {
+	if k.errs == nil {
+		k.errs = map[string]error{}
+	}
+	if k.errs[needs] != nil {
+		k.errs[name] = errSkipped
+		k.note(checkedStep{name, "skipped", "needs the " + needs})
+		return errSkipped
+	}
+	detail, err := f()
+	if err == nil {
+		k.note(checkedStep{name, "ok", detail})
+		return nil
+	}
+	k.errs[name] = err
+	k.note(checkedStep{name, "failed", strings.ReplaceAll(err.Error(), "\n", "; ")})
+	return err
+}
+
+func (k *checking) note(s checkedStep) {
+	k.steps = append(k.steps, s)
+	mark := map[string]string{"ok": "ok  ", "failed": "FAIL", "skipped": "skip"}[s.Result]
+	k.sayf("  %s  %-11s %s", mark, s.Name, s.Detail)
+}
+
+var errSkipped = errors.New("skipped")
+
+// checkFailed names what failed; its exit code is that of the reasons, which
+// are printed already.
+type checkFailed struct {
+	names []string
+	errs  []error
+}
+
+func (e *checkFailed) Error() string   { return "the check failed: " + strings.Join(e.names, ", ") }
+func (e *checkFailed) Unwrap() []error { return e.errs }
+
+func (k *checking) result() error {
+	failed := &checkFailed{}
+	for _, s := range k.steps {
+		if s.Result == "failed" {
+			failed.names = append(failed.names, s.Name)
+			failed.errs = append(failed.errs, k.errs[s.Name])
+		}
+	}
+	if k.cli.JSON {
+		printJSON(k.out, map[string]any{"ok": len(failed.errs) == 0, "checks": k.steps})
+	}
+	if len(failed.errs) > 0 {
+		return failed
+	}
+	k.sayf("Ready.")
+	return nil
+}
+
+func (k *checking) settings() (string, error) {
+	if err := k.loadConfig(); err != nil {
+		return "", err
+	}
+	if k.config.File == "" {
+		return "no configuration file, " + counted(len(k.config.Sources), "setting", "settings") + " by environment", nil
+	}
+	return k.config.File, nil
+}
+
+func (k *checking) schedules() (string, error) {
+	return counted(len(k.plans("check", nil)), "job", "jobs"), k.checkSchedules()
+}
+
+func (k *checking) peopleInWords() (string, error) {
+	users, err := k.book.Users(k.ctx)
 	if err != nil {
 		return "", err
 	}
-	makers, checkers := 0, 0
-	for _, u := range users {
-		if u.Is(ledger.Maker) {
-			makers++
-		}
-		if u.Is(ledger.Checker) {
-			checkers++
-		}
-	}
+	makers, checkers := countRoles(users)
+	words := counted(makers, "maker", "makers") + ", " + counted(checkers, "checker", "checkers")
 	if makers == 0 || checkers == 0 {
-		return fmt.Sprintf("%d makers, %d checkers: nobody can pay yet, see payrun user add", makers, checkers), nil
+		words += ": nobody can pay yet, see payrun user add"
 	}
-	return fmt.Sprintf("%d makers, %d checkers", makers, checkers), nil
+	return words, nil
+}
+
+// checkGateway talks to the gateway: settings alone, then balances, limits and
+// look-ups. A sandbox belongs to the process that runs the jobs.
+func (k *checking) checkGateway() {
+	needs := "settings"
+	if k.config.Gateway.Sandbox() {
+		needs = "database"
+	}
+	busy := false
+	_ = k.step("gateway", needs, func() (string, error) {
+		if k.config.Gateway.Sandbox() {
+			if err := k.lockEngine(); errors.Is(err, errEngineBusy) {
+				busy = true
+				return k.gatewayInWords() + "; another payrun process runs it", nil
+			} else if err != nil {
+				return "", err
+			}
+		}
+		var err error
+		k.gateway, err = k.openGateway(k.config.Gateway.NotifyURL)
+		return k.gatewayInWords(), err
+	})
+	if busy {
+		return
+	}
+	_ = k.step("signature", "gateway", k.signature)
+	if k.errs["database"] == nil {
+		_ = k.step("limits", "signature", k.limits)
+	}
+	_ = k.step("answers", "signature", k.answers)
+}
+
+func (k *checking) signature() (string, error) {
+	balances, err := k.gateway.Balances(k.ctx)
+	if err != nil {
+		return "", k.explainGateway(err)
+	}
+	var words []string
+	for currency, b := range balances {
+		words = append(words, amount(b, currency))
+	}
+	slices.Sort(words)
+	return "the gateway accepts ours; it holds " + orNone(strings.Join(words, ", ")), nil
+}
+
+func (k *checking) limits() (string, error) {
+	if err := k.explainGateway(k.limitsJob(k.gateway).Run(k.ctx)); err != nil {
+		return "", err
+	}
+	limits, err := k.book.Limits(k.ctx)
+	var words []string
+	for _, l := range limits {
+		words = append(words, fmt.Sprintf("%s %s to %s %s (%s)", k.channelName(l.Channel), grouped(l.Minimum, l.Currency), grouped(l.Maximum, l.Currency), l.Currency, l.Source))
+	}
+	return strings.Join(words, ", "), err
+}
+
+// answers asks about an order that never was, and about one the gateway has,
+// if there is one: answers that cannot be believed would leave every payout in
+// doubt.
+func (k *checking) answers() (string, error) {
+	reply := k.gateway.Lookup(k.ctx, jobs.Order{Number: "CHECK" + rand.Text()[:19], Channel: "11", Amount: 1_00, Currency: "USD"})
+	switch reply.Verdict {
+	case jobs.Refused:
+	case jobs.Known, jobs.Contrary:
+		return "", fmt.Errorf("%w: it claims to know an order number that was never used: is gateway.url a live gateway?", errGateway)
+	default:
+		return "", k.disbelieved("a look-up", reply)
+	}
+	words := fmt.Sprintf("an unknown order is answered with code %s", orNone(reply.Evidence.Code))
+	p, found, err := k.sentPayout()
+	if err != nil {
+		return "", err
+	}
+	if !found {
+		return words + "; no order was sent yet that could be looked up", nil
+	}
+	reply = k.gateway.Lookup(k.ctx, jobs.Order{Number: p.OrderNo(), Channel: p.Channel, Account: p.Account, Amount: p.Amount, Currency: p.Currency})
+	if reply.Verdict != jobs.Known {
+		return "", k.disbelieved("a look-up of order "+p.OrderNo()+", which it has,", reply)
+	}
+	return words + "; order " + p.OrderNo() + " is answered in full", nil
+}
+
+func (k *checking) disbelieved(what string, reply jobs.Reply) error {
+	return fmt.Errorf("%w: its answer to %s cannot be believed (%s); payouts would stay in doubt. %s",
+		errGateway, what, orNone(reply.Detail), capital(k.reasonAdvice(epay.Reason(reply.Evidence.Reason))))
+}
+
+func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
+
+// errEnough ends a walk over payouts.
+var errEnough = errors.New("enough")
+
+// sentPayout finds a payout that the gateway has confirmed.
+func (k *checking) sentPayout() (found ledger.Payout, ok bool, err error) {
+	if k.book == nil {
+		return found, false, nil
+	}
+	batches, err := k.book.Batches(k.ctx)
+	if err != nil {
+		return found, false, err
+	}
+	for _, b := range batches {
+		if b.State != ledger.Approved || b.GatewayAccount != k.gatewayAccount() {
+			continue
+		}
+		err := k.book.EachPayout(k.ctx, b.ID, func(p *ledger.Payout) error {
+			if p.GatewayOrder == "" {
+				return nil
+			}
+			found = *p
+			return errEnough
+		})
+		if errors.Is(err, errEnough) {
+			return found, true, nil
+		}
+		if err != nil {
+			return found, false, err
+		}
+	}
+	return found, false, nil
 }

@@ -5,84 +5,60 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"payrun/importers"
-	"payrun/internal/money"
 	"payrun/internal/web"
 	"payrun/jobs"
 	"payrun/ledger"
 	"payrun/reports"
 )
 
-// demoPeople are who acts on the sandbox, where nobody else is there to.
-type demoPeople struct{ admin, maker, checker ledger.User }
-
-// errRealLedger keeps the demo away from books that people keep.
-var errRealLedger = fmt.Errorf("%w: this data folder holds a ledger that people keep; run it elsewhere: set PAYRUN_DATA to another folder", errUsage)
-
-func (a *app) demoPeople() (demoPeople, error) {
-	users, err := a.book.Users(a.ctx)
-	if err != nil {
-		return demoPeople{}, err
-	}
-	known := map[string]ledger.User{}
-	for _, u := range users {
-		known[u.Name] = u
-	}
-	if _, ok := known["demo-admin"]; len(users) > 0 && !ok {
-		return demoPeople{}, errRealLedger
-	}
-	var p demoPeople
-	ensure := func(into *ledger.User, by ledger.User, name string, role ledger.Role) {
-		if u, ok := known[name]; ok {
-			*into = u
-		} else if err == nil {
-			*into, err = a.book.AddUser(a.ctx, by, name, role)
-		}
-	}
-	ensure(&p.admin, ledger.User{}, "demo-admin", ledger.Admin)
-	ensure(&p.maker, p.admin, "demo-maker", ledger.Maker)
-	ensure(&p.checker, p.admin, "demo-checker", ledger.Checker)
-	return p, err
-}
-
-// flow takes one sheet the whole way on the sandbox.
+// flow is the whole way of one sheet on the sandbox: sheet in, workbook out.
 type flow struct {
 	*app
 	people demoPeople
 	engine *jobs.Engine
+	line   *progressLine
 	choice jobs.ImportChoice
 	wake   chan struct{} // a look-up is due
 }
 
+// newFlow opens store, sandbox and people, and listens for notifications.
 func (a *app) newFlow(choice jobs.ImportChoice) (*flow, error) {
-	f := &flow{app: a, choice: choice, wake: make(chan struct{}, 1)}
+	f := &flow{app: a, choice: choice, line: newProgressLine(a), wake: make(chan struct{}, 1)}
+	a.log = logger(a.config, f.line)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the sandbox's notifications: %w", err)
 	}
 	a.onClose(func() error { return ignoreClosed(listener.Close()) })
-	f.engine, err = a.openEngine("http://" + listener.Addr().String() + "/notify/epay")
-	if err != nil {
+	if f.engine, err = a.openEngine(notifyAddress(listener)); err != nil {
 		return nil, err
 	}
 	if f.people, err = a.demoPeople(); err != nil {
 		return nil, err
 	}
-	server, err := web.New(web.Config{Book: a.book, Notifier: f.engine, Wake: f.wakeUp, Log: a.log, NotificationsPerSecond: 10_000})
-	if err != nil {
-		return nil, err
-	}
-	ctx, stop := context.WithCancel(a.ctx)
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.Serve(ctx, listener) })
-	a.onClose(func() error { stop(); serving.Wait(); return nil })
-	return f, nil
+	return f, f.listen(listener)
 }
+
+// listen takes notifications in until the command ends.
+func (f *flow) listen(listener net.Listener) error {
+	server, err := web.New(web.Config{
+		Book: f.book, Notifier: f.engine, Wake: ring(f.wake), Log: f.log, NotificationsPerSecond: f.notificationsPerSecond(),
+	})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(f.ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, listener) }()
+	f.onClose(func() error { stop(); return <-ended })
+	return nil
+}
+
+func notifyAddress(l net.Listener) string { return "http://" + l.Addr().String() + "/notify/epay" }
 
 func ignoreClosed(err error) error {
 	if errors.Is(err, net.ErrClosed) {
@@ -91,14 +67,17 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-func (f *flow) wakeUp() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
+// ring returns a function that wakes whoever waits on c, without blocking.
+func ring(c chan<- struct{}) func() {
+	return func() {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 }
 
-// run is the whole way: sheet in, workbook out.
+// run is the whole way.
 func (f *flow) run(path string) error {
 	if err := f.prepare(); err != nil {
 		return err
@@ -111,29 +90,31 @@ func (f *flow) run(path string) error {
 		return err
 	}
 	started := time.Now()
-	followErr := f.follow(batch.ID)
-	if followErr != nil && !errors.Is(followErr, errStillOpen) {
-		return followErr
+	left := f.follow(batch.ID)
+	if left != nil && !errors.Is(left, errRestless) {
+		return left
 	}
-	f.sayf("\nSent and followed in %s.", time.Since(started).Round(100*time.Millisecond))
+	f.sayf("Sent and followed in %s.", time.Since(started).Round(100*time.Millisecond))
+	return errors.Join(left, f.finish(batch.ID))
+}
+
+// finish closes the day and writes what is to be kept of it.
+func (f *flow) finish(batch int64) error {
 	if _, err := f.settle("user:" + f.people.admin.Name); err != nil {
 		return err
 	}
-	workbook, _, err := f.writeReport(reports.Filter{Batch: batch.ID}, "", "user:"+f.people.checker.Name)
+	workbook, _, err := f.writeReport(reports.Filter{Batch: batch}, "", "user:"+f.people.checker.Name)
 	if err != nil {
 		return err
 	}
-	if err := f.sumUp(batch.ID, relative(workbook)); err != nil {
-		return err
-	}
-	return followErr
+	return f.sumUp(batch, relative(workbook))
 }
 
 // prepare asks the sandbox for limits and balances, and books what it holds
 // as opening funds.
 func (f *flow) prepare() error {
-	if err := f.limitsJob(f.engine.Gateway).Run(f.ctx); err != nil {
-		return fmt.Errorf("%w: %w", errGateway, err)
+	if _, err := f.askGateway(f.engine.Gateway); err != nil {
+		return err
 	}
 	theirs, err := f.book.GatewayBalances(f.ctx)
 	if err != nil {
@@ -143,40 +124,53 @@ func (f *flow) prepare() error {
 	if err != nil {
 		return err
 	}
-	for _, b := range theirs {
-		booked := false
-		for _, o := range ours {
-			booked = booked || o.Currency == b.Currency
-		}
-		if booked || b.Reported <= 0 {
-			continue
-		}
+	for _, b := range unbooked(theirs, ours) {
 		if err := f.book.Fund(f.ctx, f.people.admin, b.Reported, b.Currency, "opening balance that the sandbox reports"); err != nil {
 			return err
 		}
-		f.sayf("Booked the sandbox's balance as opening funds: %s", amount(b.Reported, b.Currency))
+		f.sayf("Opening funds booked: %s, as the sandbox reports.", amount(b.Reported, b.Currency))
 	}
 	return nil
 }
 
+// unbooked are balances in currencies our books do not know yet.
+func unbooked(theirs []ledger.GatewayBalance, ours []ledger.Balances) []ledger.GatewayBalance {
+	known := map[string]bool{}
+	for _, b := range ours {
+		known[string(b.Currency)] = true
+	}
+	var left []ledger.GatewayBalance
+	for _, b := range theirs {
+		if !known[string(b.Currency)] && b.Reported > 0 {
+			left = append(left, b)
+		}
+	}
+	return left
+}
+
 func (f *flow) importSheet(path string) (ledger.Batch, error) {
+	f.sayf("\nImporting %s as %s.", relative(path), f.people.maker.Name)
 	imported, err := f.importJob().File(f.ctx, f.people.maker, path, f.choice)
-	f.sayf("\nImporting %s as %s", path, f.people.maker.Name)
+	if err != nil {
+		if !f.cli.JSON {
+			printProblems(f.out, imported)
+		}
+		return ledger.Batch{}, sheetError(path, err)
+	}
+	b := *imported.Batch
+	f.sayf("Batch %d: %s accepted, %s rejected.", b.ID, counted(b.Accepted, "payout", "payouts"), counted(b.Rejected, "row", "rows"))
 	if !f.cli.JSON {
 		printProblems(f.out, imported)
 	}
-	if err != nil {
-		return ledger.Batch{}, err
+	if b.Rejected > 0 {
+		f.sayf("\nRejected rows are left out here; on your own sheets only with --good-rows.")
 	}
-	b := *imported.Batch
-	f.sayf("Batch %d: %d payouts accepted, %d rows rejected.", b.ID, b.Accepted, b.Rejected)
-	if b.Repeats > 0 {
-		if err := f.book.AllowRepeat(f.ctx, f.people.checker, b.ID, "the demo is run again"); err != nil {
-			return b, err
-		}
-		f.sayf("The same rows were imported before, as batch %d. On your own books a checker decides whether that is a mistake;\nhere %s allows the repeat, and the payouts get order numbers of their own.", b.Repeats, f.people.checker.Name)
+	if b.Repeats == 0 {
+		return b, nil
 	}
-	return b, nil
+	f.sayf("\nThese rows were imported before, as batch %d. On your own books a checker decides\n"+
+		"whether that is a mistake; here %s allows the repeat, and the payouts\nget order numbers of their own.", b.Repeats, f.people.checker.Name)
+	return b, f.book.AllowRepeat(f.ctx, f.people.checker, b.ID, "run again on the sandbox")
 }
 
 // decide shows the pre-flight, then submits and approves as the demo people.
@@ -194,49 +188,73 @@ func (f *flow) decide(batch ledger.Batch) error {
 	if err := f.book.Approve(f.ctx, f.people.checker, batch.ID); err != nil {
 		return err
 	}
-	f.sayf("\nSubmitted by %s, approved by %s: two people the sandbox makes up.\nOn a live gateway two real people do this; nobody approves what they made.\n", f.people.maker.Name, f.people.checker.Name)
+	f.sayf("\nSubmitted by %s, approved by %s: two made-up people.\nOn a live gateway two real people do this; nobody approves what they made.\n", f.people.maker.Name, f.people.checker.Name)
 	return nil
 }
+
+var (
+	// errRestless: nothing has changed for a while.
+	errRestless = fmt.Errorf("%w: nothing has changed for a while", errStillOpen)
+	// errInterrupted: a signal ended the run.
+	errInterrupted = fmt.Errorf("%w: stopped while they were under way", errStillOpen)
+)
 
 // restless is how long a run on the sandbox waits while nothing changes.
 const restless = 30 * time.Second
 
-// follow sends and tracks until every payout of the batch has ended.
+// follow sends and tracks, on fresh limits, until every payout of the batch has ended. When it
+// returns, what was under way is recorded.
 func (f *flow) follow(batch int64) error {
 	ctx, stop := context.WithCancel(f.ctx)
-	defer stop()
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
-	running.Go(func() {
-		jobs.Loop(ctx, f.log, "disburse", 500*time.Millisecond, nil, func(ctx context.Context) error {
-			_, err := f.engine.Disburse(ctx)
-			return err
-		})
-	})
-	running.Go(func() {
-		jobs.Loop(ctx, f.log, "track", 200*time.Millisecond, f.wake, func(ctx context.Context) error {
-			_, err := f.engine.Track(ctx)
-			return err
-		})
-	})
-	return f.watch(ctx, batch)
+	broken := make(chan error, 1)
+	loop := func(job string, pause time.Duration, wake <-chan struct{}, run func(context.Context) error) {
+		running.Go(func() { jobs.Loop(ctx, f.log, job, pause, wake, unlessBroken(broken, run)) })
+	}
+	loop("disburse", 500*time.Millisecond, nil, disburse(f.engine))
+	loop("limits", time.Minute, nil, f.limitsJob(f.engine.Gateway).Run)
+	loop("track", 200*time.Millisecond, f.wake, track(f.engine))
+	return f.watch(ctx, batch, broken)
+}
+
+// unlessBroken reports a job that fails twice in a row. A service tries on for
+// ever; a person at a terminal wants to know.
+func unlessBroken(broken chan<- error, run func(context.Context) error) func(context.Context) error {
+	failures := 0
+	return func(ctx context.Context) error {
+		err := run(ctx)
+		if err == nil {
+			failures = 0
+			return nil
+		}
+		if failures++; failures == 2 && ctx.Err() == nil {
+			select {
+			case broken <- err:
+			default: // another job was first
+			}
+		}
+		return err
+	}
 }
 
 // watch shows progress until the batch has ended or nothing changes any more.
-func (f *flow) watch(ctx context.Context, batch int64) error {
-	line := newProgressLine(f.app)
-	defer line.end()
+func (f *flow) watch(ctx context.Context, batch int64, broken <-chan error) error {
+	defer f.line.end()
 	last, changed := "", time.Now()
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		progress, err := f.book.Progress(ctx, batch)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w; what was sent is recorded, and payrun serve goes on with batch %d", errInterrupted, batch)
+		}
 		if err != nil {
 			return err
 		}
 		done, all, words := summarize(progress)
-		line.show(done, all, words)
+		f.line.show(done, all, words)
 		if done == all {
 			return nil
 		}
@@ -244,115 +262,18 @@ func (f *flow) watch(ctx context.Context, batch int64) error {
 			last, changed = words, time.Now()
 		}
 		if time.Since(changed) > restless {
-			return fmt.Errorf("%w: %s; payrun batch show %d names them, and payrun serve goes on following them", errStillOpen, words, batch)
+			return fmt.Errorf("%w: %s; payrun batch show %d says why, and payrun serve goes on following them", errRestless, words, batch)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: interrupted; what was sent is kept, start again to follow it", errStillOpen)
+		case err := <-broken:
+			return fmt.Errorf("%w; what was sent is recorded or in doubt, and payrun serve goes on with batch %d", err, batch)
 		case <-tick.C:
 		}
 	}
 }
 
-// sumUp prints the totals beside the sandbox's own book, which shares no code
-// and no data with ours.
-func (f *flow) sumUp(batch int64, workbook string) error {
-	progress, err := f.book.Progress(f.ctx, batch)
-	if err != nil {
-		return err
-	}
-	if !f.cli.JSON {
-		f.sayf("")
-		t := newTable(f.out, "state", "payouts ", "amount ", "fees ", "currency")
-		for _, p := range progress {
-			t.row(p.State, p.Payouts, money.Format(p.Amount, p.Currency), money.Format(p.Fees, p.Currency), p.Currency)
-		}
-		t.flush()
-	}
-	theirs, err := f.askSandbox(batch)
-	if err != nil {
-		return err
-	}
-	if f.cli.JSON {
-		printJSON(f.out, map[string]any{"batch": batch, "progress": progress, "sandbox": theirs, "workbook": workbook})
-		return nil
-	}
-	f.sayf("\nThe sandbox's own book agrees: %d payouts paid, %s, fees %s; paid twice: %d; different: %d.",
-		theirs.Paid, amount(theirs.Amount, "USD"), amount(theirs.Fees, "USD"), theirs.Twice, theirs.Different)
-	f.sayf("Workbook: %s", workbook)
-	f.sayf("\nThree things to try next:\n  payrun batch show %d            what happened, by state and channel\n  payrun payout show %s   one payout's whole story\n  payrun verify                   check every promise of the ledger\n(payrun is: go run ./cmd/payrun)", batch, theirs.Example)
-	return nil
-}
-
-// sandboxSays compares our payouts with the sandbox's book, one by one.
-type sandboxSays struct {
-	Paid      int          `json:"paid"`
-	Twice     int          `json:"paid_twice"`
-	Different int          `json:"different"`
-	Amount    money.Amount `json:"amount_minor"`
-	Fees      money.Amount `json:"fees_minor"`
-	Example   string       `json:"example_order"`
-}
-
-var errSandboxDiffers = errors.New("the sandbox's book and ours differ: this is a bug in payrun, please report it")
-
-func (f *flow) askSandbox(batch int64) (sandboxSays, error) {
-	var says sandboxSays
-	err := f.book.EachPayout(f.ctx, batch, func(p *ledger.Payout) error {
-		if says.Example == "" {
-			says.Example = p.OrderNo()
-		}
-		o, _ := f.sandbox.Order(p.OrderNo())
-		if o.Paid > 1 {
-			says.Twice++
-		}
-		if o.Paid > 0 {
-			says.Paid++
-			says.Amount += o.PaidAmount
-			says.Fees += o.Fee
-		}
-		if (o.Paid > 0) != (p.State == ledger.Succeeded) || o.Paid > 0 && (o.PaidAmount != p.Amount || o.Fee != p.Fee) {
-			says.Different++
-		}
-		return nil
-	})
-	if err == nil && says.Twice+says.Different > 0 {
-		err = errSandboxDiffers
-	}
-	return says, err
-}
-
 func (a *app) settle(actor string) (ledger.Day, error) {
 	s := jobs.Settle{Book: a.book, HeadsFile: filepath.Join(a.config.Data, "closed-days.txt"), Actor: actor}
 	return s.Run(a.ctx)
-}
-
-func relative(path string) string {
-	folder, err := os.Getwd()
-	if err != nil {
-		return path
-	}
-	if rel, err := filepath.Rel(folder, path); err == nil {
-		return rel
-	}
-	return path
-}
-
-func printProblems(w interface{ Write([]byte) (int, error) }, im jobs.Imported) {
-	if im.Found == 0 {
-		return
-	}
-	fmt.Fprintf(w, "\n%d problems:\n", im.Found)
-	for i, p := range im.Problems {
-		if i == 50 {
-			fmt.Fprintf(w, "  … and %d more\n", im.Found-i)
-			break
-		}
-		mark := "rejected"
-		if p.Severity == importers.Warning {
-			mark = "warning "
-		}
-		fmt.Fprintf(w, "  %s  %s: %s\n", mark, p.Where(), p.Message)
-	}
-	fmt.Fprintln(w)
 }

@@ -1,20 +1,55 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"time"
 
-	"payrun/internal/config"
 	"payrun/jobs"
+	"payrun/ledger"
+	"payrun/reports"
 )
 
 // jobCmd shows and runs jobs.
 type jobCmd struct {
-	List jobListCmd `cmd:"" help:"When each job runs next, and how its last run went."`
+	List jobListCmd `cmd:"" help:"When each job runs next, how its last run went, and what waits."`
 	Run  jobRunCmd  `cmd:"" help:"Run a job now, in this process."`
 }
 
 type jobListCmd struct{}
+
+type jobView struct {
+	Job      string `json:"job"`
+	Schedule string `json:"schedule"`
+	Next     string `json:"next"`
+	Last     string `json:"last,omitempty"`
+	Outcome  string `json:"outcome,omitempty"`
+	Detail   string `json:"detail,omitempty"`
+	Worker   string `json:"worker,omitempty"`
+}
+
+func viewJob(s jobs.JobStatus) jobView {
+	v := jobView{Job: s.Job, Schedule: s.Spec, Next: instant(s.NextDueAt)}
+	if s.Last != nil {
+		v.Last, v.Outcome, v.Detail, v.Worker = instant(s.Last.StartedAt), outcome(s.Last), s.Last.Detail, s.Last.Worker
+	}
+	return v
+}
+
+func outcome(r *jobs.JobRun) string {
+	if r.Outcome == "" {
+		return "running"
+	}
+	return r.Outcome
+}
+
+type waitingView struct {
+	Channel  string `json:"channel"`
+	Currency string `json:"currency"`
+	Reason   string `json:"reason"`
+	Payouts  int64  `json:"payouts"`
+}
 
 // Run lists jobs.
 func (c *jobListCmd) Run(a *app) error {
@@ -29,75 +64,139 @@ func (c *jobListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(map[string]any{"jobs": statuses, "waiting": waiting}, func() {
-		t := newTable(a.out, "job", "schedule", "next", "last", "outcome", "detail")
-		for _, s := range statuses {
-			last, outcome, detail := "-", "never ran", ""
-			if s.Last != nil {
-				last, outcome, detail = a.localTime(s.Last.StartedAt), s.Last.Outcome, s.Last.Detail
-				if outcome == "" {
-					outcome = "running on " + s.Last.Worker
-				}
-			}
-			t.row(s.Job, s.Spec, a.localTime(s.NextDueAt), last, outcome, detail)
-		}
-		t.flush()
+	document := map[string]any{
+		"jobs": views(statuses, viewJob),
+		"waiting": views(waiting, func(w ledger.Waiting) waitingView {
+			return waitingView{w.Channel, string(w.Currency), w.Reason, w.Payouts}
+		}),
+	}
+	return a.show(document, func() {
+		a.printJobs(statuses)
 		for _, w := range waiting {
-			a.sayf("  %d approved payouts on %s in %s wait for %s.", w.Payouts, a.channelName(w.Channel), w.Currency, w.Reason)
+			a.sayf("  %s approved on %s in %s: %s.", counted(w.Payouts, "payout", "payouts"), a.channelName(w.Channel), w.Currency, w.Reason)
 		}
 	})
 }
 
-func (a *app) enabledChannels() []string {
-	var codes []string
-	for _, c := range a.config.Channels {
-		if c.Enabled {
-			codes = append(codes, c.Code)
-		}
+func (a *app) printJobs(statuses []jobs.JobStatus) {
+	if len(statuses) == 0 {
+		a.sayf("No job was ever scheduled here: payrun serve does that.")
+		return
 	}
-	return codes
+	t := newTable(a.out, "job", "schedule", "next", "last", "outcome", "detail")
+	for _, s := range statuses {
+		if s.Last == nil {
+			t.row(s.Job, s.Spec, a.localTime(s.NextDueAt), "-", "never ran", "")
+			continue
+		}
+		t.row(s.Job, s.Spec, a.localTime(s.NextDueAt), a.localTime(s.Last.StartedAt), outcome(s.Last), s.Last.Detail)
+	}
+	t.flush()
 }
 
 type jobRunCmd struct {
-	Name string `arg:"" enum:"import,limits,disburse,track,settle,report" help:"import, limits, disburse, track, settle or report."`
+	Name string `arg:"" name:"job" enum:"import,limits,disburse,track,settle,report" help:"import, limits, disburse, track, settle or report."`
 }
 
-// Run runs one job once.
+// Run runs one job once. Only those that talk to the gateway need it, and with
+// it the right to be the one process that does.
 func (c *jobRunCmd) Run(a *app) error {
-	engine, err := a.openEngine(a.configuredNotifyURL())
+	if err := a.openStore(); err != nil {
+		return err
+	}
+	detail, err := a.runJob(c.Name)
 	if err != nil {
 		return err
 	}
-	result, err := a.runJob(engine, c.Name)
-	if err != nil {
-		return err
-	}
-	return a.show(map[string]any{"job": c.Name, "result": result}, func() { a.sayf("%s: %v", c.Name, result) })
+	return a.show(map[string]any{"job": c.Name, "result": detail}, func() { a.sayf("%s: %s", c.Name, orDone(detail)) })
 }
 
-func (a *app) configuredNotifyURL() string {
-	if a.log == nil {
-		if err := a.loadConfig(); err != nil {
-			return ""
-		}
+func orDone(detail string) string {
+	if detail == "" {
+		return "done"
 	}
-	return a.config.Gateway.NotifyURL
+	return detail
 }
 
-func (a *app) runJob(engine *jobs.Engine, name string) (any, error) {
+func (a *app) runJob(name string) (string, error) {
 	switch name {
-	case "disburse":
-		done, err := engine.Disburse(a.ctx)
-		return done, err
-	case "track":
-		done, err := engine.Track(a.ctx)
-		return done, err
+	case "disburse", "track", "limits":
+		return a.runGatewayJob(name)
 	case "import":
 		if a.config.Inbox.Folder == "" {
-			return nil, &config.Error{Problems: []string{"inbox.folder is not set: there is no inbox to import from"}}
+			return "", usagef("inbox.folder is not set: there is no inbox to import from")
 		}
 	}
-	plans := a.plans(engine)
+	plans := a.plans(workerName(), nil)
 	i := slices.IndexFunc(plans, func(p jobs.Plan) bool { return p.Job == name })
 	return plans[i].Run(a.ctx)
+}
+
+func (a *app) runGatewayJob(name string) (string, error) {
+	engine, err := a.openEngine(a.config.Gateway.NotifyURL)
+	if err != nil {
+		return "", err
+	}
+	if name == "limits" {
+		return "", a.explainGateway(a.limitsJob(engine.Gateway).Run(a.ctx))
+	}
+	if name == "track" {
+		done, err := engine.Track(a.ctx)
+		return fmt.Sprintf("%d looked up, %d ended, %d taken over from a silent worker", done.LookedUp, done.Ended, done.Expired), err
+	}
+	done, err := engine.Disburse(a.ctx)
+	text := fmt.Sprintf("%d sent, %d accepted, %d refused, %d in doubt", done.Sent, done.Accepted, done.Refused, done.InDoubt)
+	if done.Waiting {
+		text += "; others wait, payrun job list says for what"
+	}
+	return text, err
+}
+
+// disburse and track are an engine's jobs as jobs.Loop wants them.
+func disburse(e *jobs.Engine) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := e.Disburse(ctx)
+		return err
+	}
+}
+
+func track(e *jobs.Engine) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := e.Track(ctx)
+		return err
+	}
+}
+
+// plans are the jobs that run at set times, each in exactly one process.
+func (a *app) plans(worker string, gateway jobs.Gateway) []jobs.Plan {
+	spec := a.config.Schedules
+	plans := []jobs.Plan{
+		{Job: "limits", Spec: spec["limits"], Missed: jobs.RunOnce, Run: func(ctx context.Context) (string, error) {
+			return "", a.limitsJob(gateway).Run(ctx)
+		}},
+		{Job: "settle", Spec: spec["settle"], Missed: jobs.RunOnce, Run: func(context.Context) (string, error) {
+			day, err := a.settle("worker:" + worker)
+			return "day " + day.BusinessDay, err
+		}},
+		{Job: "report", Spec: spec["report"], Missed: jobs.RunOnce, Run: func(context.Context) (string, error) {
+			path, summary, err := a.writeReport(reports.Filter{}, "", "worker:"+worker)
+			return fmt.Sprintf("%s, %d payouts", path, summary.Payouts), err
+		}},
+	}
+	if a.config.Inbox.Folder != "" {
+		inbox := &jobs.Inbox{Import: a.importJob(), Book: a.book, Folder: a.config.Inbox.Folder, Owner: a.config.Inbox.Owner}
+		plans = append(plans, jobs.Plan{Job: "import", Spec: spec["import"], Missed: jobs.RunOnce, Run: inbox.Run})
+	}
+	return plans
+}
+
+// checkSchedules names a schedule that makes no sense before anything runs.
+func (a *app) checkSchedules() error {
+	if err := a.openStore(); err != nil {
+		return err
+	}
+	if _, err := jobs.NewScheduler(a.db, "check", a.log, a.plans("check", nil)...); err != nil {
+		return usageError{err}
+	}
+	return nil
 }

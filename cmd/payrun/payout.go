@@ -1,9 +1,5 @@
 package main
 
-import (
-	"payrun/ledger"
-)
-
 // payoutCmd tells about one payout.
 type payoutCmd struct {
 	Show payoutShowCmd `cmd:"" help:"Everything that happened to a payout, in order."`
@@ -22,15 +18,14 @@ func (c *payoutShowCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	p.Account = ledger.Mask(p.Account)
-	return a.show(map[string]any{"order": c.Order, "payout": p, "steps": steps}, func() {
-		a.sayf("Payout %s: %s, %s to %s on %s", c.Order, p.State, amount(p.Amount, p.Currency), p.Account, a.channelName(p.Channel))
+	return a.show(viewPayout(p, steps), func() {
+		a.sayf("Payout %s: %s, %s to %s on %s", p.OrderNo(), p.State, amount(p.Amount, p.Currency), p.MaskedAccount(), a.channelName(p.Channel))
 		a.sayf("  batch %d, row %d of the sheet, reference %q, payee %q", p.BatchID, p.Row, p.Reference, p.Payee)
 		if p.GatewayOrder != "" {
-			a.sayf("  the gateway calls it %s, its status is %s, rate %s, received %s", p.GatewayOrder, p.Status, p.Rate, p.Received)
+			a.sayf("  the gateway calls it %s: status %s, fee %s, rate %s, received %s", p.GatewayOrder, orNone(p.Status), amount(fee(p), p.Currency), orNone(p.Rate), orNone(p.Received))
 		}
 		if p.Blocked != "" {
-			a.sayf("  blocked: %s", p.Blocked)
+			a.sayf("  BLOCKED: %s", p.Blocked)
 		}
 		a.sayf("")
 		t := newTable(a.out, "at", "what", "who", "detail")
@@ -39,4 +34,11 @@ func (c *payoutShowCmd) Run(a *app) error {
 		}
 		t.flush()
 	})
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
 }

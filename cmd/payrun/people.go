@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"payrun/internal/money"
 	"payrun/ledger"
 )
 
@@ -16,6 +15,15 @@ type userCmd struct {
 	Token   userTokenCmd   `cmd:"" help:"Issue a token; it is shown once."`
 	Revoke  userRevokeCmd  `cmd:"" help:"Make all tokens of a person useless."`
 	Disable userDisableCmd `cmd:"" help:"Take away a person's access (admin)."`
+}
+
+type userView struct {
+	Name  string        `json:"name"`
+	Roles []ledger.Role `json:"roles"` // none: disabled
+}
+
+func viewUser(u ledger.User) userView {
+	return userView{u.Name, append([]ledger.Role{}, u.Roles...)}
 }
 
 type userAddCmd struct {
@@ -36,28 +44,28 @@ func (c *userAddCmd) Run(a *app) error {
 	}
 	user, err := a.book.AddUser(a.ctx, by, c.Name, roles...)
 	if err != nil {
-		return err
+		return a.explainFirst(by, err)
 	}
-	return a.show(user, func() {
+	return a.show(viewUser(user), func() {
 		a.sayf("%s is added as %s. Next: payrun user token %s", user.Name, strings.Join(c.Role, ", "), user.Name)
 	})
 }
 
-// userUnlessFirst is the token's owner, or nobody in a store where nobody has
-// a token yet.
-func (a *app) userUnlessFirst() (ledger.User, error) {
-	if err := a.openStore(); err != nil {
-		return ledger.User{}, err
+// explainFirst says what to do in a store where nobody has a token yet.
+func (a *app) explainFirst(by ledger.User, err error) error {
+	if by.Name != "" {
+		return err
 	}
-	token, err := a.token()
-	if err == nil {
-		return a.book.Authenticate(a.ctx, token)
+	users, listErr := a.book.Users(a.ctx)
+	if listErr != nil {
+		return err
 	}
-	fresh, freshErr := a.book.Fresh(a.ctx)
-	if freshErr != nil || fresh {
-		return ledger.User{}, freshErr
+	for _, u := range users {
+		if u.Is(ledger.Admin) {
+			return fmt.Errorf("%w: only an admin adds people: payrun user token %s issues the first token", ledger.ErrForbidden, u.Name)
+		}
 	}
-	return ledger.User{}, err
+	return fmt.Errorf("%w: the first person must be an admin: payrun user add NAME --role admin", ledger.ErrForbidden)
 }
 
 type userListCmd struct{}
@@ -71,25 +79,37 @@ func (c *userListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(users, func() {
+	return a.show(views(users, viewUser), func() {
+		if len(users) == 0 {
+			a.sayf("Nobody yet: payrun user add NAME --role admin adds the first person.")
+			return
+		}
 		t := newTable(a.out, "name", "roles")
 		for _, u := range users {
-			roles := strings.Trim(fmt.Sprint(u.Roles), "[]")
-			if roles == "" {
-				roles = "(disabled)"
-			}
-			t.row(u.Name, roles)
+			t.row(u.Name, roleWords(u))
 		}
 		t.flush()
 	})
 }
 
-type userTokenCmd struct {
-	Name string        `arg:"" help:"Whose token."`
-	Life time.Duration `help:"How long it is valid." default:"2160h"`
+func roleWords(u ledger.User) string {
+	if len(u.Roles) == 0 {
+		return "(disabled)"
+	}
+	words := make([]string, len(u.Roles))
+	for i, r := range u.Roles {
+		words[i] = string(r)
+	}
+	return strings.Join(words, ", ")
 }
 
-// Run issues a token and prints it, once.
+type userTokenCmd struct {
+	Name string        `arg:"" help:"Whose token."`
+	Life time.Duration `help:"How long it is valid; 2160h are 90 days." default:"2160h"`
+}
+
+// Run issues a token and prints it, once. Only the token goes to standard
+// output, so that it can be sent into a file.
 func (c *userTokenCmd) Run(a *app) error {
 	by, err := a.userUnlessFirst()
 	if err != nil {
@@ -100,7 +120,7 @@ func (c *userTokenCmd) Run(a *app) error {
 		return err
 	}
 	return a.show(map[string]string{"user": c.Name, "token": token}, func() {
-		fmt.Fprintln(a.errOut, "The token of "+c.Name+", shown only now; keep it in a file with mode 600 or in PAYRUN_TOKEN:")
+		fmt.Fprintf(a.errOut, "The token of %s, valid for %s and shown only now. Keep it in a file with mode 600 (--token-file) or in PAYRUN_TOKEN:\n", c.Name, c.Life)
 		fmt.Fprintln(a.out, token)
 	})
 }
@@ -119,7 +139,9 @@ func (c *userRevokeCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(map[string]any{"user": c.Name, "revoked": n}, func() { a.sayf("%d tokens of %s are revoked.", n, c.Name) })
+	return a.show(map[string]any{"user": c.Name, "revoked": n}, func() {
+		a.sayf("%s of %s revoked.", counted(n, "token", "tokens"), c.Name)
+	})
 }
 
 type userDisableCmd struct {
@@ -136,60 +158,4 @@ func (c *userDisableCmd) Run(a *app) error {
 		return err
 	}
 	return a.show(map[string]any{"user": c.Name, "disabled": true}, func() { a.sayf("%s is disabled.", c.Name) })
-}
-
-// fundsCmd shows and books money.
-type fundsCmd struct {
-	Show fundsShowCmd `cmd:"" default:"1" help:"Balances in our books and at the gateway."`
-	Add  fundsAddCmd  `cmd:"" help:"Book a top-up with its evidence (admin)."`
-}
-
-type fundsShowCmd struct{}
-
-// Run shows balances.
-func (c *fundsShowCmd) Run(a *app) error {
-	if err := a.openStore(); err != nil {
-		return err
-	}
-	ours, err := a.book.Balances(a.ctx)
-	if err != nil {
-		return err
-	}
-	theirs, err := a.book.GatewayBalances(a.ctx)
-	if err != nil {
-		return err
-	}
-	return a.show(map[string]any{"books": ours, "gateway": theirs}, func() {
-		t := newTable(a.out, "currency", "paid in ", "available ", "held ", "paid out ", "fees ", "suspense ")
-		for _, b := range ours {
-			f := func(m money.Amount) string { return money.Format(m, b.Currency) }
-			t.row(b.Currency, f(-b.Funding), f(b.Available), f(b.Held), f(b.Paid), f(b.Fees), f(b.Suspense))
-		}
-		t.flush()
-		for _, g := range theirs {
-			a.sayf("  The gateway reported %s at %s.", amount(g.Reported, g.Currency), a.localTime(g.FetchedAt))
-		}
-	})
-}
-
-type fundsAddCmd struct {
-	Amount   string `arg:"" help:"Such as 1000.00."`
-	Currency string `arg:"" help:"Such as USD."`
-	Evidence string `required:"" help:"What proves it, such as a bank reference."`
-}
-
-// Run books a top-up.
-func (c *fundsAddCmd) Run(a *app) error {
-	by, err := a.user()
-	if err != nil {
-		return err
-	}
-	sum, err := money.Parse(c.Amount, money.Currency(c.Currency))
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	if err := a.book.Fund(a.ctx, by, sum, money.Currency(c.Currency), c.Evidence); err != nil {
-		return err
-	}
-	return a.show(map[string]any{"booked": c.Amount, "currency": c.Currency}, func() { a.sayf("Booked %s %s.", c.Amount, c.Currency) })
 }

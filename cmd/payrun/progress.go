@@ -2,19 +2,40 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
-	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mattn/go-isatty"
 
-	"payrun/internal/money"
-	"payrun/jobs"
 	"payrun/ledger"
 )
 
-// summarize counts ended payouts and says in words where the others are.
+// stateOrder is the order in which people want to read states: how a payout
+// goes, then how it ends.
+var stateOrder = []ledger.State{
+	ledger.Valid, ledger.Submitted, ledger.Approved, ledger.Sending, ledger.Unknown, ledger.Accepted, ledger.Review,
+	ledger.Succeeded, ledger.Failed, ledger.FailedFee, ledger.Closed, ledger.Cancelled,
+}
+
+// stateWords say a state in one or two words.
+var stateWords = map[ledger.State]string{
+	ledger.Valid: "not submitted", ledger.Submitted: "not approved", ledger.Approved: "to send", ledger.Sending: "sending",
+	ledger.Unknown: "in doubt", ledger.Accepted: "under way", ledger.Review: "in review", ledger.Succeeded: "paid",
+	ledger.Failed: "failed", ledger.FailedFee: "failed, fee kept", ledger.Closed: "closed", ledger.Cancelled: "cancelled",
+}
+
+// stateMeanings say what a state means for the money.
+var stateMeanings = map[ledger.State]string{
+	ledger.Valid: "imported, not handed in", ledger.Submitted: "waits for a checker", ledger.Approved: "released, not sent yet",
+	ledger.Sending: "its call is under way", ledger.Unknown: "in doubt, being looked up", ledger.Accepted: "the gateway works on it",
+	ledger.Review: "a person has to look", ledger.Succeeded: "paid", ledger.Failed: "not paid, money is back",
+	ledger.FailedFee: "not paid, the fee is gone", ledger.Closed: "closed, money in suspense", ledger.Cancelled: "taken back, never sent",
+}
+
+// summarize counts ended payouts and says in words where all of them are.
 func summarize(progress []ledger.Progress) (done, all int64, words string) {
 	counts := map[ledger.State]int64{}
 	for _, p := range progress {
@@ -25,83 +46,85 @@ func summarize(progress []ledger.Progress) (done, all int64, words string) {
 		}
 	}
 	var parts []string
-	for state, n := range counts {
-		parts = append(parts, fmt.Sprintf("%d %s", n, strings.ToLower(string(state))))
+	for _, state := range stateOrder {
+		if n := counts[state]; n > 0 {
+			parts = append(parts, count(n)+" "+stateWords[state])
+		}
 	}
-	slices.Sort(parts)
 	return done, all, strings.Join(parts, ", ")
 }
 
 // progressLine redraws one line on a terminal, and writes a plain line now
-// and then elsewhere.
+// and then elsewhere. Logs that come while it stands go through Write, which
+// puts them above it.
 type progressLine struct {
 	app      *app
 	terminal bool
 	written  time.Time
-	width    int
 	last     string
+
+	mu    sync.Mutex
+	stood string // what stands on the terminal
 }
 
 func newProgressLine(a *app) *progressLine {
-	f, ok := a.out.(*os.File)
-	return &progressLine{app: a, terminal: ok && isatty.IsTerminal(f.Fd())}
+	return &progressLine{app: a, terminal: isTerminal(a.out)}
 }
 
-const barWidth = 30
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+const (
+	barWidth  = 24
+	lineWidth = 79 // longer lines would wrap and could not be redrawn
+	plainGap  = 2 * time.Second
+	clearLine = "\r\x1b[K"
+)
 
 func (l *progressLine) show(done, all int64, words string) {
 	if l.app.cli.JSON || all == 0 {
 		return
 	}
 	if l.terminal {
-		full := int(barWidth * done / all)
-		text := fmt.Sprintf("[%s%s] %d of %d ended: %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), done, all, words)
-		fmt.Fprintf(l.app.out, "\r%-*s", l.width, text)
-		l.width = len(text)
+		l.draw(done, all, words)
 		return
 	}
-	if words != l.last && (time.Since(l.written) > 2*time.Second || done == all) {
-		l.app.sayf("%d of %d ended: %s", done, all, words)
+	if words != l.last && (time.Since(l.written) > plainGap || done == all) {
+		l.app.sayf("%s of %s done: %s", count(done), count(all), words)
 		l.written, l.last = time.Now(), words
 	}
 }
 
+func (l *progressLine) draw(done, all int64, words string) {
+	full := int(barWidth * done / all)
+	text := fmt.Sprintf("[%s%s] %s of %s: %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), count(done), count(all), words)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stood = text[:min(len(text), lineWidth)]
+	fmt.Fprint(l.app.out, clearLine+l.stood)
+}
+
+// end leaves the line standing.
 func (l *progressLine) end() {
-	if l.terminal && l.width > 0 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stood != "" {
 		fmt.Fprintln(l.app.out)
+		l.stood = ""
 	}
 }
 
-// printPreflight shows what a maker and a checker look at before money moves.
-func (a *app) printPreflight(p jobs.Preflight) {
-	a.sayf("\nPre-flight of batch %d (%s)", p.Batch.ID, p.Batch.Name)
-	t := newTable(a.out, "channel", "payouts ", "amount ", "est. fees ", "currency", "limits per payout")
-	for _, total := range p.Totals {
-		t.row(a.channelName(total.Channel), total.Payouts, money.Format(total.Amount, total.Currency),
-			money.Format(total.Fees, total.Currency), total.Currency, limitWords(p.Limits, total))
+// Write prints a log line above the progress.
+func (l *progressLine) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stood == "" {
+		return l.app.errOut.Write(text)
 	}
-	t.flush()
-	for _, f := range p.Funds {
-		verdict := "enough"
-		if !f.Enough() {
-			verdict = "NOT ENOUGH"
-		}
-		a.sayf("  Needed with fees %s; available in our books %s, at the gateway %s: %s.",
-			amount(f.Needed, f.Currency), amount(f.Available, f.Currency), amount(f.AtGateway, f.Currency), verdict)
-	}
-	if p.Rejected > 0 || p.Warnings > 0 {
-		a.sayf("  Not in the batch: %d rejected rows. Warnings to confirm by submitting and approving: %d.", p.Rejected, p.Warnings)
-	}
-	if p.Duration > 0 {
-		a.sayf("  Sending takes about %s at the configured rate.", p.Duration.Round(time.Second))
-	}
-}
-
-func limitWords(limits []ledger.Limit, t ledger.Total) string {
-	for _, l := range limits {
-		if l.Channel == t.Channel && l.Currency == t.Currency {
-			return fmt.Sprintf("%s to %s (%s)", money.Format(l.Minimum, l.Currency), money.Format(l.Maximum, l.Currency), l.Source)
-		}
-	}
-	return "not known yet"
+	fmt.Fprint(l.app.out, clearLine)
+	n, err := l.app.errOut.Write(text)
+	fmt.Fprint(l.app.out, l.stood)
+	return n, err
 }

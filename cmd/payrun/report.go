@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +16,12 @@ import (
 // settleCmd closes the business day.
 type settleCmd struct{}
 
+type dayView struct {
+	Day     string `json:"day"`
+	Entries int64  `json:"entries"`
+	Digest  string `json:"digest"`
+}
+
 // Run closes the day.
 func (c *settleCmd) Run(a *app) error {
 	user, err := a.user()
@@ -30,25 +35,34 @@ func (c *settleCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(day, func() {
-		a.sayf("Day %s is closed with %d entries, digest %s", day.BusinessDay, day.Entries, day.Digest)
+	return a.show(dayView{day.BusinessDay, day.Entries, day.Digest}, func() {
+		a.sayf("Day %s is closed with %s, digest %s", day.BusinessDay, counted(day.Entries, "entry", "entries"), day.Digest)
 	})
 }
 
 // reportCmd writes workbooks.
 type reportCmd struct {
-	From    string   `help:"First business day, 2006-01-02."`
-	To      string   `help:"Last business day, 2006-01-02."`
+	From    string   `help:"First business day, such as 2026-01-01." placeholder:"DAY"`
+	To      string   `help:"Last business day, such as 2026-01-31." placeholder:"DAY"`
 	Batch   int64    `help:"Only this batch."`
-	Channel string   `help:"Only this channel."`
+	Channel string   `help:"Only this channel, such as 16."`
 	Status  []string `help:"Only these states, such as SUCCEEDED,FAILED."`
 	CSV     bool     `help:"Write the payouts as csv instead of the workbook." name:"csv"`
-	Out     string   `help:"Where to write it; default: the reports folder." type:"path" short:"o"`
+	Out     string   `help:"Where to write it; default: the reports folder." short:"o" placeholder:"FILE"`
+}
+
+type reportView struct {
+	Path    string         `json:"path"`
+	Payouts int64          `json:"payouts"`
+	Totals  []progressView `json:"totals"`
+	SHA256  string         `json:"sha256"`
+	AsOf    string         `json:"as_of"`
 }
 
 // Run writes one file.
 func (c *reportCmd) Run(a *app) error {
-	if err := a.openStore(); err != nil {
+	user, given, err := a.userIfGiven()
+	if err != nil {
 		return err
 	}
 	filter, err := c.filter(a)
@@ -56,10 +70,8 @@ func (c *reportCmd) Run(a *app) error {
 		return err
 	}
 	by := "command line"
-	if user, err := a.user(); err == nil {
+	if given {
 		by = "user:" + user.Name
-	} else if !errors.Is(err, errNoToken) {
-		return err
 	}
 	write := a.writeReport
 	if c.CSV {
@@ -69,31 +81,45 @@ func (c *reportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(map[string]any{"path": path, "report": summary}, func() {
-		a.sayf("%s: %d payouts, SHA-256 %s", relative(path), summary.Payouts, summary.SHA256)
+	totals := views(summary.Totals, func(t reports.Total) progressView {
+		return progressView{t.State, t.Currency, t.Payouts, decimal(t.Amount, t.Currency), decimal(t.Fees, t.Currency)}
+	})
+	return a.show(reportView{path, summary.Payouts, totals, summary.SHA256, instant(summary.AsOf)}, func() {
+		a.sayf("%s: %s\n  SHA-256 %s", relative(path), counted(summary.Payouts, "payout", "payouts"), summary.SHA256)
 	})
 }
 
-func (c *reportCmd) filter(a *app) (reports.Filter, error) {
-	f := reports.Filter{Batch: c.Batch, Channel: c.Channel}
+// filter names what does not exist rather than writing an empty report.
+func (c *reportCmd) filter(a *app) (f reports.Filter, err error) {
+	f = reports.Filter{Batch: c.Batch, Channel: c.Channel}
 	for _, s := range c.Status {
 		f.States = append(f.States, ledger.State(strings.ToUpper(s)))
 	}
-	for _, day := range []struct {
-		text string
-		into *database.Instant
-		plus int
-	}{{c.From, &f.From, 0}, {c.To, &f.To, 1}} {
-		if day.text == "" {
-			continue
-		}
-		at, err := time.ParseInLocation("2006-01-02", day.text, a.config.Zone)
-		if err != nil {
-			return f, fmt.Errorf("%w: %q is no day such as 2026-01-31", errUsage, day.text)
-		}
-		*day.into = database.InstantOf(at.AddDate(0, 0, day.plus))
+	if err := a.knowChannel(c.Channel); err != nil {
+		return f, err
 	}
-	return f, nil
+	if c.Batch != 0 {
+		if _, err := a.book.Batch(a.ctx, c.Batch); err != nil {
+			return f, err
+		}
+	}
+	if f.From, err = a.day(c.From, 0); err != nil {
+		return f, err
+	}
+	f.To, err = a.day(c.To, 1) // the filter's end is excluded
+	return f, err
+}
+
+// day is the start of a business day, so many days later; 0 for "".
+func (a *app) day(text string, later int) (database.Instant, error) {
+	if text == "" {
+		return 0, nil
+	}
+	at, err := time.ParseInLocation(time.DateOnly, text, a.config.Zone)
+	if err != nil {
+		return 0, usagef("%q is no day such as 2026-01-31", text)
+	}
+	return database.InstantOf(at.AddDate(0, 0, later)), nil
 }
 
 func (a *app) writeReport(filter reports.Filter, path, by string) (string, reports.Summary, error) {
@@ -106,6 +132,7 @@ func (a *app) writeCSV(filter reports.Filter, path, by string) (string, reports.
 
 type writeFunc func(context.Context, *database.DB, string, reports.Filter, reports.Options) (reports.Summary, error)
 
+// write writes one file and notes it in the audit trail.
 func (a *app) write(write writeFunc, name, extension string, filter reports.Filter, path, by string) (string, reports.Summary, error) {
 	if path == "" {
 		now, err := a.book.Now(a.ctx)
@@ -113,9 +140,9 @@ func (a *app) write(write writeFunc, name, extension string, filter reports.Filt
 			return "", reports.Summary{}, err
 		}
 		path = filepath.Join(a.config.Reports, name+"-"+now.Time().In(a.config.Zone).Format("2006-01-02-150405.000")+extension)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return path, reports.Summary{}, err
+		if err := os.MkdirAll(a.config.Reports, 0o700); err != nil {
+			return path, reports.Summary{}, fmt.Errorf("make the reports folder: %w", err)
+		}
 	}
 	summary, err := write(a.ctx, a.db, path, filter, reports.Options{
 		By: by, GatewayAccount: a.gatewayAccount(), Channels: a.channelNames(), Zone: a.config.Zone, Version: version,

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"strings"
-	"time"
 
 	"payrun/internal/sandbox"
 )
@@ -12,9 +9,9 @@ import (
 // sandboxCmd runs the gateway alone.
 type sandboxCmd struct {
 	Listen     string  `help:"Loopback address." default:"127.0.0.1:8700"`
-	Book       string  `help:"File that keeps who was paid; default: memory." type:"path"`
-	Duplicates string  `help:"What a repeated order number does." enum:"refuse,return,pay" default:"refuse"`
-	TimeScale  float64 `help:"Multiplies the gateway's time; 1 is real." default:"0.001"`
+	Book       string  `help:"File that keeps who was paid; default: memory." placeholder:"FILE"`
+	Duplicates string  `help:"What a repeated order number does: refuse, return or pay." enum:"refuse,return,pay" default:"refuse"`
+	TimeScale  float64 `help:"Multiplies the gateway's time; 1 is real, in which orders take 10 to 30 minutes." default:"0.001"`
 	Seed       int64   `help:"Decides how each order goes."`
 }
 
@@ -22,20 +19,16 @@ type sandboxCmd struct {
 func (c *sandboxCmd) Run(a *app) error {
 	settings := sandbox.Demo()
 	settings.BookPath, settings.Duplicates, settings.TimeScale, settings.Seed = c.Book, sandbox.Duplicates(c.Duplicates), c.TimeScale, c.Seed
-	server, err := sandbox.New(settings)
+	server, err := a.startSandbox(settings, c.Listen)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usagef("the sandbox cannot start: %w", err)
 	}
-	a.onClose(func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), 5*time.Second)
-		defer cancel()
-		return server.Close(ctx)
+	const key = sandbox.DefaultKey // public: nothing but a sandbox accepts it
+	book := strings.TrimSuffix(server.URL(), sandbox.BasePath) + "/sandbox/book"
+	err = a.show(map[string]string{"url": server.URL(), "account": sandbox.DefaultAccount, "key": key, "book": book}, func() {
+		a.sayf("The sandbox gateway listens; nothing it pays is real. To use it as if it were live:\n"+
+			"  export PAYRUN_GATEWAY_URL=%s PAYRUN_GATEWAY_ACCOUNT=%s PAYRUN_GATEWAY_KEY=%s\nIts own book: %s", server.URL(), sandbox.DefaultAccount, key, book)
 	})
-	if err := server.Start(c.Listen); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	a.sayf("The sandbox gateway listens on %s\n  account %s, key %s\n  its book: %s/sandbox/book", server.URL(),
-		sandbox.DefaultAccount, sandbox.DefaultKey, strings.TrimSuffix(server.URL(), sandbox.BasePath))
 	<-a.ctx.Done()
-	return nil
+	return err
 }

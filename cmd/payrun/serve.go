@@ -9,11 +9,21 @@ import (
 
 	"payrun/internal/web"
 	"payrun/jobs"
-	"payrun/reports"
+	"payrun/ledger"
 )
 
 // serveCmd is everything in one process.
 type serveCmd struct{}
+
+// service is what serve runs side by side.
+type service struct {
+	*app
+	engine    *jobs.Engine
+	scheduler *jobs.Scheduler
+	web       *web.Server
+	listener  net.Listener
+	wake      chan struct{} // a look-up is due
+}
 
 // Run serves until it is told to stop; then nothing new is sent, and what is
 // under way is recorded.
@@ -21,85 +31,118 @@ func (c *serveCmd) Run(a *app) error {
 	if err := a.loadConfig(); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", a.config.Listen)
+	s, err := a.newService()
 	if err != nil {
-		return fmt.Errorf("%w: listen: %w; set listen to a free address", errUsage, err)
+		return err
 	}
-	a.onClose(func() error { return ignoreClosed(listener.Close()) })
+	a.warnAboutPeople()
+	a.log.Info("serving", "address", s.listener.Addr().String(), "worker", s.engine.Worker, "gateway", a.gatewayInWords())
+	if err := s.run(a.ctx); err != nil {
+		a.log.Error("stopped", "error", err)
+		return err
+	}
+	a.log.Info("stopped")
+	return nil
+}
+
+func (a *app) newService() (*service, error) {
+	s := &service{app: a, wake: make(chan struct{}, 1)}
+	var err error
+	if s.listener, err = net.Listen("tcp", a.config.Listen); err != nil {
+		return nil, usagef("%w; set listen (PAYRUN_LISTEN) to a free address", err)
+	}
+	a.onClose(func() error { return ignoreClosed(s.listener.Close()) })
 	notifyURL := a.config.Gateway.NotifyURL
 	if a.config.Gateway.Sandbox() {
-		notifyURL = "http://" + listener.Addr().String() + "/notify/epay"
-		a.sayf("No gateway is configured: this runs on the SANDBOX, no real money moves.")
+		notifyURL = notifyAddress(s.listener)
 	}
-	engine, err := a.openEngine(notifyURL)
-	if err != nil {
-		return err
+	if err := a.checkSchedules(); err != nil {
+		return nil, err
 	}
-	wake := make(chan struct{}, 1)
-	wakeUp := func() {
-		select {
-		case wake <- struct{}{}:
-		default:
+	if s.engine, err = a.openEngine(notifyURL); err != nil {
+		return nil, err
+	}
+	if s.scheduler, err = jobs.NewScheduler(a.db, s.engine.Worker, a.log, a.plans(s.engine.Worker, s.engine.Gateway)...); err != nil {
+		return nil, err
+	}
+	s.web, err = web.New(web.Config{
+		Book: a.book, Notifier: s.engine, Wake: ring(s.wake), Counters: &s.engine.Counters, Log: a.log,
+		NotificationsPerSecond: a.notificationsPerSecond(),
+	})
+	return s, err
+}
+
+// run runs all of it until ctx ends or the listener fails, and waits for all
+// of it.
+func (s *service) run(ctx context.Context) (err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var running sync.WaitGroup
+	running.Go(func() {
+		defer stop()
+		if err = s.web.Serve(ctx, s.listener); err != nil {
+			err = fmt.Errorf("%w: %w", errListener, err)
 		}
-	}
-	server, err := web.New(web.Config{Book: a.book, Notifier: engine, Wake: wakeUp, Counters: &engine.Counters, Log: a.log})
-	if err != nil {
-		return err
-	}
-	scheduler, err := jobs.NewScheduler(a.db, engine.Worker, a.log, a.plans(engine)...)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	a.log.Info("serving", "address", listener.Addr().String(), "worker", engine.Worker, "gateway", a.gatewayInWords())
-	a.serve(engine, wake, scheduler, func(ctx context.Context) { err = server.Serve(ctx, listener) })
-	a.log.Info("stopped")
+	})
+	running.Go(func() { s.scheduler.Run(ctx) })
+	running.Go(func() {
+		s.askLimits(ctx)
+		jobs.Loop(ctx, s.log, "disburse", time.Second, nil, disburse(s.engine))
+	})
+	running.Go(func() { jobs.Loop(ctx, s.log, "track", 2*time.Second, s.wake, track(s.engine)) })
+	running.Wait()
 	return err
 }
 
-// serve runs all of it until the context ends, and waits for all of it.
-func (a *app) serve(engine *jobs.Engine, wake <-chan struct{}, scheduler *jobs.Scheduler, listen func(context.Context)) {
-	ctx, stop := context.WithCancel(a.ctx)
-	defer stop()
-	var running sync.WaitGroup
-	running.Go(func() { defer stop(); listen(ctx) })
-	running.Go(func() { scheduler.Run(ctx) })
-	running.Go(func() {
-		jobs.Loop(ctx, a.log, "disburse", time.Second, nil, func(ctx context.Context) error {
-			_, err := engine.Disburse(ctx)
-			return err
-		})
-	})
-	running.Go(func() {
-		jobs.Loop(ctx, a.log, "track", 2*time.Second, wake, func(ctx context.Context) error {
-			_, err := engine.Track(ctx)
-			return err
-		})
-	})
-	running.Wait()
+// askLimits asks for limits and balances at once, since nothing is sent before
+// they are known. A gateway that is away now is asked again by the schedule.
+func (s *service) askLimits(ctx context.Context) {
+	if err := s.limitsJob(s.engine.Gateway).Run(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("limits and balances are not known, nothing is sent until they are", "error", s.explainGateway(err))
+	}
 }
 
-// plans are the jobs that run at set times, each in exactly one process.
-func (a *app) plans(engine *jobs.Engine) []jobs.Plan {
-	spec := a.config.Schedules
-	plans := []jobs.Plan{
-		{Job: "limits", Spec: spec["limits"], Missed: jobs.RunOnce, Run: func(ctx context.Context) (string, error) {
-			return "", a.limitsJob(engine.Gateway).Run(ctx)
-		}},
-		{Job: "settle", Spec: spec["settle"], Missed: jobs.RunOnce, Run: func(context.Context) (string, error) {
-			day, err := a.settle("worker:" + engine.Worker)
-			return "day " + day.BusinessDay, err
-		}},
-		{Job: "report", Spec: spec["report"], Missed: jobs.RunOnce, Run: func(context.Context) (string, error) {
-			path, summary, err := a.writeReport(reports.Filter{}, "", "worker:"+engine.Worker)
-			return fmt.Sprintf("%s, %d payouts", path, summary.Payouts), err
-		}},
+// warnAboutPeople: serving works without people, but nobody can pay.
+func (a *app) warnAboutPeople() {
+	users, err := a.book.Users(a.ctx)
+	if err != nil {
+		a.log.Warn("people cannot be listed", "error", err)
+		return
 	}
-	if a.config.Inbox.Folder != "" {
-		plans = append(plans, jobs.Plan{Job: "import", Spec: spec["import"], Missed: jobs.RunOnce, Run: a.inbox().Run})
+	if makers, checkers := countRoles(users); makers == 0 || checkers == 0 {
+		a.log.Warn("nobody can pay yet: a maker and a checker are needed, see payrun user add", "makers", makers, "checkers", checkers)
 	}
-	return plans
 }
 
-func (a *app) inbox() *jobs.Inbox {
-	return &jobs.Inbox{Import: a.importJob(), Book: a.book, Folder: a.config.Inbox.Folder, Owner: a.config.Inbox.Owner}
+func countRoles(users []ledger.User) (makers, checkers int) {
+	for _, u := range users {
+		if u.Is(ledger.Maker) {
+			makers++
+		}
+		if u.Is(ledger.Checker) {
+			checkers++
+		}
+	}
+	return makers, checkers
+}
+
+// notificationsPerSecond is what the gateway may post: more than it can have
+// reason to at our rate, and always more than the web server's default.
+func (a *app) notificationsPerSecond() uint64 {
+	const (
+		perCall   = 5
+		unlimited = 10_000
+	)
+	calls := a.config.Gateway.CallsPerSecond
+	if calls == 0 {
+		return unlimited
+	}
+	return uint64(max(50, perCall*calls))
+}
+
+func (a *app) gatewayInWords() string {
+	if a.config.Gateway.Sandbox() {
+		return "the SANDBOX: no real money moves"
+	}
+	return a.config.Gateway.URL + " as " + a.config.Gateway.Account
 }

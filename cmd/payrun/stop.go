@@ -1,15 +1,13 @@
 package main
 
 import (
-	"fmt"
-
 	"payrun/ledger"
 )
 
 // stopCmd is the brake.
 type stopCmd struct {
-	Everything stopEverythingCmd `cmd:"" help:"Send nothing more."`
-	Channel    stopChannelCmd    `cmd:"" help:"Send nothing more on a channel."`
+	Everything stopEverythingCmd `cmd:"" help:"Send nothing more (maker or checker)."`
+	Channel    stopChannelCmd    `cmd:"" help:"Send nothing more on a channel (maker or checker)."`
 	Lift       stopLiftCmd       `cmd:"" help:"Let payouts go again (checker)."`
 	List       stopListCmd       `cmd:"" help:"Stops in force."`
 }
@@ -22,32 +20,37 @@ func (c *stopEverythingCmd) Run(a *app) error {
 }
 
 type stopChannelCmd struct {
-	Channel string `arg:"" help:"Channel code: 11, 12, 16 or 18."`
+	Channel string `arg:"" help:"Channel code, such as 16."`
 	withReason
 }
 
 // Run stops a channel.
-func (c *stopChannelCmd) Run(a *app) error {
-	if err := a.loadConfig(); err != nil {
-		return err
-	}
-	if a.channelNames()[c.Channel] == "" {
-		return fmt.Errorf("%w: there is no channel %s", errUsage, c.Channel)
-	}
-	return a.stop(ledger.OneChannel, c.Channel, c.Reason)
-}
+func (c *stopChannelCmd) Run(a *app) error { return a.stop(ledger.OneChannel, c.Channel, c.Reason) }
 
-func (a *app) stop(scope ledger.Scope, subject, reason string) error {
+func (a *app) stop(scope ledger.Scope, channel, reason string) error {
 	user, err := a.user()
 	if err != nil {
 		return err
 	}
-	if err := a.book.PlaceStop(a.ctx, user, scope, subject, reason); err != nil {
+	if err := a.knowChannel(channel); err != nil {
 		return err
 	}
-	return a.show(map[string]any{"stopped": scope, "subject": subject}, func() {
-		a.sayf("Stopped: %s %s. Calls already under way go on; nothing more is claimed.", scope, subject)
+	if err := a.book.PlaceStop(a.ctx, user, scope, channel, reason); err != nil {
+		return err
+	}
+	return a.show(map[string]any{"stopped": scope, "channel": channel, "by": user.Name}, func() {
+		a.sayf("Stopped by %s: %s. Calls already under way go on; nothing more is sent.", user.Name, a.scopeWords(scope, channel))
 	})
+}
+
+func (a *app) scopeWords(scope ledger.Scope, subject string) string {
+	switch scope {
+	case ledger.OneChannel:
+		return "channel " + subject + " (" + a.channelName(subject) + ")"
+	case ledger.OneBatch:
+		return "batch " + subject
+	}
+	return string(scope)
 }
 
 type stopLiftCmd struct {
@@ -60,6 +63,9 @@ func (c *stopLiftCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := a.knowChannel(c.Channel); err != nil {
+		return err
+	}
 	scope := ledger.Everything
 	if c.Channel != "" {
 		scope = ledger.OneChannel
@@ -67,10 +73,24 @@ func (c *stopLiftCmd) Run(a *app) error {
 	if err := a.book.LiftStop(a.ctx, user, scope, c.Channel); err != nil {
 		return err
 	}
-	return a.show(map[string]any{"lifted": scope, "subject": c.Channel}, func() { a.sayf("Payouts go again: %s %s.", scope, c.Channel) })
+	return a.show(map[string]any{"lifted": scope, "channel": c.Channel, "by": user.Name}, func() {
+		a.sayf("Payouts go again: %s.", a.scopeWords(scope, c.Channel))
+	})
 }
 
 type stopListCmd struct{}
+
+type stopView struct {
+	Scope   ledger.Scope `json:"scope"`
+	Subject string       `json:"subject,omitempty"`
+	Reason  string       `json:"reason"`
+	By      string       `json:"by"`
+	Since   string       `json:"since"`
+}
+
+func viewStop(s ledger.Stop) stopView {
+	return stopView{s.Scope, s.Subject, s.Reason, s.PlacedBy, instant(s.PlacedAt)}
+}
 
 // Run lists stops.
 func (c *stopListCmd) Run(a *app) error {
@@ -81,10 +101,14 @@ func (c *stopListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(stops, func() {
-		t := newTable(a.out, "stopped", "subject", "by", "since", "reason")
+	return a.show(views(stops, viewStop), func() {
+		if len(stops) == 0 {
+			a.sayf("Nothing is stopped.")
+			return
+		}
+		t := newTable(a.out, "stopped", "by", "since", "reason")
 		for _, s := range stops {
-			t.row(s.Scope, s.Subject, s.PlacedBy, a.localTime(s.PlacedAt), s.Reason)
+			t.row(a.scopeWords(s.Scope, s.Subject), s.PlacedBy, a.localTime(s.PlacedAt), s.Reason)
 		}
 		t.flush()
 	})

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
-	"payrun/internal/database"
+	"payrun/ledger"
 	"payrun/migrations"
 )
 
@@ -12,25 +13,81 @@ type migrateCmd struct{}
 
 // Run migrates.
 func (c *migrateCmd) Run(a *app) error {
-	if err := a.loadConfig(); err != nil {
+	if err := a.openDatabase(); err != nil {
 		return err
 	}
-	db, err := database.Open(a.ctx, database.Config{URL: a.config.DatabaseURL})
+	applied, err := migrations.Up(a.ctx, a.db)
 	if err != nil {
-		return fmt.Errorf("%s: %w", database.Redacted(a.config.DatabaseURL), err)
+		return fmt.Errorf("%s: %w", a.databaseName(), err)
 	}
-	a.onClose(db.Close)
-	applied, err := migrations.Up(a.ctx, db)
-	if err != nil {
-		return err
+	if applied == nil {
+		applied = []int64{}
 	}
 	return a.show(map[string]any{"applied": applied}, func() {
 		if len(applied) == 0 {
 			a.sayf("The database is up to date.")
 			return
 		}
-		a.sayf("Applied versions %v.", applied)
+		a.sayf("The database is up to date; applied versions %v.", applied)
 	})
+}
+
+// verifyCmd checks the ledger.
+type verifyCmd struct{}
+
+type verifyView struct {
+	Checks   []verifiedView `json:"checks"`
+	Breaches []breachView   `json:"breaches"`
+}
+
+type verifiedView struct {
+	Name     string `json:"name"`
+	Promise  string `json:"promise"`
+	Breaches int    `json:"breaches"`
+}
+
+type breachView struct {
+	Check string `json:"check"`
+	Row   string `json:"row"`
+	Wrong string `json:"wrong"`
+}
+
+// Run checks every promise and names the rows that break one.
+func (c *verifyCmd) Run(a *app) error {
+	if err := a.openStore(); err != nil {
+		return err
+	}
+	checks, breaches, err := a.book.Verify(a.ctx)
+	if err != nil {
+		return err
+	}
+	if len(breaches) > 0 {
+		err = errBreach
+	}
+	view := verifyView{
+		Checks:   views(checks, func(c ledger.Check) verifiedView { return verifiedView{c.Name, c.Promise, int(c.Breaches)} }),
+		Breaches: views(breaches, func(b ledger.Breach) breachView { return breachView{b.Check, b.Row, b.Wrong} }),
+	}
+	return errors.Join(a.show(view, func() { a.printVerified(view) }), err)
+}
+
+func (a *app) printVerified(v verifyView) {
+	t := newTable(a.out, "", "check", "promise")
+	for _, check := range v.Checks {
+		verdict := "ok"
+		if check.Breaches > 0 {
+			verdict = "FAIL"
+		}
+		t.row(verdict, check.Name, check.Promise)
+	}
+	t.flush()
+	a.sayf("")
+	for _, b := range v.Breaches {
+		a.sayf("%s: %s: %s", b.Check, b.Row, b.Wrong)
+	}
+	if len(v.Breaches) == 0 {
+		a.sayf("All %d checks passed.", len(v.Checks))
+	}
 }
 
 // versionCmd prints the version.

@@ -11,8 +11,9 @@ import (
 type Key struct {
 	Name    string // in the file, dots for levels
 	Default string
-	Secret  bool // only by environment or by NAME_file
 	Doc     string
+	Secret  bool // only by environment, or by the file that NAME_file names
+	List    bool // several values: a list in the file, commas elsewhere
 }
 
 // Env is the environment variable of the key.
@@ -22,32 +23,41 @@ func (k Key) Env() string {
 
 // Keys lists everything there is to set, in the order of the documentation.
 func Keys() []Key {
-	keys := []Key{
-		{Name: "data", Default: "payrun-data", Doc: "folder for everything that is written"},
-		{Name: "zone", Default: "UTC", Doc: "business zone: days, pay dates, and times in reports"},
-		{Name: "database.url", Doc: "`sqlite:PATH` or `postgres://…`; default: `payrun.db` in the data folder"},
-		{Name: "database.url_file", Doc: "file that holds the database URL, mode 600"},
-		{Name: "database.max_connections", Default: "16", Doc: "connections to PostgreSQL, at most"},
-		{Name: "gateway.url", Doc: "the gateway's base URL, ending in `/openapi/`; empty: the sandbox"},
-		{Name: "gateway.account", Doc: "our merchant account at the gateway"},
-		{Name: "gateway.key", Secret: true, Doc: "payout API key"},
-		{Name: "gateway.key_file", Doc: "file that holds the key, mode 600"},
-		{Name: "gateway.previous_key", Secret: true, Doc: "still verifies answers while the key is being changed"},
-		{Name: "gateway.previous_key_file", Doc: "file that holds it, mode 600"},
-		{Name: "gateway.separator", Default: "java", Doc: "inside nested objects of a signature: `java`, `amp` or `comma`"},
-		{Name: "gateway.reply_signature", Default: "if-present", Doc: "`required` refuses unsigned answers"},
-		{Name: "gateway.notify_url", Doc: "public https address of our `/notify/epay`; empty: look-ups only"},
-		{Name: "gateway.timeout", Default: "30s", Doc: "for one whole call"},
-		{Name: "gateway.in_flight", Default: "1", Doc: "calls open at a time, per process"},
-		{Name: "gateway.calls_per_second", Default: "2", Doc: "the gateway's limit over all processes; 0: none"},
-		{Name: "gateway.headroom_percent", Default: "10", Doc: "share of the limit that is left unused"},
-		{Name: "gateway.lookup_percent", Default: "40", Doc: "share of the rest that belongs to look-ups"},
-	}
+	return slices.Concat(storeKeys, gatewayKeys, channelKeys(), runningKeys)
+}
+
+var storeKeys = []Key{
+	{Name: "data", Default: "payrun-data", Doc: "folder for everything that is written"},
+	{Name: "zone", Default: "UTC", Doc: "business zone: days, pay dates, and times in reports"},
+	{Name: "database.url", Doc: "`sqlite:PATH` or `postgres://…`; default: `payrun.db` in the data folder"},
+	{Name: "database.url_file", Doc: "file that holds the database URL, mode 600"},
+	{Name: "database.max_connections", Default: "16", Doc: "connections to PostgreSQL, at most"},
+}
+
+var gatewayKeys = []Key{
+	{Name: "gateway.url", Doc: "the gateway's base URL, ending in `/openapi/`; empty: the sandbox"},
+	{Name: "gateway.account", Doc: "our merchant account at the gateway"},
+	{Name: "gateway.key", Secret: true, Doc: "payout API key"},
+	{Name: "gateway.key_file", Doc: "file that holds the key, mode 600"},
+	{Name: "gateway.previous_key", Secret: true, Doc: "still verifies answers while the key is being changed"},
+	{Name: "gateway.previous_key_file", Doc: "file that holds it, mode 600"},
+	{Name: "gateway.separator", Default: "java", Doc: "inside nested objects of a signature: `java`, `amp` or `comma`"},
+	{Name: "gateway.reply_signature", Default: "if-present", Doc: "`required` refuses unsigned answers"},
+	{Name: "gateway.notify_url", Doc: "public https address of our `/notify/epay`; empty: look-ups only"},
+	{Name: "gateway.timeout", Default: "30s", Doc: "for one whole call"},
+	{Name: "gateway.in_flight", Default: "1", Doc: "calls open at a time, per process"},
+	{Name: "gateway.calls_per_second", Default: "2", Doc: "the gateway's limit over all processes; 0: none"},
+	{Name: "gateway.headroom_percent", Default: "10", Doc: "share of the limit that is left unused"},
+	{Name: "gateway.lookup_percent", Default: "40", Doc: "share of the rest that belongs to look-ups"},
+}
+
+func channelKeys() []Key {
+	var keys []Key
 	for _, c := range importers.DefaultChannels() {
 		prefix := "channels." + c.Code + "."
 		keys = append(keys,
 			Key{Name: prefix + "enabled", Default: "true", Doc: c.Name + ": `false` switches the channel off"},
-			Key{Name: prefix + "currencies", Default: "USD", Doc: "currencies it may pay, separated by commas"},
+			Key{Name: prefix + "currencies", Default: "USD", List: true, Doc: "currencies it may pay"},
 			Key{Name: prefix + "fee_flat", Default: "0", Doc: "estimated fee per payout, in its first currency"},
 			Key{Name: prefix + "fee_percent", Default: "0", Doc: "estimated fee in percent of the amount"},
 			Key{Name: prefix + "limits", Default: "gateway", Doc: "`configured` does not ask the gateway for limits"},
@@ -55,21 +65,23 @@ func Keys() []Key {
 			Key{Name: prefix + "maximum", Default: "0", Doc: "likewise; 0: none configured"},
 		)
 	}
-	return append(keys,
-		Key{Name: "tracking.accepted", Default: "10s,30s,1m,2m,5m,10m,30m,1h", Doc: "waits between look-ups of a payout under way; the last one repeats"},
-		Key{Name: "tracking.in_doubt", Default: "5s,30s,2m,10m,30m,1h", Doc: "likewise for a payout in doubt"},
-		Key{Name: "tracking.closed_again", Default: "10m", Doc: "a payout the gateway calls closed is asked about again after this"},
-		Key{Name: "listen", Default: "127.0.0.1:8480", Doc: "address of notifications, health and metrics"},
-		Key{Name: "inbox.folder", Doc: "sheets put here are imported; empty: none"},
-		Key{Name: "inbox.owner", Doc: "the maker who answers for the inbox"},
-		Key{Name: "reports.folder", Doc: "where workbooks go; default: `reports` in the data folder"},
-		Key{Name: "schedule.import", Default: "@every 1m", Doc: "when the inbox is looked at"},
-		Key{Name: "schedule.limits", Default: "@every 1m", Doc: "when limits and balances are refreshed"},
-		Key{Name: "schedule.settle", Default: "5 4 * * *", Doc: "when the business day closes; `CRON_TZ=Zone` in front sets its zone"},
-		Key{Name: "schedule.report", Default: "15 4 * * *", Doc: "when the workbook is written"},
-		Key{Name: "log.level", Default: "info", Doc: "`debug`, `info`, `warn` or `error`"},
-		Key{Name: "log.format", Default: "text", Doc: "`text` or `json`"},
-	)
+	return keys
+}
+
+var runningKeys = []Key{
+	{Name: "tracking.accepted", Default: "10s,30s,1m,2m,5m,10m,30m,1h", List: true, Doc: "waits between look-ups of a payout under way; the last one repeats"},
+	{Name: "tracking.in_doubt", Default: "5s,30s,2m,10m,30m,1h", List: true, Doc: "likewise for a payout in doubt"},
+	{Name: "tracking.closed_again", Default: "10m", Doc: "a payout the gateway calls closed is asked about again after this"},
+	{Name: "listen", Default: "127.0.0.1:8480", Doc: "address of notifications, health and metrics"},
+	{Name: "inbox.folder", Doc: "sheets put here are imported; empty: none"},
+	{Name: "inbox.owner", Doc: "the maker who answers for the inbox"},
+	{Name: "reports.folder", Doc: "where workbooks go; default: `reports` in the data folder"},
+	{Name: "schedule.import", Default: "@every 1m", Doc: "when the inbox is looked at"},
+	{Name: "schedule.limits", Default: "@every 1m", Doc: "when limits and balances are refreshed"},
+	{Name: "schedule.settle", Default: "5 4 * * *", Doc: "when the business day closes; `CRON_TZ=Zone` in front sets its zone"},
+	{Name: "schedule.report", Default: "15 4 * * *", Doc: "when the workbook is written"},
+	{Name: "log.level", Default: "info", Doc: "`debug`, `info`, `warn` or `error`; `demo` and `run` default to `warn`"},
+	{Name: "log.format", Default: "text", Doc: "`text` or `json`"},
 }
 
 func find(name string) (Key, bool) {
@@ -81,13 +93,7 @@ func find(name string) (Key, bool) {
 	return keys[i], true
 }
 
-// suggestion names a key that was probably meant.
-func suggestion(name string) string {
-	last := name[strings.LastIndex(name, ".")+1:]
-	for _, k := range Keys() {
-		if strings.HasSuffix(k.Name, "."+last) || strings.EqualFold(k.Name, name) {
-			return "; is " + k.Name + " meant?"
-		}
-	}
-	return ""
+// isGroup reports whether the name is a level above keys, such as "gateway".
+func isGroup(name string) bool {
+	return slices.ContainsFunc(Keys(), func(k Key) bool { return strings.HasPrefix(k.Name, name+".") })
 }

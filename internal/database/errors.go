@@ -42,14 +42,20 @@ func IsRetryable(err error) bool {
 	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
 }
 
-// IsFull reports whether the disk under the store has no room left.
+// IsFull reports whether the disk under the store has no room left, or cannot
+// be written for another reason, such as a quota.
 func IsFull(err error) bool {
-	return pqCode(err) == "53100" || sqliteCode(err)&0xff == sqlite3.SQLITE_FULL
+	switch code := sqliteCode(err); code {
+	case sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC:
+		return true
+	default:
+		return code&0xff == sqlite3.SQLITE_FULL || pqCode(err) == "53100"
+	}
 }
 
 // IsConnection reports whether the connection to the server broke.
 func IsConnection(err error) bool {
-	var network net.Error
+	var network *net.OpError // not net.Error: a file that cannot be opened is one too
 	code := pqCode(err)
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.As(err, &network) || strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P")

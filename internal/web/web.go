@@ -3,21 +3,23 @@
 //
 // A notification is answered with "success" only after it is stored, changes
 // nothing by itself, and is turned away with 400 when it is not the
-// gateway's. Nothing that arrives is logged but its fate.
+// gateway's. Nothing of what arrives is logged but its fate.
+//
+// Start reading at [New]; notify.go is the only part that strangers reach.
 package web
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/sethvargo/go-limiter/httplimit"
+	"github.com/sethvargo/go-limiter"
 	"github.com/sethvargo/go-limiter/memorystore"
 
 	"payrun/jobs"
@@ -34,114 +36,105 @@ type Notifier interface {
 type Config struct {
 	Book     *ledger.Book
 	Notifier Notifier
-	// Wake is told after each stored notification that a look-up is due.
+	// Wake is told after each stored notification that a look-up is due. It
+	// must not block.
 	Wake func()
-	// Counters are read for metrics.
+	// Counters are read for metrics; nil leaves them out.
 	Counters *jobs.Counters
 	// NotificationsPerSecond is what one address may post. Default 50.
 	NotificationsPerSecond uint64
-	Log                    *slog.Logger
+	// Log default: none.
+	Log *slog.Logger
 }
 
-// Server serves until its context ends.
+// Server serves until its context ends. It is safe for concurrent use.
 type Server struct {
 	config  Config
 	handler http.Handler
-	limits  io.Closer
-	refused *refusals
+	limits  limiter.Store
+	fates   *fates
+	failing atomic.Bool // the last notification could not be stored
 }
 
-// maxNotification is far more than the gateway's longest form.
-const maxNotification = 64 << 10
+// defaultPerSecond is far more than a gateway sends that pays a few payouts a
+// second and repeats each notification 16 times.
+const defaultPerSecond = 50
 
-// New returns a server that does not listen yet.
+// New returns a server that does not listen yet. Serve it or Close it.
 func New(config Config) (*Server, error) {
+	if config.Book == nil || config.Notifier == nil {
+		return nil, errors.New("a web server needs a ledger and a notifier")
+	}
 	if config.NotificationsPerSecond == 0 {
-		config.NotificationsPerSecond = 50
+		config.NotificationsPerSecond = defaultPerSecond
 	}
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	store, err := memorystore.New(&memorystore.Config{Tokens: config.NotificationsPerSecond, Interval: time.Second})
+	limits, err := memorystore.New(&memorystore.Config{
+		Tokens: config.NotificationsPerSecond, Interval: time.Second,
+		SweepInterval: time.Minute, SweepMinTTL: time.Minute, // addresses are forgotten soon
+	})
 	if err != nil {
 		return nil, fmt.Errorf("limit notifications: %w", err)
 	}
-	limited, err := httplimit.NewMiddleware(store, httplimit.IPKeyFunc())
-	if err != nil {
-		return nil, fmt.Errorf("limit notifications: %w", err)
-	}
-	s := &Server{config: config, limits: closer{store.Close}, refused: newRefusals()}
-	mux := http.NewServeMux()
-	mux.Handle("POST /notify/epay", limited.Handle(http.HandlerFunc(s.notify)))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry(), promhttp.HandlerOpts{}))
-	s.handler = mux
+	s := &Server{config: config, limits: limits, fates: newFates()}
+	s.handler = s.routes()
 	return s, nil
 }
 
-type closer struct{ close func(context.Context) error }
-
-func (c closer) Close() error { return c.close(context.Background()) }
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /notify/epay", s.notify)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry(), promhttp.HandlerOpts{}))
+	return mux
+}
 
 // ServeHTTP serves one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
+// grace is how long requests under way may take when the server stops.
+const grace = 10 * time.Second
+
 // Serve serves on the listener until ctx ends, then lets requests under way
-// finish.
+// finish, and closes the server. An error means that it stopped on its own.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.config.Log.Handler(), slog.LevelWarn),
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
 	select {
-	case err := <-failed:
-		return errors.Join(err, s.limits.Close())
+	case err := <-ended:
+		return errors.Join(fmt.Errorf("stopped listening on %s: %w", listener.Addr(), err), s.Close())
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	return errors.Join(server.Shutdown(grace), s.limits.Close())
-}
-
-// notify answers what the gateway expects: status 200 and the word success,
-// which stops its retries. Anything else makes it try again.
-func (s *Server) notify(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNotification))
-	if err != nil {
-		s.refuse(w, "unreadable")
-		return
+	err := server.Shutdown(patience)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.config.Log.Warn("requests were cut off while stopping")
+		err = server.Close()
 	}
-	err = s.config.Notifier.Notification(r.Context(), r.Header.Get("Content-Type"), body)
-	var refused *jobs.RefusedNotification
-	switch {
-	case errors.As(err, &refused):
-		s.config.Log.Warn("notification refused", "from", r.RemoteAddr, "why", refused.Error())
-		s.refuse(w, "refused")
-	case err != nil:
-		s.config.Log.Error("notification not stored", "error", err)
-		http.Error(w, "try again later", http.StatusServiceUnavailable)
-	default:
-		if s.config.Wake != nil {
-			s.config.Wake()
-		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		io.WriteString(w, "success")
-	}
+	<-ended
+	return errors.Join(err, s.Close())
 }
 
-func (s *Server) refuse(w http.ResponseWriter, why string) {
-	s.refused.count(why)
-	http.Error(w, "refused", http.StatusBadRequest)
-}
+// Close releases what New made. A server that was served is closed already;
+// closing it again changes nothing.
+func (s *Server) Close() error { return s.limits.Close(context.Background()) }
 
+// ready tells a load balancer whether notifications can be stored.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
 	defer cancel()
-	if err := s.config.Book.Ping(ctx); err != nil {
+	// Any small question will do, as long as it is the database that answers.
+	if _, err := s.config.Book.Stops(ctx); err != nil {
+		s.config.Log.Warn("not ready: the database does not answer", "error", err)
 		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
 		return
 	}

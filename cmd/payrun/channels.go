@@ -1,0 +1,107 @@
+package main
+
+import (
+	"payrun/importers"
+	"payrun/internal/config"
+	"payrun/internal/sandbox"
+	"payrun/jobs"
+)
+
+// gatewayAccount is our name at the gateway, which order numbers depend on.
+func (a *app) gatewayAccount() string {
+	if a.config.Gateway.Sandbox() {
+		return sandbox.DefaultAccount
+	}
+	return a.config.Gateway.Account
+}
+
+// importJob reads sheets by the configured channels.
+func (a *app) importJob() *jobs.Import {
+	im := &jobs.Import{Book: a.book, GatewayAccount: a.gatewayAccount(), Fees: map[string]jobs.Fee{}}
+	for _, standard := range importers.DefaultChannels() {
+		c := a.channel(standard.Code)
+		im.Fees[c.Code] = jobs.Fee{Flat: c.FeeFlat, PartsPerMillion: c.FeePPM}
+		standard.Currencies = c.Currencies
+		if c.Enabled {
+			im.Rules.Channels = append(im.Rules.Channels, standard)
+		}
+	}
+	return im
+}
+
+// limitsJob refreshes every market that is switched on.
+func (a *app) limitsJob(gateway jobs.Gateway) *jobs.Limits {
+	return &jobs.Limits{Book: a.book, Gateway: gateway, Markets: a.markets()}
+}
+
+func (a *app) markets() []jobs.Market {
+	var markets []jobs.Market
+	for _, c := range a.config.Channels {
+		if !c.Enabled {
+			continue
+		}
+		for i, currency := range c.Currencies {
+			m := jobs.Market{Channel: c.Code, Currency: currency, AskGateway: c.AskLimits}
+			if i == 0 { // configured limits are in the first currency
+				m.Configured = jobs.Bounds{Minimum: c.Minimum, Maximum: c.Maximum}
+			}
+			markets = append(markets, m)
+		}
+	}
+	return markets
+}
+
+func (a *app) enabledChannels() []string {
+	var codes []string
+	for _, c := range a.config.Channels {
+		if c.Enabled {
+			codes = append(codes, c.Code)
+		}
+	}
+	return codes
+}
+
+// channel finds the settings of a channel; they are zero for a code that
+// nobody knows.
+func (a *app) channel(code string) config.Channel {
+	for _, c := range a.config.Channels {
+		if c.Code == code {
+			return c
+		}
+	}
+	return config.Channel{}
+}
+
+func (a *app) channelName(code string) string {
+	if name := a.channel(code).Name; name != "" {
+		return name
+	}
+	return "channel " + code
+}
+
+func (a *app) channelNames() map[string]string {
+	names := map[string]string{}
+	for _, c := range a.config.Channels {
+		names[c.Code] = c.Name
+	}
+	return names
+}
+
+// knowChannel refuses a channel code that does not exist; "" stands for all.
+func (a *app) knowChannel(code string) error {
+	if code == "" || a.channel(code).Code != "" {
+		return nil
+	}
+	return usagef("there is no channel %q; the codes are %s", code, a.channelCodes())
+}
+
+func (a *app) channelCodes() string {
+	text := ""
+	for i, c := range a.config.Channels {
+		if i > 0 {
+			text += ", "
+		}
+		text += c.Code + " " + c.Name
+	}
+	return text
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestFirstPeople(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.must("user", "list").says("Nobody yet")
+	p.run("user", "add", "mia", "--role", "maker").exits(exitRefused).complains("the first person must be an admin: payrun user add NAME --role admin")
+	p.must("user", "add", "ada", "--role", "admin").says("Next: payrun user token ada")
+	p.run("user", "add", "mia", "--role", "maker").exits(exitRefused).complains("payrun user token ada issues the first token")
+	issued := p.must("user", "token", "ada").complains("shown only now")
+	token := strings.TrimSpace(issued.out)
+	if token == "" || strings.ContainsAny(token, " \n") || strings.Contains(issued.err, token) {
+		t.Errorf("standard output is not the token alone: %q", issued.out)
+	}
+	p.run("user", "add", "mia", "--role", "maker").exits(exitRefused).complains("set PAYRUN_TOKEN or use --token-file")
+	p.as(token).must("user", "add", "mia", "--role", "maker")
+	p.as("wrong").run("user", "add", "eve", "--role", "maker").exits(exitRefused).complains("the token is not valid")
+	p.must("user", "list").says("ada", "admin", "mia", "maker")
+}
+
+func TestTokenFile(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	admin, _, _ := p.people()
+	p.must("user", "add", "eve", "--role", "auditor", "--token-file", p.file("token", admin+"\n", 0o600))
+	p.run("user", "list", "--token-file", "/nowhere").exits(exitOK) // needs none
+	for path, want := range map[string]string{
+		p.file("token", admin, 0o644): "can be read by others; run chmod 600",
+		"/nowhere/token":              "cannot be read",
+		p.file("token", "", 0o600):    "is empty",
+		t.TempDir():                   "is not a file",
+	} {
+		p.run("user", "add", "eva", "--role", "auditor", "--token-file", path).exits(exitUsage).complains("--token-file: ", want)
+	}
+}
+
+func TestTwoPeoplePayWhileServeRuns(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	admin, maker, checker := p.people()
+	p.as(admin).must("funds", "add", "1000.00", "USD", "--evidence", "bank reference 4711").says("1,000.00 USD")
+	p.must("funds").says("1,000.00")
+	serving := p.with("PAYRUN_LISTEN=127.0.0.1:0").start("serve")
+	address := serving.address()
+
+	sheet := p.sheet(goodRows(5)...)
+	p.as(maker).must("import", sheet).says("5 good rows", "payrun batch submit 1")
+	p.as(maker).must("batch", "submit", "1").says("submitted by mia", "another person: payrun batch approve 1")
+	p.as(maker).run("batch", "approve", "1").exits(exitRefused).complains("needs the role checker")
+	p.as(admin).run("batch", "approve", "1").exits(exitRefused).complains("not allowed")
+	p.as(checker).must("batch", "approve", "1").says("approved by carl")
+	eventually(t, "five payouts are paid", func() bool { return p.states(1)["SUCCEEDED"] == 5 })
+
+	p.run("run", sheet).exits(exitDatabase).complains("another payrun process runs the jobs", "stop it first")
+	p.run("job", "run", "track").exits(exitDatabase).complains("another payrun process")
+	p.must("check").says("another payrun process runs it", "Ready.")
+	p.must("job", "list").says("settle")
+	p.as(checker).must("settle").says("is closed")
+	p.must("verify")
+
+	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ready", "/metrics": `payrun_payouts_open{state="UNKNOWN"} 0`} {
+		if status, body := fetch(t, "http://"+address+path); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, without %q:\n%s", path, status, want, body)
+		}
+	}
+	serving.signal(syscall.SIGTERM)
+	serving.wait().exits(exitOK).complains("msg=serving", "msg=stopped")
+	p.must("verify")
+}
+
+// address waits until serve listens, and returns where.
+func (c *process) address() string {
+	c.t.Helper()
+	_, rest, ok := strings.Cut(c.errOut.line(c.t, "msg=serving"), "address=")
+	if !ok {
+		c.t.Fatal("serve does not say where it listens")
+	}
+	address, _, _ := strings.Cut(rest, " ")
+	return address
+}
+
+func TestNobodyApprovesWhatTheyMade(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	admin, _, checker := p.people()
+	p.as(admin).must("user", "add", "both", "--role", "maker", "--role", "checker")
+	both := strings.TrimSpace(p.as(admin).must("user", "token", "both").out)
+	p.as(admin).must("funds", "add", "1000.00", "USD", "--evidence", "x")
+	p.as(both).must("import", p.sheet(goodRows(2)...))
+	p.as(both).must("batch", "submit", "1")
+	p.as(both).run("batch", "approve", "1").exits(exitRefused).complains("somebody else has to approve it")
+	p.as(checker).must("batch", "approve", "1")
+	p.must("verify")
+}
+
+func TestEveryDecision(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	admin, maker, checker := p.people()
+	p.as(admin).must("funds", "add", "30.00", "USD", "--evidence", "x")
+	sheet := p.sheet(goodRows(2)...) // 21.50
+	p.as(maker).must("import", sheet)
+	p.as(maker).must("batch", "submit", "1")
+	p.as(maker).must("batch", "recall", "1", "--reason", "a slip").says("recalled")
+	p.as(maker).must("batch", "submit", "1")
+	p.as(checker).must("batch", "reject", "1", "--reason", "wrong month").says("rejected")
+	p.as(maker).run("batch", "approve", "1").exits(exitRefused)
+	p.as(maker).must("batch", "discard", "1", "--reason", "made anew").says("discarded")
+
+	p.as(maker).must("import", sheet)
+	p.as(maker).must("batch", "submit", "2")
+	p.as(checker).must("batch", "approve", "2")
+	p.as(maker).must("batch", "pause", "2", "--reason", "a question")
+	p.must("batch", "list").says("APPROVED, paused")
+	p.as(maker).run("batch", "resume", "2").exits(exitRefused)
+	p.as(checker).must("batch", "resume", "2")
+
+	p.as(maker).must("import", sheet).says("imported before, as batch 2", "allow-repeat 3")
+	p.as(maker).run("batch", "submit", "3").exits(exitRefused)
+	p.as(maker).run("batch", "allow-repeat", "3", "--reason", "it is fine").exits(exitRefused)
+	p.as(checker).must("batch", "allow-repeat", "3", "--reason", "next month")
+	p.as(maker).must("batch", "submit", "3")
+	p.as(checker).run("batch", "approve", "3").exits(exitRefused).complains("not enough available", "payrun funds add")
+	p.as(checker).must("batch", "cancel", "2", "--reason", "left the company").says("2 payouts cancelled")
+	p.as(checker).must("batch", "approve", "3")
+
+	p.as(checker).must("stop", "channel", "11", "--reason", "outage").says("channel 11 (Perfect Money)")
+	p.as(checker).must("stop", "everything", "--reason", "fire drill")
+	p.must("stop", "list").says("everything", "channel 11 (Perfect Money)", "fire drill")
+	p.as(checker).must("job", "run", "disburse").says("0 sent")
+	p.as(checker).must("stop", "lift")
+	p.as(checker).must("stop", "lift", "--channel", "11")
+	if left := p.must("stop", "list"); strings.Contains(left.out, "everything") || strings.Contains(left.out, "channel") {
+		t.Errorf("still stopped:\n%s", left.out)
+	}
+	p.must("job", "run", "limits")
+	p.must("job", "run", "disburse").says("2 sent, 2 accepted")
+	eventually(t, "the payouts are paid", func() bool {
+		p.must("job", "run", "track")
+		return p.states(3)["SUCCEEDED"] == 2
+	})
+	p.as(admin).must("user", "disable", "mia")
+	p.as(maker).run("batch", "submit", "3").exits(exitRefused).complains("the token is not valid")
+	p.as(admin).must("user", "revoke", "carl").says("1 token of carl revoked")
+	p.as(checker).run("settle").exits(exitRefused)
+	p.must("verify")
+}
+
+func TestInbox(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	p := newPlace(t, "PAYRUN_INBOX_FOLDER="+folder, "PAYRUN_INBOX_OWNER=mia")
+	p.people()
+	p.must("job", "run", "import").says("0 imported, 0 refused")
+	p.without("PAYRUN_INBOX").run("job", "run", "import").exits(exitUsage).complains("inbox.folder is not set")
+	p.with("PAYRUN_INBOX_FOLDER="+filepath.Join(folder, "none")).run("job", "run", "import").exits(exitFailure).complains("read the inbox")
+}
+
+func TestReports(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.must("run", p.sheet(goodRows(3)...))
+	target := filepath.Join(t.TempDir(), "out.csv")
+	p.must("report", "--csv", "-o", target, "--batch", "1", "--channel", "11", "--status", "succeeded", "--from", "2020-01-01", "--to", "2199-12-31").says("3 payouts", "SHA-256")
+	text, err := os.ReadFile(target)
+	if err != nil || strings.Count(string(text), "\n") != 4 {
+		t.Errorf("the csv: %v\n%s", err, text)
+	}
+	var written reportView
+	p.must("report", "--json", "--status", "FAILED").document(&written)
+	if written.Payouts != 0 || !strings.HasPrefix(written.Path, filepath.Join(p.data, "reports")) {
+		t.Errorf("got %+v", written)
+	}
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--batch", "9"}, exitRefused, "batch 9: not found"},
+		{[]string{"--channel", "99"}, exitUsage, "there is no channel"},
+		{[]string{"--status", "PAYED"}, exitRefused, "PAYED"},
+		{[]string{"--from", "31.12.2026"}, exitUsage, "no day such as 2026-01-31"},
+		{[]string{"-o", "/nowhere/out.xlsx"}, exitFailure, "/nowhere"},
+	} {
+		p.run(append([]string{"report"}, test.args...)...).exits(test.code).complains(test.want)
+	}
+}
+
+func TestEveryResultIsOneDocument(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.must("run", p.sheet(goodRows(2)...))
+	var batch struct {
+		Batch batchView `json:"batch"`
+	}
+	p.must("batch", "show", "1", "--json").document(&batch)
+	var done finished
+	p.must("run", p.sheet(append(goodRows(1), "R-3,11,U300000907,30.00,USD,C")...), "--json").document(&done)
+	order := done.Sandbox.Example
+	for _, args := range [][]string{
+		{"batch", "list"}, {"batch", "show", "1"}, {"payout", "show", order}, {"stop", "list"}, {"funds"}, {"funds", "show"},
+		{"job", "list"}, {"job", "run", "track"}, {"job", "run", "settle"}, {"report"}, {"report", "--csv"}, {"verify"}, {"check"}, {"migrate"},
+		{"user", "list"}, {"version"}, {"import", "--dry-run", exampleSheet, "--good-rows"},
+	} {
+		var document any
+		r := p.must(append(args, "--json")...)
+		r.document(&document)
+		if document == nil || strings.Contains(r.out, "null") && args[0] != "import" {
+			t.Errorf("%v prints null: %s", args, r.out)
+		}
+	}
+	var failed problemView
+	r := p.run("batch", "show", "77", "--json").exits(exitRefused)
+	if err := json.Unmarshal([]byte(r.err), &failed); err != nil || failed.ExitCode != exitRefused || failed.Error == "" || r.out != "" {
+		t.Errorf("a failure: %+v, %v, output %q", failed, err, r.out)
+	}
+	r = p.run("batch", "shwo", "--json").exits(exitUsage)
+	if err := json.Unmarshal([]byte(r.err), &failed); err != nil {
+		t.Errorf("a usage error: %v: %s", err, r.err)
+	}
+}

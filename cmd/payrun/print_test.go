@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"payrun/importers"
+	"payrun/internal/config"
+	"payrun/internal/database"
+	"payrun/internal/money"
+	"payrun/jobs"
+	"payrun/ledger"
+	"payrun/migrations"
+)
+
+func TestGrouped(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		amount   money.Amount
+		currency money.Currency
+		want     string
+	}{
+		{0, "USD", "0.00"}, {5, "USD", "0.05"}, {99999, "USD", "999.99"}, {100000, "USD", "1,000.00"},
+		{123456789, "USD", "1,234,567.89"}, {-100000, "USD", "-1,000.00"}, {-99999, "USD", "-999.99"}, {1234567, "JPY", "1,234,567"}, {1234567, "KWD", "1,234.567"},
+	} {
+		if got := grouped(test.amount, test.currency); got != test.want {
+			t.Errorf("grouped(%d %s) = %q, want %q", test.amount, test.currency, got, test.want)
+		}
+	}
+}
+
+func TestGroupingChangesNoDigit(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a := money.Amount(rapid.Int64().Draw(t, "amount"))
+		back, err := money.Parse(strings.ReplaceAll(grouped(a, "USD"), ",", ""), "USD")
+		if err != nil || back != a {
+			t.Fatalf("%d became %q: %v", a, grouped(a, "USD"), err)
+		}
+	})
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	table := newTable(&out, "name", "amount ", "note")
+	table.row("Zoë", "1.00", "x")
+	table.row("Anna-Lena", "1,000.00", "")
+	table.flush()
+	want := "  NAME         AMOUNT  NOTE\n  Zoë            1.00  x\n  Anna-Lena  1,000.00\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestWrapped(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("four ", 40) + strings.Repeat("x", 100)
+	lines := strings.Split(wrapped(text, "    "), "\n")
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "    ") || len(line) > lineWidth && i < len(lines)-1 {
+			t.Errorf("line %d: %q", i, line)
+		}
+	}
+	if strings.Join(strings.Fields(strings.Join(lines, " ")), " ") != text {
+		t.Errorf("words were lost: %q", lines)
+	}
+	if wrapped("", "  ") != "" {
+		t.Error("nothing becomes a line")
+	}
+}
+
+func TestSumsOfTotals(t *testing.T) {
+	t.Parallel()
+	if got := sums([]ledger.Total{{Channel: "11", Currency: "USD", Payouts: 1, Amount: 5}}); got != nil {
+		t.Errorf("one total needs no sum: %v", got)
+	}
+	got := sums([]ledger.Total{{Currency: "EUR", Payouts: 1, Amount: 5, Fees: 1}, {Currency: "USD", Payouts: 2, Amount: 7}, {Currency: "USD", Payouts: 3, Amount: 8, Fees: 2}})
+	if len(got) != 2 || got[0].Amount != 5 || got[1] != (ledger.Total{Currency: "USD", Payouts: 5, Amount: 15, Fees: 2}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		err  error
+		want int
+	}{
+		{nil, exitOK},
+		{errors.New("anything"), exitFailure},
+		{usagef("x"), exitUsage},
+		{&config.Error{Problems: []string{"x"}}, exitUsage},
+		{database.ErrUnusable, exitDatabase},
+		{database.ErrNotDurable, exitDatabase},
+		{migrations.ErrForeign, exitDatabase},
+		{migrations.ErrNewer, exitDatabase},
+		{migrations.ErrPending, exitDatabase},
+		{errEngineBusy, exitDatabase},
+		{syscall.ENOSPC, exitDatabase},
+		{errGateway, exitGateway},
+		{jobs.ErrGateway, exitGateway},
+		{jobs.ErrNoRows, exitSheet},
+		{jobs.ErrRowsRejected, exitSheet},
+		{&importers.FileError{}, exitSheet},
+		{errNoToken, exitRefused},
+		{ledger.ErrToken, exitRefused},
+		{ledger.ErrForbidden, exitRefused},
+		{ledger.ErrConflict, exitRefused},
+		{ledger.ErrFunds, exitRefused},
+		{ledger.ErrInvalid, exitRefused},
+		{ledger.ErrNotFound, exitRefused},
+		{errBreach, exitBreach},
+		{errStillOpen, exitOpen},
+		{errRestless, exitOpen},
+		{errInterrupted, exitOpen},
+		{errors.Join(errStillOpen, syscall.ENOSPC), exitDatabase},
+	} {
+		if test.err != nil {
+			test.err = fmt.Errorf("around: %w", test.err)
+		}
+		if got := exitCode(test.err); got != test.want {
+			t.Errorf("%v: exit code %d, want %d", test.err, got, test.want)
+		}
+	}
+	seen := map[int]bool{}
+	for _, e := range exitMeanings {
+		if seen[e.code] || e.meaning == "" {
+			t.Errorf("exit code %d is documented twice or not at all", e.code)
+		}
+		seen[e.code] = true
+	}
+}

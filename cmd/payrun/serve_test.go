@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+)
+
+// opened is an app as run makes it, for tests of what a command is made of.
+func (p *place) opened(log io.Writer) *app {
+	p.t.Helper()
+	a := &app{ctx: p.t.Context(), cli: &cli{}, environ: p.environ, out: io.Discard, errOut: log}
+	p.t.Cleanup(func() {
+		if err := a.close(); err != nil {
+			p.t.Error(err)
+		}
+	})
+	if err := a.loadConfig(); err != nil {
+		p.t.Fatal(err)
+	}
+	return a
+}
+
+func TestServeEndsWhenItsListenerFails(t *testing.T) {
+	t.Parallel()
+	a := newPlace(t, "PAYRUN_LISTEN=127.0.0.1:0").opened(io.Discard)
+	s, err := a.newService()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err = s.run(t.Context()) // returns only when everything has ended
+	if err == nil || !strings.Contains(err.Error(), "stopped listening") || exitCode(err) != exitFailure {
+		t.Errorf("got %v, exit code %d", err, exitCode(err))
+	}
+}
+
+func TestServeWarnsWhenNobodyCanPay(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	a := newPlace(t).opened(&log)
+	if err := a.openStore(); err != nil {
+		t.Fatal(err)
+	}
+	a.warnAboutPeople()
+	if !strings.Contains(log.String(), "nobody can pay yet") {
+		t.Errorf("the log says %q", log.String())
+	}
+}
+
+func TestLogsAreQuietForPeopleUnlessAsked(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	sheet := p.sheet(goodRows(1)...)
+	if r := p.must("run", sheet); r.err != "" {
+		t.Errorf("standard error: %s", r.err)
+	}
+	p.with("PAYRUN_LOG_LEVEL=shout").run("run", sheet).exits(exitUsage).complains("log.level")
+}
+
+func TestLogLineStandsAboveProgress(t *testing.T) {
+	t.Parallel()
+	var screen bytes.Buffer
+	line := &progressLine{app: &app{cli: &cli{}, out: &screen, errOut: &screen}, terminal: true}
+	line.show(1, 4, "1 paid, 3 under way")
+	if _, err := line.Write([]byte("level=WARN msg=x\n")); err != nil {
+		t.Fatal(err)
+	}
+	line.show(4, 4, strings.Repeat("many words ", 20))
+	line.end()
+	parts := strings.Split(screen.String(), clearLine)
+	if len(parts) != 4 || !strings.HasPrefix(parts[2], "level=WARN msg=x\n[######") || len(parts[3]) > lineWidth+1 {
+		t.Errorf("screen: %q", parts)
+	}
+}

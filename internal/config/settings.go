@@ -1,0 +1,180 @@
+package config
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"payrun/importers"
+	"payrun/internal/money"
+)
+
+// config turns texts into values and checks what belongs together.
+func (l *loader) config() Config {
+	c := Config{
+		Data: l.text("data"), Zone: l.zone(), Connections: l.number("database.max_connections", 2, 1000),
+		Listen: l.listen(), Inbox: l.inbox(), Schedules: map[string]string{},
+		LogLevel: l.level(), LogFormat: l.oneOf("log.format", "text", "json"),
+		Gateway: l.gateway(), Channels: l.channels(),
+		Tracking: Tracking{l.durations("tracking.accepted"), l.durations("tracking.in_doubt"), l.duration("tracking.closed_again")},
+	}
+	for _, job := range []string{"import", "limits", "settle", "report"} {
+		c.Schedules[job] = l.text("schedule." + job)
+	}
+	if c.Reports = l.text("reports.folder"); c.Reports == "" {
+		c.Reports = filepath.Join(c.Data, "reports")
+	}
+	c.DatabaseURL = l.databaseURL(c.Data)
+	return c
+}
+
+func (l *loader) zone() *time.Location {
+	zone, err := time.LoadLocation(l.text("zone"))
+	if err != nil {
+		l.wrong("zone: %v; use a name such as Europe/Kyiv", err)
+		return time.UTC
+	}
+	return zone
+}
+
+func (l *loader) listen() string {
+	address := l.text("listen")
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		l.wrong("listen is %q; it must be an address with a port, such as 127.0.0.1:8480", address)
+	}
+	return address
+}
+
+func (l *loader) inbox() Inbox {
+	inbox := Inbox{l.text("inbox.folder"), l.text("inbox.owner")}
+	switch {
+	case inbox.Folder != "" && inbox.Owner == "":
+		l.wrong("inbox.owner is missing: sheets in the inbox need a maker who answers for them")
+	case inbox.Folder == "" && inbox.Owner != "":
+		l.wrong("inbox.owner is set, but not inbox.folder: there is no inbox to answer for")
+	}
+	return inbox
+}
+
+func (l *loader) level() slog.Level {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	return levels[l.oneOf("log.level", "debug", "info", "warn", "error")]
+}
+
+// databaseURL may hold a password, and then comes by environment or by a file
+// of its own, like every secret.
+func (l *loader) databaseURL(data string) Secret {
+	const name = "database.url"
+	address := l.text(name)
+	if l.text(name+"_file") != "" {
+		return l.secret(name)
+	}
+	if l.sources[name] != "environment" && holdsPassword(address) {
+		l.wrong("%s: database.url holds a password, which does not belong in a configuration file; set PAYRUN_DATABASE_URL, or database.url_file to the path of a file that only you can read",
+			l.sources[name])
+	}
+	if address == "" {
+		address = "sqlite:" + filepath.Join(data, "payrun.db")
+	}
+	return Secret(address)
+}
+
+func holdsPassword(address string) bool {
+	location, err := url.Parse(address)
+	if err != nil {
+		return strings.Contains(address, "@") // unreadable: rather refuse than leak
+	}
+	_, has := location.User.Password()
+	return has || location.Query().Has("password")
+}
+
+func (l *loader) gateway() Gateway {
+	g := Gateway{
+		URL: l.text("gateway.url"), Account: l.text("gateway.account"),
+		Key: l.secret("gateway.key"), PreviousKey: l.secret("gateway.previous_key"),
+		Separator:       l.oneOf("gateway.separator", "java", "amp", "comma"),
+		ReplySignature:  l.oneOf("gateway.reply_signature", "if-present", "required"),
+		NotifyURL:       l.notifyURL(),
+		Timeout:         l.duration("gateway.timeout"),
+		InFlight:        l.number("gateway.in_flight", 1, 10_000),
+		CallsPerSecond:  l.number("gateway.calls_per_second", 0, 100_000),
+		HeadroomPercent: l.number("gateway.headroom_percent", 0, 90),
+		LookupPercent:   l.number("gateway.lookup_percent", 5, 95),
+	}
+	hasKey := g.Key != "" || l.text("gateway.key_file") != ""
+	switch {
+	case g.URL == "" && (g.Account != "" || hasKey):
+		l.wrong("gateway.account or gateway.key is set, but not gateway.url: a live gateway needs all three")
+	case g.URL != "" && g.Account == "":
+		l.wrong("gateway.account is missing: the merchant account at the gateway")
+	}
+	if g.URL != "" && !hasKey {
+		l.wrong("gateway.key is missing: set PAYRUN_GATEWAY_KEY, or gateway.key_file to the path of a file that only you can read")
+	}
+	return g
+}
+
+// notifyURL is checked before anything runs: with a bad one the gateway would
+// refuse every payout.
+func (l *loader) notifyURL() string {
+	text := l.text("gateway.notify_url")
+	address, err := url.Parse(text)
+	good := err == nil && address.Host != "" && address.User == nil && address.Fragment == "" &&
+		(address.Scheme == "https" || address.Scheme == "http" && isLoopback(address.Hostname()))
+	if text != "" && !good {
+		l.wrong("gateway.notify_url is %q; it must be an https address such as https://pay.example.org/notify/epay", text)
+	}
+	return text
+}
+
+func isLoopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
+}
+
+func (l *loader) channels() []Channel {
+	var channels []Channel
+	for _, standard := range importers.DefaultChannels() {
+		channels = append(channels, l.channel(standard.Code, standard.Name))
+	}
+	return channels
+}
+
+func (l *loader) channel(code, name string) Channel {
+	prefix := "channels." + code + "."
+	c := Channel{
+		Code: code, Name: name, Enabled: l.oneOf(prefix+"enabled", "true", "false") == "true",
+		Currencies: l.currencies(prefix + "currencies"), FeePPM: l.percent(prefix + "fee_percent"),
+		AskLimits: l.oneOf(prefix+"limits", "gateway", "configured") == "gateway",
+	}
+	if len(c.Currencies) == 0 {
+		return c // its amounts mean nothing
+	}
+	first := c.Currencies[0]
+	c.FeeFlat = l.amount(prefix+"fee_flat", first)
+	c.Minimum, c.Maximum = l.amount(prefix+"minimum", first), l.amount(prefix+"maximum", first)
+	switch {
+	case !c.AskLimits && c.Maximum == 0:
+		l.wrong("%smaximum is missing: with limits: configured it decides what may be sent", prefix)
+	case c.Maximum > 0 && c.Minimum > c.Maximum:
+		l.wrong("%sminimum is larger than %smaximum: nothing could be sent", prefix, prefix)
+	}
+	return c
+}
+
+func (l *loader) currencies(name string) []money.Currency {
+	var all []money.Currency
+	for code := range strings.SplitSeq(l.text(name), ",") {
+		currency := money.Currency(strings.TrimSpace(code))
+		if _, err := currency.Exponent(); err != nil {
+			l.wrong("%s: %v; use three-letter codes such as USD", name, err)
+			continue
+		}
+		all = append(all, currency)
+	}
+	return all
+}
