@@ -107,8 +107,12 @@ func (g *EPAY) ParseNotification(contentType string, body []byte) (Notification,
 	if err != nil {
 		return Notification{}, err
 	}
+	outcome := "verified"
+	if n.Order.Status.Final() {
+		outcome = "ended"
+	}
 	return Notification{OrderNo: n.Order.OrderNo, Evidence: ledger.Evidence{
-		Kind: ledger.EvidenceCallback, Outcome: "verified", HTTPStatus: 0,
+		Kind: ledger.EvidenceCallback, Outcome: outcome,
 		GatewayOrder: n.Order.GatewayOrderNo, Status: string(n.Order.Status), Digest: n.Digest, Body: string(body),
 	}}, nil
 }

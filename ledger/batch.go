@@ -211,6 +211,9 @@ func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
 		}
 		return apply(ctx, tx, change{batch, Submitted, Approved, ByApproval, "", by.actor(), content.sum()})
 	})
+	if database.IsUnique(err) {
+		err = fmt.Errorf("%w: somebody else approved it just now", ErrConflict)
+	}
 	if err != nil {
 		return fmt.Errorf("approve batch %d: %w", batch, err)
 	}

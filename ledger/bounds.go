@@ -31,11 +31,11 @@ const limitColumns = "channel, currency, minimum, maximum, source, fetched_at"
 type GatewayBalance struct {
 	Currency  money.Currency
 	Reported  money.Amount
-	Committed money.Amount
+	Committed money.Amount     // what was claimed that the report does not know of
 	FetchedAt database.Instant `db:"fetched_at"`
 }
 
-const balanceColumns = "currency, reported, committed, fetched_at"
+const balanceColumns = "currency, reported, committed - included AS committed, fetched_at"
 
 // SetLimits stores what the gateway (or the configuration) allows now.
 // FetchedAt is set by the store.
@@ -72,9 +72,9 @@ func (b *Book) Limits(ctx context.Context) ([]Limit, error) {
 // was ever claimed.
 const AllCommitted money.Amount = math.MaxInt64
 
-// Answered returns, per currency, how much of what was committed the gateway
-// has answered for: a balance it is asked for from now on includes that, and
-// perhaps more.
+// Answered returns, per currency, how much of all that was ever committed the
+// gateway has answered for: a balance it is asked for from now on includes
+// that, and perhaps more.
 func (b *Book) Answered(ctx context.Context) (map[money.Currency]money.Amount, error) {
 	var rows []struct {
 		Currency money.Currency
@@ -102,7 +102,7 @@ func (b *Book) SetGatewayBalance(ctx context.Context, currency money.Currency, r
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO balances (currency, reported, committed, fetched_at) VALUES (?, ?, 0, ?)
 			ON CONFLICT (currency) DO UPDATE SET reported = excluded.reported, fetched_at = excluded.fetched_at,
-			committed = CASE WHEN balances.committed > ? THEN balances.committed - ? ELSE 0 END`,
+			included = CASE WHEN balances.committed < ? THEN balances.committed ELSE ? END`,
 			currency, reported, now, included, included)
 		return err
 	})

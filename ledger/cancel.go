@@ -11,7 +11,7 @@ import (
 const cancelChunk = 1000
 
 // Cancel takes back the payouts of an approved batch that were never sent (no
-// attempt, or proof for each that no byte left) and gives their money back. It stops the batch first, so that nothing is
+// attempt, or proof for each that no byte left, and the gateway does not say it has them) and gives their money back. It stops the batch first, so that nothing is
 // claimed meanwhile; payouts that are under way go on. It returns how many it
 // cancelled.
 func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) (int, error) {
@@ -46,9 +46,9 @@ func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) 
 
 func (b *Book) cancelSome(ctx context.Context, by User, batch int64, reason string) (int, error) {
 	var unsent []Payout
-	err := b.db.Select(ctx, &unsent, `SELECT p.id, p.attempt_id FROM payouts p WHERE p.batch_id = ? AND p.state = 'UNSENT'
+	err := b.db.Select(ctx, &unsent, `SELECT p.id, p.attempt_id FROM payouts p WHERE p.batch_id = ? AND p.state = 'UNSENT' AND p.blocked <> ?
 		AND (p.attempts = 0 OR p.attempts = (SELECT count(*) FROM events e WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent'))
-		ORDER BY p.channel, p.id LIMIT ?`, batch, cancelChunk)
+		ORDER BY p.channel, p.currency, p.ordinal LIMIT ?`, batch, BlockedKnown, cancelChunk)
 	if err != nil {
 		return 0, fmt.Errorf("cancel batch %d: %w", batch, err)
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -50,7 +51,8 @@ const leaseMargin = 5 * time.Second
 // dies. A payout is passed over while its channel, its batch or everything is
 // stopped, before its pay date, outside limits younger than LimitsAge, or
 // beyond the gateway's balance; it is blocked for good when its row no longer
-// matches the digest that was approved.
+// matches the digest that was approved. With database.ErrCommitUnknown the
+// claims come back too: nothing of them may be sent, and Record must hear it.
 func (b *Book) Claim(ctx context.Context, order ClaimOrder) (Claimed, error) {
 	var claimed Claimed
 	var empty []int64
@@ -62,6 +64,10 @@ func (b *Book) Claim(ctx context.Context, order ClaimOrder) (Claimed, error) {
 		claimed, empty = c.claimed, c.empty
 		return nil
 	})
+	if errors.Is(err, database.ErrCommitUnknown) {
+		// The attempts may be there: the caller has to say that it sent nothing.
+		return claimed, fmt.Errorf("claim payouts: %w", err)
+	}
 	if err != nil {
 		return Claimed{}, fmt.Errorf("claim payouts: %w", err)
 	}
@@ -208,8 +214,10 @@ func openBatches(ctx context.Context, tx *database.Tx) ([]openBatch, error) {
 	return batches, err
 }
 
-// lockPayouts writes the row limit into the text: as a parameter it would make
-// PostgreSQL plan for any size, and for any size it likes to scan the table.
+// lockPayouts asks in the order that only the index of unsent payouts has, and
+// writes the row limit into the text: given another choice, PostgreSQL likes
+// to walk all payouts from the oldest on. Rows beyond those that were imported
+// are nobody's payouts.
 func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, most int) ([]candidate, error) {
 	var found []candidate
 	today := c.now.Time().In(c.zone).Format("2006-01-02")
@@ -219,7 +227,8 @@ func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, mo
 		CASE WHEN p.attempts = 0 THEN '' ELSE (SELECT max(a.params_digest) FROM attempts a WHERE a.payout_id = p.id) END AS params_before
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
 		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
-		ORDER BY p.id LIMIT `+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
+		AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)
+		ORDER BY p.ordinal LIMIT `+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
 		batch, limit.Channel, limit.Currency, limit.Minimum, limit.Maximum, c.left[limit.Currency], today)
 	return found, err
 }
@@ -299,8 +308,11 @@ func (c *claiming) limitFor(p Payout) Limit {
 	return c.limits[i]
 }
 
-// BlockedTampered is why a payout is blocked until a person acts.
-const BlockedTampered = "row changed after approval"
+// Why a payout is blocked until a person acts.
+const (
+	BlockedTampered = "row changed after approval"
+	BlockedKnown    = "the gateway knows an order that we never sent"
+)
 
 func block(ctx context.Context, tx *database.Tx, payouts []int64, why string) error {
 	batch := database.Batch{database.Ints("v_payout", payouts)}
@@ -377,7 +389,7 @@ func (b *Book) Waiting(ctx context.Context, channels []string, limitsAge time.Du
 			WHEN l.channel IS NULL THEN 'fresh limits of the channel'
 			WHEN p.amount NOT BETWEEN l.minimum AND l.maximum THEN 'wider limits: the amount is outside'
 			WHEN g.currency IS NULL THEN 'a fresh balance from the gateway'
-			WHEN g.reported - g.committed < p.amount + p.fee_estimate THEN 'a higher balance at the gateway'
+			WHEN g.reported - g.committed + g.included < p.amount + p.fee_estimate THEN 'a higher balance at the gateway'
 			ELSE '`+waitForTurn+`' END AS reason
 		FROM batches b JOIN payouts p ON p.batch_id = b.id AND p.state = 'UNSENT'
 		LEFT JOIN limits l ON l.channel = p.channel AND l.currency = p.currency AND l.fetched_at >= ?

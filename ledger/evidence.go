@@ -10,7 +10,7 @@ import (
 // Evidence is what a gateway said, kept for ever.
 type Evidence struct {
 	Kind         string // EvidenceCreate, EvidenceLookup, EvidenceCallback
-	Outcome      string // the gateway package's word: accepted, rejected, unknown, …
+	Outcome      string // the gateway package's word: accepted, rejected, unknown, …; "ended" of a callback about an end
 	Reason       string // why it is unknown
 	HTTPStatus   int64  `db:"http_status"`
 	Code         string

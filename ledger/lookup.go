@@ -119,12 +119,10 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 				Kind: ExceptionOrphan, Subject: orderNo, Detail: "signed notification about order " + orderNo,
 				NextStep: "ask the gateway who ordered it: nobody here did",
 			})
+		case p.State == unsent:
+			return blockKnown(ctx, tx, p, e)
 		case p.State.Final() && e.Status != p.Status:
-			return openException(ctx, tx, Exception{
-				Kind: ExceptionContrary, BatchID: p.BatchID, PayoutID: p.ID,
-				Detail:   fmt.Sprintf("ended as %s with the gateway's status %s, now it says %s", p.State, p.Status, e.Status),
-				NextStep: "ask the gateway which is true; a correction takes two people",
-			})
+			return openException(ctx, tx, contrary(p.ID, p.BatchID, fmt.Sprintf("ended as %s with the gateway's status %s, now it says %s", p.State, p.Status, e.Status)))
 		}
 		now, err := tx.Now(ctx)
 		if err != nil {
@@ -140,6 +138,23 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 	return nil
 }
 
+// blockKnown keeps a payout from being sent that the gateway says it has:
+// after a restored backup, say, it may have been sent before.
+func blockKnown(ctx context.Context, tx *database.Tx, p Payout, e Evidence) error {
+	n, err := tx.Exec(ctx, "UPDATE payouts SET blocked = ? WHERE id = ? AND state = 'UNSENT'", BlockedKnown, p.ID)
+	if err != nil || n == 0 {
+		return err
+	}
+	return openException(ctx, tx, contrary(p.ID, p.BatchID, "not sent by this ledger, but the gateway notifies status "+e.Status))
+}
+
+func contrary(payout, batch int64, detail string) Exception {
+	return Exception{
+		Kind: ExceptionContrary, BatchID: batch, PayoutID: payout, Detail: detail,
+		NextStep: "ask the gateway which is true; a correction takes two people",
+	}
+}
+
 // notified finds the payout of an order number; a zero one when it is not ours.
 func notified(ctx context.Context, tx *database.Tx, orderNo string) (Payout, error) {
 	var p Payout
@@ -147,8 +162,9 @@ func notified(ctx context.Context, tx *database.Tx, orderNo string) (Payout, err
 	if !ok {
 		return p, nil
 	}
-	err := tx.Get(ctx, &p, `SELECT p.id, p.batch_id, p.attempt_id, p.state, p.gateway_status FROM batches b
-		JOIN payouts p ON p.id = b.id * 100000000 + ? WHERE b.order_prefix = ?`, ordinal, prefix)
+	// Locked, so that an end that is being recorded meanwhile is seen.
+	err := tx.Get(ctx, &p, `SELECT id, batch_id, attempt_id, state, gateway_status FROM payouts
+		WHERE id = (SELECT b.id * 100000000 + ? FROM batches b WHERE b.order_prefix = ?)`+tx.Dialect.ForUpdate, ordinal, prefix)
 	if errors.Is(err, ErrNotFound) {
 		return Payout{}, nil
 	}

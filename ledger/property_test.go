@@ -31,6 +31,7 @@ type modelled struct {
 	estimate  money.Amount
 	fee       money.Amount
 	feeKnown  bool
+	known     bool // the gateway notified about it before it was ever sent
 }
 
 // life plays a ledger's life, step by random step, beside a model that knows
@@ -163,7 +164,7 @@ func (l *life) fund(*rapid.T) {
 
 func (l *life) claimSome(*rapid.T) {
 	max := rapid.IntRange(1, 6).Draw(l.rt, "max")
-	waiting := slices.DeleteFunc(l.of(0, ledger.Approved), func(p *modelled) bool { return l.stopped[p.batch] })
+	waiting := slices.DeleteFunc(l.of(0, ledger.Approved), func(p *modelled) bool { return p.known || l.stopped[p.batch] })
 	asked := order(max)
 	asked.LimitsAge = 10_000 * time.Hour
 	claimed, err := l.Claim(l.ctx, asked)
@@ -281,7 +282,7 @@ func (l *life) cancel(*rapid.T) {
 	l.stopped[batch] = true
 	cancelled := 0
 	for _, p := range l.of(batch, ledger.Approved) {
-		if p.attempts == p.notSent { // nothing ever left
+		if p.attempts == p.notSent && !p.known { // nothing ever left
 			p.state = ledger.Cancelled
 			l.balances.Held -= p.amount + p.estimate
 			l.balances.Available += p.amount + p.estimate
@@ -313,6 +314,9 @@ func (l *life) notify(*rapid.T) {
 	}
 	p := rapid.SampledFrom(all).Draw(l.rt, "payout")
 	l.must(l.Notify(l.ctx, p.no, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "notified", Status: "7"}))
+	if slices.Contains([]ledger.State{ledger.Valid, ledger.Submitted, ledger.Approved}, p.state) {
+		p.known = true
+	}
 }
 
 func (l *life) closeDay(*rapid.T) {

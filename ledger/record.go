@@ -153,7 +153,35 @@ func (r *recording) run(ctx context.Context) error {
 	if err := r.post(ctx); err != nil {
 		return err
 	}
+	if err := r.flagContrary(ctx); err != nil {
+		return err
+	}
 	return r.updateExceptions(ctx)
+}
+
+// flagContrary opens a case for a payout that ends otherwise than a
+// notification said.
+func (r *recording) flagContrary(ctx context.Context) error {
+	var ended []int64
+	var statuses []string
+	r.moved(func(_ int, f Finding, p changedPayout) {
+		if f.To.Final() && f.Status != "" {
+			ended, statuses = append(ended, p.ID), append(statuses, f.Status)
+		}
+	})
+	batch := database.Batch{database.Ints("v_payout", ended), database.Texts("v_status", statuses)}
+	others, err := database.Select[Payout](ctx, r.tx, batch, `SELECT DISTINCT e.payout_id AS id, e.gateway_status FROM v
+		JOIN evidence e ON e.payout_id = v_payout WHERE e.kind = 'callback' AND e.outcome = 'ended' AND e.gateway_status <> v_status`)
+	if err != nil {
+		return err
+	}
+	for _, p := range others {
+		e := contrary(p.ID, r.changed[p.ID].BatchID, "ended otherwise than a notification said: "+p.Status)
+		if err := openException(ctx, r.tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *recording) checkTransitions() error {
@@ -254,10 +282,11 @@ func (r *recording) update(ctx context.Context) error {
 		database.Texts("v_order", texts[0]), database.Texts("v_status", texts[1]), database.Texts("v_rate", texts[2]), database.Texts("v_received", texts[3]),
 	}
 	// A fee that the gateway does not name is booked as estimated; what was
-	// booked when a payout ended stays.
+	// booked when a payout ended stays. A look-up that is due already was asked
+	// for by a notification while this one was under way, and stays due.
 	changed, err := database.Select[changedPayout](ctx, r.tx, batch, `UPDATE payouts SET state = v_to, lease_until = 0,
 		lookups = CASE WHEN v_from = v_to THEN lookups + 1 ELSE 0 END,
-		next_lookup_at = v_next, ended_at = CASE WHEN ended_at > 0 AND v_from = v_to THEN ended_at ELSE v_ended END,
+		next_lookup_at = CASE WHEN v_next > 0 AND next_lookup_at BETWEEN 1 AND ? THEN next_lookup_at ELSE v_next END, ended_at = CASE WHEN ended_at > 0 AND v_from = v_to THEN ended_at ELSE v_ended END,
 		gateway_order_no = CASE WHEN v_order = '' THEN gateway_order_no ELSE v_order END,
 		status_at = CASE WHEN v_status = '' OR v_status = gateway_status THEN status_at ELSE ? END,
 		gateway_status = CASE WHEN v_status = '' THEN gateway_status ELSE v_status END,
@@ -267,7 +296,7 @@ func (r *recording) update(ctx context.Context) error {
 		received = CASE WHEN v_received = '' THEN received ELSE v_received END
 		FROM v WHERE payouts.id = v_payout AND payouts.state = v_from AND payouts.attempt_id = v_attempt
 		AND (v_from <> 'UNSENT' OR EXISTS (SELECT 1 FROM batches b WHERE b.id = payouts.batch_id AND b.state = 'APPROVED'))
-		RETURNING id, batch_id, currency, amount, fee_estimate, fee`, r.now)
+		RETURNING id, batch_id, currency, amount, fee_estimate, fee`, r.now, r.now)
 	if err != nil {
 		return err
 	}

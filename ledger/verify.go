@@ -136,18 +136,21 @@ var promises = []promise{
 	{"following", "every payout the gateway has will be looked up again", rows(`
 		SELECT 'payout ' || id AS row, state || ' without a next look-up' AS wrong FROM payouts
 		WHERE state IN ('UNKNOWN', 'ACCEPTED') AND next_lookup_at = 0`)},
-	{"top-ups", "every top-up was booked by a person the audit trail names", rows(`
+	{"top-ups", "every top-up was booked by a person the audit trail names, every other entry by an event", rows(`
 		SELECT 'entry ' || e.id AS row, 'no audit record of its booking' AS wrong FROM entries e WHERE e.kind = 'funding'
 		AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.action = 'funds.add' AND a.actor = e.actor AND a.created_at = e.created_at
-			AND a.subject = e.currency AND a.detail LIKE '%: ' || e.note)`)},
-	{"sending", "no batch with unsent payouts is out of sight, nothing is blocked without a case, no attempt hangs", rows(`
+			AND a.subject = e.currency AND substr(a.detail, length(a.detail) - length(e.note) - 1) = ': ' || e.note)
+		UNION ALL
+		SELECT 'entry ' || e.id, 'nothing that happened asks for it' FROM entries e WHERE e.kind NOT IN ('hold', 'funding')
+		AND NOT EXISTS (SELECT 1 FROM events v WHERE v.payout_id > 0 AND v.payout_id = e.payout_id AND v.reason = e.kind AND v.created_at = e.created_at)`)},
+	{"sending", "no batch with unsent payouts is out of sight, nothing is blocked without a case", rows(`
 		SELECT 'batch ' || b.id AS row, 'marked as sent, but has unsent payouts' AS wrong FROM batches b
 		WHERE b.drained_at > 0 AND EXISTS (SELECT 1 FROM payouts p WHERE p.batch_id = b.id AND p.state = 'UNSENT')
 		UNION ALL
 		SELECT 'payout ' || p.id, 'blocked without an open exception' FROM payouts p
 		WHERE p.blocked <> '' AND p.state = 'UNSENT' AND NOT EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0)
 		UNION ALL
-		SELECT 'payout ' || p.id, 'its attempt never ended, and nobody took it over' FROM payouts p
+		SELECT 'payout ' || p.id, 'its lease ended before it was sent' FROM payouts p
 		WHERE p.state = 'SENDING' AND p.lease_until < p.sent_at`)},
 	{"days", "a closed day's digest covers exactly its entries", checkDays},
 	{"audit", "the audit trail is one unbroken chain", checkAudit},
@@ -172,7 +175,7 @@ var guards = map[string]string{
 
 // guardNames lists the triggers there must be.
 func guardNames(engine string) []string {
-	names := []string{"batches_frozen", "payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept"}
+	names := []string{"batches_frozen", "payouts_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept"}
 	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines"} {
 		if engine == database.SQLite.Name {
 			names = append(names, table+"_no_update", table+"_no_delete")

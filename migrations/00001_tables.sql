@@ -167,7 +167,7 @@ CREATE TABLE payouts (
     CHECK (state <> 'SENDING' OR (attempt_id > 0 AND lease_until > 0))
 );
 -- Unfinished work only: these stay small however long the history grows.
-CREATE INDEX payouts_unsent ON payouts (batch_id, channel, id) WHERE state = 'UNSENT';
+CREATE INDEX payouts_unsent ON payouts (batch_id, channel, currency, ordinal) WHERE state = 'UNSENT';
 CREATE INDEX payouts_sending ON payouts (lease_until) WHERE state = 'SENDING';
 CREATE INDEX payouts_lookup ON payouts (state, next_lookup_at) WHERE next_lookup_at > 0;
 
@@ -294,11 +294,13 @@ CREATE TABLE limits (
     PRIMARY KEY (channel, currency)
 );
 
--- committed is what was claimed since the gateway last reported the balance.
+-- committed is all that was ever claimed, included the part of it that the
+-- reported balance knows of.
 CREATE TABLE balances (
     currency   TEXT   PRIMARY KEY,
     reported   BIGINT NOT NULL,
     committed  BIGINT NOT NULL,
+    included   BIGINT NOT NULL DEFAULT 0,
     fetched_at BIGINT NOT NULL
 );
 
@@ -333,6 +335,7 @@ CREATE TABLE exceptions (
     closed_by  TEXT   NOT NULL DEFAULT '',
     resolution TEXT   NOT NULL DEFAULT ''
 );
+CREATE INDEX exceptions_of_payout ON exceptions (payout_id) WHERE closed_at = 0;
 CREATE UNIQUE INDEX exceptions_open ON exceptions (kind, batch_id, payout_id, subject) WHERE closed_at = 0;
 
 CREATE TABLE schedules (

@@ -41,6 +41,20 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- A batch that people have seen takes no more rows.
+-- +goose StatementBegin
+CREATE FUNCTION refuse_late_rows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT batch_id FROM fresh) f
+               WHERE coalesce((SELECT state FROM batches b WHERE b.id = f.batch_id), '') <> 'STAGING') THEN
+        RAISE EXCEPTION 'an imported batch takes no more payouts';
+    END IF;
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER payouts_only_staged AFTER INSERT ON payouts REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_late_rows();
+
 -- Only an import that never finished may be cleared away.
 CREATE TRIGGER payouts_kept BEFORE DELETE ON payouts FOR EACH ROW EXECUTE FUNCTION refuse_published();
 CREATE TRIGGER problems_kept BEFORE DELETE ON problems FOR EACH ROW EXECUTE FUNCTION refuse_published();

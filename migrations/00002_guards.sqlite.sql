@@ -81,6 +81,13 @@ WHEN OLD.state NOT IN ('STAGING', 'VALID')
 BEGIN SELECT RAISE(ABORT, 'a batch that was handed in does not change'); END;
 -- +goose StatementEnd
 
+-- A batch that people have seen takes no more rows.
+-- +goose StatementBegin
+CREATE TRIGGER payouts_only_staged BEFORE INSERT ON payouts
+WHEN coalesce((SELECT state FROM batches WHERE id = NEW.batch_id), '') <> 'STAGING'
+BEGIN SELECT RAISE(ABORT, 'an imported batch takes no more payouts'); END;
+-- +goose StatementEnd
+
 -- Only an import that never finished may be cleared away.
 -- +goose StatementBegin
 CREATE TRIGGER payouts_kept BEFORE DELETE ON payouts

@@ -110,9 +110,10 @@ func TestInsertOnlyTablesRefuseChange(t *testing.T) {
 			"INSERT INTO users (id, name, created_at) VALUES (1, 'ann', 1)",
 			"INSERT INTO days (id, business_day, opened_at) VALUES (1, '2026-01-02', 1)",
 			"INSERT INTO accounts (id, currency, kind) VALUES (1, 'USD', 'available')",
-			`INSERT INTO batches (id, name, state, gateway_account, made_by, made_at) VALUES (1, 'b', 'VALID', 'g', 1, 1)`,
+			`INSERT INTO batches (id, name, state, gateway_account, made_by, made_at) VALUES (1, 'b', 'STAGING', 'g', 1, 1)`,
 			`INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee, remark, pay_date,
 				amount, currency, fee_estimate, row_digest) VALUES (100000001, 1, 1, '', 2, '', '16', 'P1', '', '', '', 5, 'USD', 0, 'd')`,
+			"UPDATE batches SET state = 'VALID'",
 			"INSERT INTO audit (position, actor, action, subject, detail, created_at, digest) VALUES (1, 'a', 'b', 'c', 'd', 1, 'e')",
 			"INSERT INTO batch_totals (batch_id, channel, currency, payouts, amount, fees) VALUES (1, '16', 'USD', 1, 5, 0)",
 			`INSERT INTO problems (batch_id, position, code, severity, sheet, row_no, col, heading, value, message)
@@ -139,6 +140,8 @@ func TestInsertOnlyTablesRefuseChange(t *testing.T) {
 			"UPDATE lines SET amount = 6", "UPDATE entries SET note = 'x'", "UPDATE events SET to_state = 'FAILED'",
 			"UPDATE evidence SET gateway_status = '7'", "UPDATE attempts SET send_by = 2", "UPDATE audit SET actor = 'x'",
 			"UPDATE batch_totals SET amount = 6", "DELETE FROM lines", "DELETE FROM entries", "DELETE FROM events",
+			`INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee, remark, pay_date,
+				amount, currency, fee_estimate, row_digest) VALUES (100000002, 1, 2, '', 3, '', '16', 'P2', '', '', '', 5, 'USD', 0, 'd')`,
 			"DELETE FROM evidence", "DELETE FROM attempts", "DELETE FROM audit", "DELETE FROM batch_totals",
 		}
 		for _, statement := range refused {
