@@ -34,14 +34,17 @@ func (e *Engine) Disburse(ctx context.Context) (Disbursed, error) {
 	recorded := make(chan error, 1)
 	// What is under way is recorded even while stopping.
 	go func() { recorded <- d.record(context.WithoutCancel(ctx)) }()
-	err := d.send(ctx)
+	err := d.prove(ctx)
+	if err == nil {
+		err = d.send(ctx)
+	}
 	d.calls.Wait()
 	close(d.outcomes)
 	err = errors.Join(err, <-recorded)
 	err = errors.Join(err, d.trouble.err(), d.brake(context.WithoutCancel(ctx)))
 	d.done.Waiting = d.done.Waiting || d.done.NotSent > 0
 	if ctx.Err() == nil {
-		err = errors.Join(err, e.reportHeldBack(ctx, d.done.Waiting))
+		err = errors.Join(err, e.reportHeldBack(ctx, d.done))
 	}
 	return d.done, err
 }
@@ -54,7 +57,7 @@ type disbursing struct {
 	places   chan struct{} // taken by every call that is open
 	calls    sync.WaitGroup
 	outcomes chan outcome
-	trouble  trouble
+	brakes   brakes
 	done     Disbursed // Waiting is the claimer's, the rest the recorder's until it ended
 }
 
@@ -67,30 +70,14 @@ func (d *disbursing) send(ctx context.Context) error {
 	for {
 		room, err := d.window.room(ctx)
 		if err != nil {
-			return ignoreStop(err)
+			return nil // only a stop ends the wait
 		}
 		if err := sleep(ctx, d.trouble.silence()); err != nil {
 			return nil
 		}
-		if d.trouble.err() != nil {
-			return nil // said at the end
-		}
-		// Deadlines count from before the claim and slots from after it: a
-		// slow claim makes the first earlier and the second later, never the
-		// other way round.
-		before := time.Now()
-		claimed, err := d.Book.Claim(ctx, ledger.ClaimOrder{
-			Worker: d.Worker, Max: room, Channels: d.openChannels(), Pace: d.Rate.Sends(),
-			Patience: d.Patience, CallTimeout: d.CallTimeout, LimitsAge: d.BoundsAge,
-		})
+		claimed, err := d.claim(ctx, room, d.openChannels())
 		if err != nil {
-			return ignoreStop(err)
-		}
-		d.window.claimed(len(claimed.Claims))
-		after := time.Now()
-		for _, c := range claimed.Claims {
-			due := schedule{slot: after.Add(c.SendAfter), sendBy: before.Add(c.SendBy)}
-			d.calls.Go(func() { d.call(ctx, c, due) })
+			return ignoreStop(ctx, err)
 		}
 		if len(claimed.Claims) == 0 && claimed.Throttled == 0 {
 			d.done.Waiting = claimed.Waiting
@@ -102,20 +89,60 @@ func (d *disbursing) send(ctx context.Context) error {
 	}
 }
 
+// prove gives every channel that was in trouble one payout, and waits for the
+// answer; only a channel that gave one is open in this run.
+func (d *disbursing) prove(ctx context.Context) error {
+	for _, channel := range d.trouble.begin(d.Channels) {
+		if _, err := d.claim(ctx, 1, []string{channel}); err != nil {
+			return ignoreStop(ctx, err)
+		}
+		d.calls.Wait()
+	}
+	return nil
+}
+
+// claim takes payouts and starts their calls.
+func (d *disbursing) claim(ctx context.Context, most int, channels []string) (ledger.Claimed, error) {
+	// Deadlines count from before the claim and slots from after it: a slow
+	// claim makes the first earlier and the second later, never the other way
+	// round.
+	before := time.Now()
+	claimed, err := d.Book.Claim(ctx, ledger.ClaimOrder{
+		Worker: d.Worker, Max: most, Channels: channels, Pace: d.Rate.Sends(),
+		Patience: d.Patience, CallTimeout: d.CallTimeout, LimitsAge: d.BoundsAge,
+	})
+	d.window.claimed(len(claimed.Claims))
+	after := time.Now()
+	for _, c := range claimed.Claims {
+		due := schedule{slot: after.Add(c.SendAfter), sendBy: before.Add(c.SendBy)}
+		if err != nil { // nobody knows whether the claim was committed: say that nothing was sent
+			due.sendBy = before
+		}
+		d.calls.Go(func() { d.call(ctx, c, due) })
+	}
+	return claimed, err
+}
+
 // schedule is when a claimed payout may leave, by this process's own clock.
 type schedule struct{ slot, sendBy time.Time }
 
-// openChannels leaves out those that refuse everything.
+// missed reports whether the time to leave is over, by the monotonic clock,
+// which stands still while a machine sleeps, or by the one on the wall.
+func (s schedule) missed() bool {
+	now := time.Now()
+	return now.After(s.sendBy) || now.Round(0).After(s.sendBy.Round(0))
+}
+
+// openChannels leaves out those that are in trouble.
 func (d *disbursing) openChannels() []string {
-	return slices.DeleteFunc(slices.Clone(d.Channels), d.trouble.refuses)
+	return slices.DeleteFunc(slices.Clone(d.Channels), d.trouble.closed)
 }
 
 // brake stops the channels that refuse everything until a person has looked.
 func (d *disbursing) brake(ctx context.Context) error {
-	channels, last := d.trouble.refusing(d.Channels)
 	var failed error
-	for _, channel := range channels {
-		reason := fmt.Sprintf("%d payouts in a row were refused, the last one: %s", troubleLimit, last)
+	for channel, words := range d.trouble.refusing() {
+		reason := fmt.Sprintf("%d payouts in a row were refused, the last one: %s", troubleLimit, words)
 		failed = errors.Join(failed, d.Book.Brake(ctx, d.actor(), channel, reason),
 			fmt.Errorf("%w: channel %s is stopped until a checker lifts it: %s", ErrGateway, channel, reason))
 	}
@@ -126,7 +153,7 @@ func (d *disbursing) brake(ctx context.Context) error {
 // per payout.
 func untilNextClaim(claimed ledger.Claimed) time.Duration {
 	if claimed.Throttled > 0 {
-		return claimed.Throttled + 50*time.Millisecond
+		return min(claimed.Throttled+50*time.Millisecond, 10*time.Second)
 	}
 	last := claimed.Claims[len(claimed.Claims)-1]
 	return last.SendAfter / 2
@@ -135,8 +162,9 @@ func untilNextClaim(claimed ledger.Claimed) time.Duration {
 // call sends one claimed payout in its slot, or not at all.
 func (d *disbursing) call(ctx context.Context, c ledger.Claim, due schedule) {
 	reply := d.submit(ctx, c, due)
-	d.window.finished()
+	// In this order: while outcomes cannot be written, nothing more is claimed.
 	d.outcomes <- outcome{d.Judge.Submitted(c, reply), reply}
+	d.window.finished()
 }
 
 func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) Reply {
@@ -149,14 +177,16 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) R
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
 	}
-	if d.trouble.err() != nil || d.trouble.refuses(c.Channel) || d.trouble.silence() > 0 {
+	switch {
+	case d.trouble.silence() > 0 || d.trouble.closed(c.Channel) && !d.trouble.onProbation(c.Channel):
 		return notHandedOver("sending stopped before its turn")
+	case d.brakes.pulled(ctx, d.Book, c.Payout):
+		return notHandedOver("stopped by a person before its turn")
+	case due.missed():
+		return notHandedOver("its slot was missed")
 	}
 	o := order(c.Payout)
 	o.SendBy = due.sendBy
-	if time.Now().After(o.SendBy) {
-		return notHandedOver("its slot was missed")
-	}
 	// A stop lets a call under way end; only its own time-out cuts it short.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.CallTimeout)
 	defer cancel()
@@ -183,7 +213,7 @@ func (d *disbursing) record(ctx context.Context) error {
 			d.count(o)
 		}
 		if quiet > 0 { // first, for the other workers
-			failed = errors.Join(failed, d.Book.SlowDown(ctx, quiet))
+			failed = errors.Join(failed, d.Book.SlowDown(ctx, capped(quiet)))
 		}
 		failed = errors.Join(failed, d.keep(ctx, findings))
 	}
@@ -237,9 +267,10 @@ func (d *disbursing) count(o outcome) {
 	}
 }
 
-// ignoreStop turns the end of the context into a normal end.
-func ignoreStop(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+// ignoreStop turns the end of the context into a normal end, in whatever words
+// a database driver reports it.
+func ignoreStop(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
 		return nil
 	}
 	return err

@@ -40,7 +40,9 @@ type Engine struct {
 	// Counters of this process, for metrics.
 	Counters Counters
 
-	heldBack string // what was last reported as held back
+	trouble    trouble
+	heldBack   *string   // what was last reported as held back; nil: nothing yet
+	heldBackAt time.Time // when that was looked at
 }
 
 // Counters count what one process did since it started.
@@ -80,9 +82,14 @@ func orElse[T comparable](field *T, value T) {
 
 // reportHeldBack opens a case for approved payouts that cannot be sent though
 // nobody meant them to wait, and closes it when they can.
-func (e *Engine) reportHeldBack(ctx context.Context, waiting bool) error {
+func (e *Engine) reportHeldBack(ctx context.Context, done Disbursed) error {
+	// Finding the reasons reads all that waits: not after every idle run.
+	if e.heldBack != nil && done.Sent == 0 && time.Since(e.heldBackAt) < heldBackEvery {
+		return nil
+	}
+	e.heldBackAt = time.Now()
 	var reasons []string
-	if waiting {
+	if done.Waiting {
 		groups, err := e.Book.Waiting(ctx, e.Channels, e.BoundsAge)
 		if err != nil {
 			return err
@@ -94,7 +101,7 @@ func (e *Engine) reportHeldBack(ctx context.Context, waiting bool) error {
 		}
 	}
 	held := strings.Join(reasons, "; ")
-	if held == e.heldBack {
+	if e.heldBack != nil && held == *e.heldBack {
 		return nil
 	}
 	if err := e.Book.CloseExceptions(ctx, ledger.ExceptionHeldBack, e.actor(), "changed"); err != nil {
@@ -108,9 +115,11 @@ func (e *Engine) reportHeldBack(ctx context.Context, waiting bool) error {
 			return err
 		}
 	}
-	e.heldBack = held
+	e.heldBack = &held
 	return nil
 }
+
+const heldBackEvery = 30 * time.Second
 
 func (e *Engine) actor() string { return "worker:" + e.Worker }
 

@@ -398,7 +398,7 @@ func TestAGatewayThatIsAway(t *testing.T) {
 				if n >= 8 && !errors.Is(err, jobs.ErrGateway) {
 					t.Errorf("no trouble is reported: %v", err)
 				}
-				if got := s.states(batch.ID); got[ledger.Approved] != int64(n) || done.Sent != 0 || done.NotSent > s.engine.InFlight+5 {
+				if got := s.states(batch.ID); got[ledger.Approved] != int64(n) || done.Sent != 0 || done.NotSent > 2*s.engine.InFlight+5 {
 					t.Errorf("states %v after %+v", got, done)
 				}
 				if kinds := s.exceptions(); len(kinds) > 0 {
@@ -505,6 +505,84 @@ func TestAChannelThatIsDownDoesNotDrainItsBatch(t *testing.T) {
 		s.settle(batch.ID)
 		s.sound()
 	})
+}
+
+// One channel that gives no answer costs a few doubts, and later one at a time;
+// the others are paid in the same run.
+func TestASilentChannelDoesNotStopTheOthers(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		const n = 160 // 40 in each channel
+		batch := s.approved(s.sheet(n))
+		s.faults(sandbox.Fault{At: sandbox.Create, Kind: sandbox.FaultStatus, HTTPStatus: 500, Channel: sandbox.PerfectMoney})
+		first, err := s.engine.Disburse(t.Context())
+		if !errors.Is(err, jobs.ErrGateway) {
+			t.Errorf("no trouble is reported: %v", err)
+		}
+		if first.Accepted != n*3/4 {
+			t.Errorf("%d of the other channels' %d were accepted", first.Accepted, n*3/4)
+		}
+		if most := 2*s.engine.InFlight + 5; first.InDoubt > most {
+			t.Errorf("%d payouts came into doubt, want at most %d", first.InDoubt, most)
+		}
+		for range 3 {
+			again, err := s.engine.Disburse(t.Context())
+			if again.Sent != 1 || !errors.Is(err, jobs.ErrGateway) {
+				t.Errorf("a channel on probation got %d payouts, %v", again.Sent, err)
+			}
+		}
+		s.faults()
+		if rest, err := s.engine.Disburse(t.Context()); err != nil || rest.Waiting {
+			t.Errorf("after the trouble: %+v, %v", rest, err)
+		}
+		s.settle(batch.ID)
+		s.sound()
+	})
+}
+
+// Whoever pulls the brake stops also what was claimed and waits for its slot.
+func TestAStopHoldsWhatIsClaimedAlready(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		const n = 60
+		batch := s.approved(s.sheet(n))
+		s.engine.Rate = jobs.Rate{CallsPerSecond: 50, LookupPercent: 40}
+		ended := make(chan jobs.Disbursed)
+		go func() {
+			done, err := s.engine.Disburse(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			ended <- done
+		}()
+		s.arrived(5)
+		s.must(s.book.PlaceStop(t.Context(), s.checker, ledger.Everything, "", "fire"))
+		pulled := s.sandbox.Book().Counts[sandbox.Create]
+		done := <-ended
+		const aFifthOfASecond = 10 // at 30 creates a second, and what is under way
+		if after := s.sandbox.Book().Counts[sandbox.Create]; after > pulled+aFifthOfASecond+s.engine.InFlight {
+			t.Errorf("%d creates when the brake was pulled, %d at the end", pulled, after)
+		}
+		if got := s.states(batch.ID)[ledger.Approved]; got == 0 || done.NotSent == 0 {
+			t.Errorf("%+v, %d payouts wait", done, got)
+		}
+		s.must(s.book.LiftStop(t.Context(), s.checker, ledger.Everything, ""))
+		s.disburse()
+		s.settle(batch.ID)
+		s.sound()
+	})
+}
+
+// arrived waits until the gateway has seen so many creates.
+func (s *shop) arrived(creates int) {
+	s.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.sandbox.Book().Counts[sandbox.Create] < creates {
+		select {
+		case <-s.t.Context().Done():
+			s.t.Fatal("too few creates arrived")
+		case <-tick.C:
+		}
+	}
 }
 
 func TestRetryAfterSlowsEveryWorkerDown(t *testing.T) {

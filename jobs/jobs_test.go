@@ -172,7 +172,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // nobody waits for any more.
 func (d *door) quiet() {
 	d.calls.Lock()
-	d.calls.Unlock() //nolint:staticcheck // waiting was all
+	defer d.calls.Unlock()
 }
 
 func (d *door) shut() { d.server.Close() }

@@ -47,7 +47,7 @@ func (j Judge) Submitted(c ledger.Claim, r Reply) ledger.Finding {
 // LookedUp judges the reply to a look-up.
 func (j Judge) LookedUp(p ledger.Lookup, r Reply) ledger.Finding {
 	f := finding(p.Payout, p.AttemptID, p.State, r)
-	if theirs := r.Evidence.GatewayOrder; r.Verdict == Known && p.GatewayOrder != "" && theirs != p.GatewayOrder {
+	if theirs := r.Evidence.GatewayOrder; r.Verdict == Known && p.GatewayOrder != "" && theirs != "" && theirs != p.GatewayOrder {
 		// Either the answers are mixed up, or the gateway has it twice.
 		r.Verdict = Contrary
 		f.Note = fmt.Sprintf("the gateway called it %s, now it says %s", p.GatewayOrder, theirs)

@@ -2,9 +2,13 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"payrun/ledger"
 )
@@ -25,16 +29,32 @@ func (s *Settle) Run(ctx context.Context) (ledger.Day, error) {
 	if err != nil {
 		return day, err
 	}
-	position, head, err := s.Book.Head(ctx)
-	if err != nil {
-		return day, err
-	}
-	line := fmt.Sprintf("%s day=%s entries=%d digest=%s audit=%d head=%s\n",
-		day.ClosedAt, day.BusinessDay, day.Entries, day.Digest, position, head)
-	if err := appendDurably(s.HeadsFile, line); err != nil {
+	if err := s.keepHeads(ctx); err != nil {
 		return day, fmt.Errorf("the day is closed, but its digest is not kept outside the database: %w", err)
 	}
 	return day, nil
+}
+
+// keepHeads appends every closed day that the file lacks: also one whose
+// process died between closing and writing.
+func (s *Settle) keepHeads(ctx context.Context) error {
+	kept, err := os.ReadFile(s.HeadsFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	days, err := s.Book.Days(ctx)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(days) // oldest first
+	var lines strings.Builder
+	for _, d := range days {
+		if d.ClosedAt == 0 || strings.Contains(string(kept), "digest="+d.Digest+" ") {
+			continue
+		}
+		fmt.Fprintf(&lines, "%s day=%s entries=%d digest=%s audit=%s\n", d.ClosedAt, d.BusinessDay, d.Entries, d.Digest, d.AuditDigest)
+	}
+	return appendDurably(s.HeadsFile, lines.String())
 }
 
 func appendDurably(path, line string) error {

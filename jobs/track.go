@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -37,16 +38,16 @@ func (e *Engine) Track(ctx context.Context) (Tracked, error) {
 	for {
 		due, err := e.Book.DueLookups(ctx, ledger.LookupOrder{Max: e.InFlight, Pace: e.Rate.Lookups(), Lease: lookupLease})
 		if err != nil || len(due) == 0 {
-			return done, ignoreStop(err)
+			return done, ignoreStop(ctx, err)
 		}
 		findings, quiet := e.lookUp(ctx, due, time.Now())
+		if quiet > 0 { // first: it holds whatever becomes of the findings
+			if err := e.Book.SlowDown(ctx, capped(quiet)); err != nil {
+				return done, errors.Join(err, e.keep(context.WithoutCancel(ctx), findings))
+			}
+		}
 		if err := e.keep(context.WithoutCancel(ctx), findings); err != nil {
 			return done, err
-		}
-		if quiet > 0 {
-			if err := e.Book.SlowDown(ctx, quiet); err != nil {
-				return done, err
-			}
 		}
 		done.LookedUp += len(findings)
 		e.Counters.LookedUp.Add(int64(len(findings)))

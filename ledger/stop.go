@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"payrun/internal/database"
 )
@@ -26,6 +27,12 @@ type Stop struct {
 	Reason   string
 	PlacedBy string           `db:"placed_by"`
 	PlacedAt database.Instant `db:"placed_at"`
+}
+
+// Holds reports whether the stop keeps the payout from being sent.
+func (s Stop) Holds(p Payout) bool {
+	return s.Scope == Everything || s.Scope == OneChannel && s.Subject == p.Channel ||
+		s.Scope == OneBatch && s.Subject == strconv.FormatInt(p.BatchID, 10)
 }
 
 func (s Stop) key() string { return string(s.Scope) + " " + s.Subject }

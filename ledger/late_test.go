@@ -1,0 +1,89 @@
+package ledger_test
+
+import (
+	"errors"
+	"testing"
+
+	"payrun/internal/database"
+	"payrun/ledger"
+)
+
+const copyRow = `INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, row_digest)
+	SELECT id + 1, batch_id, ordinal + 1, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, row_digest
+	FROM payouts WHERE ordinal = 2`
+
+// Nobody adds a payout to a batch that people have seen: the schema refuses
+// it, and a claim does not know it even where the guard was taken away.
+func TestARowThatWasNotImportedIsNotSent(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.approved("late", sheet("l", 2))
+		err := o.db.InTx(t.Context(), func(tx *database.Tx) error {
+			_, err := tx.Exec(t.Context(), copyRow)
+			return err
+		})
+		if !database.IsRefused(err) {
+			t.Errorf("a late row was taken: %v", err)
+		}
+		o.tamper(copyRow)
+		if claims := o.claim(10); len(claims) != 2 {
+			t.Errorf("claimed %d payouts of a batch of 2", len(claims))
+		}
+	})
+}
+
+// A signed word about a payout that was never sent (after a restored backup,
+// say) keeps it from being sent, and from being cancelled.
+func TestAPayoutTheGatewayKnowsAlreadyIsNotSent(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		batch := o.approved("known", sheet("k", 2))
+		no := batch.OrderPrefix + "00000001"
+		must(t, o.Notify(t.Context(), no, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
+		claims := o.claim(10)
+		if len(claims) != 1 || claims[0].OrderNo() == no {
+			t.Errorf("claimed %v", claims)
+		}
+		if n, err := o.Cancel(t.Context(), o.checker, batch.ID, "wrong month"); n != 0 || err != nil {
+			t.Errorf("cancelled %d, %v", n, err)
+		}
+		if open, err := o.Exceptions(t.Context()); err != nil || len(open) != 1 || open[0].Kind != ledger.ExceptionContrary {
+			t.Errorf("exceptions %+v, %v", open, err)
+		}
+		o.sound()
+	})
+}
+
+// A look-up that a notification asked for stays due, although an older
+// look-up was under way and knew nothing yet.
+func TestANotificationsLookupIsNotPutOff(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.approved("nudge", sheet("n", 1))
+		c := o.claim(1)[0]
+		o.put(c, ledger.Accepted)
+		must(t, o.Notify(t.Context(), c.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
+		o.record(looked(c, ledger.Accepted, ledger.Accepted, ledger.ByFinding))
+		due, err := o.DueLookups(t.Context(), ledger.LookupOrder{Max: 5, Lease: 1})
+		must(t, err)
+		if len(due) != 1 {
+			t.Errorf("%d look-ups are due", len(due))
+		}
+	})
+}
+
+// Whoever approves second hears that somebody else was first.
+func TestTwoApproveAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		batch := o.imported("twice", sheet("t", 1))
+		must(t, o.Submit(t.Context(), o.maker, batch.ID))
+		other, err := o.AddUser(t.Context(), o.admin, "chloe", ledger.Checker)
+		must(t, err)
+		outcomes := make(chan error, 2)
+		for _, by := range []ledger.User{o.checker, other} {
+			go func() { outcomes <- o.Approve(t.Context(), by, batch.ID) }()
+		}
+		first, second := <-outcomes, <-outcomes
+		if (first == nil) == (second == nil) || !errors.Is(errors.Join(first, second), ledger.ErrConflict) {
+			t.Errorf("outcomes %v and %v", first, second)
+		}
+		o.sound()
+	})
+}
