@@ -204,7 +204,7 @@ func notHandedOver(why string) Reply {
 // record writes outcomes in batches until the channel closes.
 func (d *disbursing) record(ctx context.Context) error {
 	var failed error
-	for batch := range batches(d.outcomes, recordBatch, d.Linger) {
+	for batch := range gathered(d.outcomes, recordBatch, d.Linger) {
 		findings := make([]ledger.Finding, len(batch))
 		var quiet time.Duration
 		for i, o := range batch {

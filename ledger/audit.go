@@ -11,7 +11,7 @@ import (
 type AuditRecord struct {
 	Position  int64
 	Actor     string // "user:NAME", "worker:ID" or "system"
-	Action    string // such as "batch.approve"
+	Action    string // such as "batch.approved"
 	Subject   string
 	Detail    string
 	CreatedAt database.Instant `db:"created_at"`

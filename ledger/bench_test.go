@@ -123,7 +123,7 @@ func benchBare(b *testing.B, db *database.DB, payouts, size int) time.Duration {
 }
 
 func insertBare(ctx context.Context, tx *database.Tx, ids []int64, bodies []string) error {
-	batch := database.Batch{database.Ints("v_id", ids), database.Ints("v_a", ids), database.Ints("v_b", ids), database.Texts("v_body", bodies)}
-	_, err := batch.Exec(ctx, tx, "INSERT INTO bare (id, a, b, body) SELECT v_id, v_a, v_b, v_body FROM v")
+	given := database.Rows{database.Ints("v_id", ids), database.Ints("v_a", ids), database.Ints("v_b", ids), database.Texts("v_body", bodies)}
+	_, err := given.Exec(ctx, tx, "INSERT INTO bare (id, a, b, body) SELECT v_id, v_a, v_b, v_body FROM v")
 	return err
 }

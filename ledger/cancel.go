@@ -10,10 +10,11 @@ import (
 // cancelChunk bounds how many payouts one transaction cancels.
 const cancelChunk = 1000
 
-// Cancel takes back the payouts of an approved batch that were never sent (no
-// attempt, or proof for each that no byte left, and the gateway does not say it has them) and gives their money back. It stops the batch first, so that nothing is
-// claimed meanwhile; payouts that are under way go on. It returns how many it
-// cancelled.
+// Cancel takes back the payouts of an approved batch that were never sent, and
+// gives their money back: no attempt was made, or there is proof for each that
+// no byte left, and the gateway does not say that it has them. It stops the
+// batch first, so that nothing is claimed meanwhile; payouts that are under
+// way go on. It returns how many it cancelled.
 func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) (int, error) {
 	if reason == "" {
 		return 0, fmt.Errorf("%w: a reason is needed", ErrInvalid)

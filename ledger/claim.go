@@ -281,10 +281,10 @@ func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
 		}
 		committed[p.Currency] += p.Amount + p.FeeEstimate
 	}
-	batch := database.Batch{
+	given := database.Rows{
 		database.Ints("v_payout", payouts), database.Ints("v_attempt", numbers), database.Ints("v_number", tries), database.Ints("v_lease", leases),
 	}
-	changed, err := batch.Exec(ctx, c.tx, `UPDATE payouts SET state = 'SENDING', attempts = v_number, attempt_id = v_attempt,
+	changed, err := given.Exec(ctx, c.tx, `UPDATE payouts SET state = 'SENDING', attempts = v_number, attempt_id = v_attempt,
 		lease_until = v_lease, next_lookup_at = 0, lookups = 0, sent_at = ?
 		FROM v WHERE payouts.id = v_payout AND payouts.state = 'UNSENT'`, c.now)
 	if err != nil {
@@ -310,18 +310,18 @@ func (c *claiming) limitFor(p Payout) Limit {
 
 // Why a payout is blocked until a person acts.
 const (
-	BlockedTampered = "row changed after approval"
+	BlockedTampered = "row or order number changed after approval"
 	BlockedKnown    = "the gateway knows an order that we never sent"
 )
 
 func block(ctx context.Context, tx *database.Tx, payouts []int64, why string) error {
-	batch := database.Batch{database.Ints("v_payout", payouts)}
-	if _, err := batch.Exec(ctx, tx, "UPDATE payouts SET blocked = ? FROM v WHERE payouts.id = v_payout", why); err != nil {
+	given := database.Rows{database.Ints("v_payout", payouts)}
+	if _, err := given.Exec(ctx, tx, "UPDATE payouts SET blocked = ? FROM v WHERE payouts.id = v_payout", why); err != nil {
 		return err
 	}
 	for _, payout := range payouts {
 		err := openException(ctx, tx, Exception{
-			Kind: ExceptionTampered, PayoutID: payout, BatchID: payout / (maxOrdinal + 1), Detail: why,
+			Kind: ExceptionTampered, PayoutID: payout, BatchID: batchOf(payout), Detail: why,
 			NextStep: "find out who changed the row; cancel the payout and import it anew",
 		})
 		if err != nil {

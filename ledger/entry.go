@@ -77,8 +77,8 @@ func openAccounts(ctx context.Context, tx *database.Tx, currency money.Currency)
 	if err != nil {
 		return err
 	}
-	batch := database.Batch{database.Ints("number", numbers), database.Texts("word", kinds)}
-	_, err = batch.Exec(ctx, tx, `INSERT INTO accounts (id, currency, kind) SELECT number, ?, word FROM v
+	given := database.Rows{database.Ints("number", numbers), database.Texts("word", kinds)}
+	_, err = given.Exec(ctx, tx, `INSERT INTO accounts (id, currency, kind) SELECT number, ?, word FROM v
 		WHERE true ON CONFLICT DO NOTHING`, currency)
 	if err != nil {
 		return fmt.Errorf("open accounts: %w", err)
@@ -143,12 +143,12 @@ func insertEntries(ctx context.Context, tx *database.Tx, entries []entry) error 
 		numbers[i], batches[i], payouts[i], corrects[i] = e.id, e.batch, e.payout, e.corrects
 		kinds[i], currencies[i], notes[i], actors[i], digests[i] = e.kind, e.currency, e.note, e.actor, e.digest()
 	}
-	batch := database.Batch{
+	given := database.Rows{
 		database.Ints("v_id", numbers), database.Texts("v_kind", kinds), database.Texts("v_currency", currencies),
 		database.Ints("v_batch", batches), database.Ints("v_payout", payouts), database.Ints("v_corrects", corrects),
 		database.Texts("v_note", notes), database.Texts("v_actor", actors), database.Texts("v_digest", digests),
 	}
-	_, err := batch.Exec(ctx, tx, `INSERT INTO entries (id, day_id, kind, currency, batch_id, payout_id, corrects, note, actor, created_at, digest)
+	_, err := given.Exec(ctx, tx, `INSERT INTO entries (id, day_id, kind, currency, batch_id, payout_id, corrects, note, actor, created_at, digest)
 		SELECT v_id, ?, v_kind, v_currency, v_batch, v_payout, v_corrects, v_note, v_actor, ?, v_digest FROM v`,
 		entries[0].day, entries[0].at)
 	return err
@@ -173,11 +173,11 @@ func insertLines(ctx context.Context, tx *database.Tx, accounts map[accountKey]i
 			}
 		}
 	}
-	batch := database.Batch{
+	given := database.Rows{
 		database.Ints("v_entry", entryIDs), database.Ints("v_position", positions), database.Ints("v_account", accountIDs),
 		database.Texts("v_side", sides), database.Ints("v_amount", amounts),
 	}
-	if _, err := batch.Exec(ctx, tx, `INSERT INTO lines (entry_id, position, account_id, side, amount)
+	if _, err := given.Exec(ctx, tx, `INSERT INTO lines (entry_id, position, account_id, side, amount)
 		SELECT v_entry, v_position, v_account, v_side, v_amount FROM v`); err != nil {
 		return err
 	}
@@ -189,8 +189,8 @@ func addToBalances(ctx context.Context, tx *database.Tx, deltas map[int64]int64)
 	for account, change := range deltas {
 		accounts, changes = append(accounts, account), append(changes, change)
 	}
-	batch := database.Batch{database.Ints("v_account", accounts), database.Ints("v_change", changes)}
-	_, err := batch.Exec(ctx, tx, "UPDATE accounts SET balance = balance + v_change FROM v WHERE accounts.id = v_account")
+	given := database.Rows{database.Ints("v_account", accounts), database.Ints("v_change", changes)}
+	_, err := given.Exec(ctx, tx, "UPDATE accounts SET balance = balance + v_change FROM v WHERE accounts.id = v_account")
 	return err
 }
 

@@ -51,13 +51,13 @@ func insertEvents(ctx context.Context, tx *database.Tx, events []event) error {
 		from[i], to[i], reasons[i] = e.From, e.To, e.Reason
 		notes[i], actors[i], digests[i], seals[i] = e.Note, e.Actor, e.Digest, e.seal()
 	}
-	batch := database.Batch{
+	given := database.Rows{
 		database.Ints("v_id", numbers), database.Ints("v_batch", batches), database.Ints("v_payout", payouts),
 		database.Texts("v_from", from), database.Texts("v_to", to), database.Texts("v_reason", reasons),
 		database.Texts("v_note", notes), database.Texts("v_actor", actors), database.Ints("v_attempt", attempts),
 		database.Ints("v_evidence", evidence), database.Texts("v_digest", digests), database.Texts("v_seal", seals),
 	}
-	_, err = batch.Exec(ctx, tx, "INSERT INTO events ("+eventColumns+`)
+	_, err = given.Exec(ctx, tx, "INSERT INTO events ("+eventColumns+`)
 		SELECT v_id, v_batch, v_payout, v_from, v_to, v_reason, v_note, v_actor, v_attempt, v_evidence, v_digest, ?, v_seal FROM v`, now)
 	return err
 }

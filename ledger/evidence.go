@@ -73,14 +73,14 @@ func insertEvidence(ctx context.Context, tx *database.Tx, numbers []int64, findi
 		}
 		payouts[i], attempts[i], statuses[i], seals[i] = a.PayoutID, a.AttemptID, a.HTTPStatus, a.seal()
 	}
-	batch := database.Batch{
+	given := database.Rows{
 		database.Ints("v_id", numbers), database.Ints("v_payout", payouts), database.Ints("v_attempt", attempts),
 		database.Texts("v_kind", texts[0]), database.Texts("v_outcome", texts[1]), database.Texts("v_reason", texts[2]),
 		database.Ints("v_http", statuses), database.Texts("v_code", texts[3]), database.Texts("v_message", texts[4]),
 		database.Texts("v_order", texts[5]), database.Texts("v_status", texts[6]), database.Texts("v_digest", texts[7]),
 		database.Texts("v_body", texts[8]), database.Texts("v_seal", seals),
 	}
-	_, err = batch.Exec(ctx, tx, "INSERT INTO evidence ("+evidenceColumns+`)
+	_, err = given.Exec(ctx, tx, "INSERT INTO evidence ("+evidenceColumns+`)
 		SELECT v_id, v_payout, v_attempt, v_kind, v_outcome, v_reason, v_http, v_code, v_message,
 		v_order, v_status, v_digest, v_body, ?, v_seal FROM v`, now)
 	return err

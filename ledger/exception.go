@@ -79,8 +79,8 @@ func closeExceptions(ctx context.Context, tx *database.Tx, payouts []int64, clos
 	if err != nil {
 		return err
 	}
-	batch := database.Batch{database.Ints("v_payout", payouts)}
-	_, err = batch.Exec(ctx, tx, `UPDATE exceptions SET closed_at = ?, closed_by = ?, resolution = ?
+	given := database.Rows{database.Ints("v_payout", payouts)}
+	_, err = given.Exec(ctx, tx, `UPDATE exceptions SET closed_at = ?, closed_by = ?, resolution = ?
 		FROM v WHERE exceptions.payout_id = v_payout AND exceptions.closed_at = 0`, now, closedBy, resolution)
 	if err != nil {
 		return fmt.Errorf("close exceptions: %w", err)

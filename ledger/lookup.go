@@ -54,8 +54,8 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 			due[i].After, due[i].StatusAge = reserved.at(i).Sub(now), now.Sub(due[i].StatusAt)
 		}
 		lookups = due
-		batch := database.Batch{database.Ints("v_payout", payouts)}
-		_, err = batch.Exec(ctx, tx, "UPDATE payouts SET next_lookup_at = ? FROM v WHERE payouts.id = v_payout", now.Add(order.Lease))
+		given := database.Rows{database.Ints("v_payout", payouts)}
+		_, err = given.Exec(ctx, tx, "UPDATE payouts SET next_lookup_at = ? FROM v WHERE payouts.id = v_payout", now.Add(order.Lease))
 		if err != nil {
 			return err
 		}

@@ -60,6 +60,8 @@ const maxOrdinal = 99_999_999
 
 func payoutID(batch, ordinal int64) int64 { return batch*(maxOrdinal+1) + ordinal }
 
+func batchOf(payout int64) int64 { return payout / (maxOrdinal + 1) }
+
 // firstID and lastID bound the ids of a batch, for a range over the primary key.
 func firstID(batch int64) int64 { return payoutID(batch, 0) }
 func lastID(batch int64) int64  { return payoutID(batch, maxOrdinal) }

@@ -41,8 +41,8 @@ type Finding struct {
 // take the others with it.
 func (b *Book) Record(ctx context.Context, actor string, findings []Finding) (int, error) {
 	for _, f := range findings {
-		_, err := transition(f.From, f.To, f.Reason)
-		if err == nil && (f.Reason == ByTwoPeople || f.Reason == ByCorrection) {
+		_, illegal := transition(f.From, f.To, f.Reason)
+		if illegal == nil && (f.Reason == ByTwoPeople || f.Reason == ByCorrection) {
 			return 0, fmt.Errorf("%w: two people decide about payout %d, not %s", ErrForbidden, f.PayoutID, actor)
 		}
 	}
@@ -51,7 +51,7 @@ func (b *Book) Record(ctx context.Context, actor string, findings []Finding) (in
 		return 0, nil
 	}
 	changed, err := b.recordOnce(ctx, actor, findings)
-	if err != nil && !b.single(ctx, findings, err) {
+	if err != nil && !b.hopeless(ctx, findings, err) {
 		half := len(findings) / 2
 		first, errFirst := b.Record(ctx, actor, findings[:half])
 		second, errSecond := b.Record(ctx, actor, findings[half:])
@@ -76,9 +76,9 @@ func oncePerPayout(findings []Finding) (once, later []Finding) {
 	return once, later
 }
 
-// single reports whether there is no use in trying the findings in halves:
+// hopeless reports whether there is no use in trying the findings in halves:
 // there is only one, or the store itself is away.
-func (b *Book) single(ctx context.Context, findings []Finding, err error) bool {
+func (b *Book) hopeless(ctx context.Context, findings []Finding, err error) bool {
 	return len(findings) == 1 || database.IsConnection(err) || database.IsFull(err) || ctx.Err() != nil
 }
 
@@ -169,8 +169,8 @@ func (r *recording) flagContrary(ctx context.Context) error {
 			ended, statuses = append(ended, p.ID), append(statuses, f.Status)
 		}
 	})
-	batch := database.Batch{database.Ints("v_payout", ended), database.Texts("v_status", statuses)}
-	others, err := database.Select[Payout](ctx, r.tx, batch, `SELECT DISTINCT e.payout_id AS id, e.gateway_status FROM v
+	given := database.Rows{database.Ints("v_payout", ended), database.Texts("v_status", statuses)}
+	others, err := database.Select[Payout](ctx, r.tx, given, `SELECT DISTINCT e.payout_id AS id, e.gateway_status FROM v
 		JOIN evidence e ON e.payout_id = v_payout WHERE e.kind = 'callback' AND e.outcome = 'ended' AND e.gateway_status <> v_status`)
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func (r *recording) lock(ctx context.Context) error {
 		case f.To.Final():
 			paid = append(paid, f.PayoutID)
 		case f.To == Approved && f.From != Approved:
-			back = append(back, f.PayoutID/(maxOrdinal+1))
+			back = append(back, batchOf(f.PayoutID))
 		}
 	}
 	if len(paid) > 0 {
@@ -215,8 +215,8 @@ func (r *recording) lock(ctx context.Context) error {
 		if r.day, err = r.book.openDay(ctx, r.tx); err != nil {
 			return err
 		}
-		batch := database.Batch{database.Ints("v_payout", paid)}
-		currencies, err := database.Select[money.Currency](ctx, r.tx, batch, "SELECT DISTINCT p.currency FROM v JOIN payouts p ON p.id = v_payout")
+		given := database.Rows{database.Ints("v_payout", paid)}
+		currencies, err := database.Select[money.Currency](ctx, r.tx, given, "SELECT DISTINCT p.currency FROM v JOIN payouts p ON p.id = v_payout")
 		if err != nil {
 			return err
 		}
@@ -224,8 +224,8 @@ func (r *recording) lock(ctx context.Context) error {
 			return err
 		}
 	}
-	batch := database.Batch{database.Ints("v_batch", back)}
-	_, err := batch.Exec(ctx, r.tx, "UPDATE batches SET drained_at = 0 FROM v WHERE batches.id = v_batch")
+	given := database.Rows{database.Ints("v_batch", back)}
+	_, err := given.Exec(ctx, r.tx, "UPDATE batches SET drained_at = 0 FROM v WHERE batches.id = v_batch")
 	return err
 }
 
@@ -276,7 +276,7 @@ func (r *recording) update(ctx context.Context) error {
 			texts[j][i] = storable(text)
 		}
 	}
-	batch := database.Batch{
+	given := database.Rows{
 		database.Ints("v_payout", payouts), database.Ints("v_attempt", attempts), database.Texts("v_from", from), database.Texts("v_to", to),
 		database.Ints("v_fee", fees), database.Ints("v_known", known), database.Ints("v_next", next), database.Ints("v_ended", ended),
 		database.Texts("v_order", texts[0]), database.Texts("v_status", texts[1]), database.Texts("v_rate", texts[2]), database.Texts("v_received", texts[3]),
@@ -284,7 +284,7 @@ func (r *recording) update(ctx context.Context) error {
 	// A fee that the gateway does not name is booked as estimated; what was
 	// booked when a payout ended stays. A look-up that is due already was asked
 	// for by a notification while this one was under way, and stays due.
-	changed, err := database.Select[changedPayout](ctx, r.tx, batch, `UPDATE payouts SET state = v_to, lease_until = 0,
+	changed, err := database.Select[changedPayout](ctx, r.tx, given, `UPDATE payouts SET state = v_to, lease_until = 0,
 		lookups = CASE WHEN v_from = v_to THEN lookups + 1 ELSE 0 END,
 		next_lookup_at = CASE WHEN v_next > 0 AND next_lookup_at BETWEEN 1 AND ? THEN next_lookup_at ELSE v_next END, ended_at = CASE WHEN ended_at > 0 AND v_from = v_to THEN ended_at ELSE v_ended END,
 		gateway_order_no = CASE WHEN v_order = '' THEN gateway_order_no ELSE v_order END,

@@ -3,7 +3,7 @@
 //
 // Queries are written with ? placeholders and rebound here and nowhere else.
 // What truly differs between the two engines is a named string of [Dialect].
-// Lists of rows are bound to a statement with [Batch], so that a statement
+// Lists of rows are bound to a statement with [Rows], so that a statement
 // over a thousand payouts is one statement on both engines.
 //
 // Writing and reading use separate pools. On SQLite the writing pool has one

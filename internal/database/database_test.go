@@ -90,7 +90,7 @@ func TestALargeBatchReturnsEveryRow(t *testing.T) {
 		}
 		var got []wordRow
 		err := db.InTx(t.Context(), func(tx *database.Tx) (err error) {
-			batch := database.Batch{database.Ints("number", ids), database.Texts("text", words)}
+			batch := database.Rows{database.Ints("number", ids), database.Texts("text", words)}
 			got, err = database.Select[wordRow](t.Context(), tx, batch, "INSERT INTO words (id, word) SELECT number, text FROM v RETURNING id, word")
 			return err
 		})
@@ -116,7 +116,7 @@ func TestBatchBindsEveryRowExactly(t *testing.T) {
 		words := []string{`quote " and '`, "кошелёк", "a,b{c}\\", "<script>&amp;"}
 		var got []wordRow
 		err := db.InTx(t.Context(), func(tx *database.Tx) error {
-			batch := database.Batch{database.Ints("number", ids), database.Texts("text", words)}
+			batch := database.Rows{database.Ints("number", ids), database.Texts("text", words)}
 			n, err := batch.Exec(t.Context(), tx, "INSERT INTO words (id, word) SELECT number, text FROM v")
 			if err != nil || n != 4 {
 				t.Errorf("inserted %d, %v", n, err)

@@ -9,15 +9,15 @@ import (
 	"github.com/lib/pq"
 )
 
-// Batch is a list of rows bound to one statement: a statement that begins
+// Rows is a list of rows bound to one statement: a statement that begins
 // with its SQL sees it as a table called v. PostgreSQL gets an array per
 // column, SQLite a list of values, all as parameters.
 //
 // Column names must not be names of the tables the statement touches, or
 // RETURNING becomes ambiguous.
-type Batch []Column
+type Rows []Column
 
-// Column is one named column of a Batch.
+// Column is one named column of Rows.
 type Column struct {
 	name   string
 	kind   string // PostgreSQL element type
@@ -44,13 +44,13 @@ func Texts[T ~string](name string, values []T) Column {
 	return Column{name, "text", len(values), plain, func(row int) any { return plain[row] }}
 }
 
-// Exec runs "WITH v AS (the batch) query" and returns how many rows changed.
+// Exec runs "WITH v AS (the rows) query" and returns how many rows changed.
 // The query may go on with further common table expressions, starting with a
-// comma. An empty batch runs nothing. On SQLite a large batch runs in parts,
+// comma. No rows run nothing. On SQLite many rows run in parts,
 // so a query must treat every row of v by itself.
-func (b Batch) Exec(ctx context.Context, tx *Tx, query string, args ...any) (int64, error) {
+func (r Rows) Exec(ctx context.Context, tx *Tx, query string, args ...any) (int64, error) {
 	var changed int64
-	err := b.each(tx.Dialect, func(with string, values []any) error {
+	err := r.each(tx.Dialect, func(with string, values []any) error {
 		n, err := tx.Exec(ctx, with+query, append(values, args...)...)
 		changed += n
 		return err
@@ -58,11 +58,11 @@ func (b Batch) Exec(ctx context.Context, tx *Tx, query string, args ...any) (int
 	return changed, err
 }
 
-// Select runs "WITH v AS (the batch) query" and returns all rows. The rest is
+// Select runs "WITH v AS (the rows) query" and returns all rows. The rest is
 // as with Exec.
-func Select[T any](ctx context.Context, tx *Tx, b Batch, query string, args ...any) ([]T, error) {
+func Select[T any](ctx context.Context, tx *Tx, r Rows, query string, args ...any) ([]T, error) {
 	var all []T
-	err := b.each(tx.Dialect, func(with string, values []any) error {
+	err := r.each(tx.Dialect, func(with string, values []any) error {
 		var part []T // a slice that is handed in again would be emptied first
 		err := tx.Select(ctx, &part, with+query, append(values, args...)...)
 		all = append(all, part...)
@@ -73,52 +73,52 @@ func Select[T any](ctx context.Context, tx *Tx, b Batch, query string, args ...a
 
 // each calls run with the WITH clause and its parameters: once, or on SQLite
 // once per part.
-func (b Batch) each(dialect Dialect, run func(with string, values []any) error) error {
-	if len(b) == 0 {
+func (r Rows) each(dialect Dialect, run func(with string, values []any) error) error {
+	if len(r) == 0 {
 		return nil
 	}
-	rows := b[0].length
-	for _, c := range b {
+	rows := r[0].length
+	for _, c := range r {
 		if c.length != rows {
-			return fmt.Errorf("batch column %s has %d rows, %s has %d", c.name, c.length, b[0].name, rows)
+			return fmt.Errorf("column %s has %d rows, %s has %d", c.name, c.length, r[0].name, rows)
 		}
 	}
 	if rows == 0 {
 		return nil
 	}
 	if dialect.Name == Postgres.Name {
-		return run(b.unnest())
+		return run(r.unnest())
 	}
 	// SQLite takes 32,766 parameters; longer texts also compile more slowly.
-	part := min(500, 32_000/len(b))
+	part := min(500, 32_000/len(r))
 	for first := 0; first < rows; first += part {
-		if err := run(b.values(first, min(part, rows-first))); err != nil {
+		if err := run(r.values(first, min(part, rows-first))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b Batch) unnest() (string, []any) {
-	names, kinds, arrays := make([]string, len(b)), make([]string, len(b)), make([]any, len(b))
-	for i, c := range b {
+func (r Rows) unnest() (string, []any) {
+	names, kinds, arrays := make([]string, len(r)), make([]string, len(r)), make([]any, len(r))
+	for i, c := range r {
 		names[i], kinds[i], arrays[i] = c.name, "?::"+c.kind+"[]", c.array
 	}
 	return "WITH v AS (SELECT * FROM unnest(" + strings.Join(kinds, ", ") + ") AS u(" + strings.Join(names, ", ") + ")) ", arrays
 }
 
-func (b Batch) values(first, rows int) (string, []any) {
-	names := make([]string, len(b))
-	values := make([]any, 0, rows*len(b)+8) // the query's own parameters follow
-	for i, c := range b {
+func (r Rows) values(first, rows int) (string, []any) {
+	names := make([]string, len(r))
+	values := make([]any, 0, rows*len(r)+8) // the query's own parameters follow
+	for i, c := range r {
 		names[i] = c.name
 	}
 	for row := first; row < first+rows; row++ {
-		for _, c := range b {
+		for _, c := range r {
 			values = append(values, c.value(row))
 		}
 	}
-	tuple := "(?" + strings.Repeat(",?", len(b)-1) + ")"
+	tuple := "(?" + strings.Repeat(",?", len(r)-1) + ")"
 	return "WITH v(" + strings.Join(names, ", ") + ") AS (VALUES " + tuple + strings.Repeat(","+tuple, rows-1) + ") ", values
 }
 

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// batches gathers what comes through a channel: up to most items at a time,
+// gathered hands out what comes through a channel: up to most items at a time,
 // waiting no longer than linger after the first. It ends when the channel
 // closes and everything was handed out.
-func batches[T any](in <-chan T, most int, linger time.Duration) iter.Seq[[]T] {
+func gathered[T any](in <-chan T, most int, linger time.Duration) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for first := range in {
 			batch, open := gather(in, append(make([]T, 0, most), first), linger)
