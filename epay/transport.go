@@ -230,12 +230,20 @@ func (f *flight) board(conn net.Conn) {
 	f.state.Store(launched) // an unguarded connection proves nothing
 }
 
+// over reports whether sendBy has passed, by the monotonic clock, which on some
+// systems stands still while the machine sleeps, or by the one on the wall. To
+// be late by mistake is safe: nothing is sent.
+func (f *flight) over() bool {
+	now := f.now()
+	return !f.sendBy.IsZero() && (now.After(f.sendBy) || now.Round(0).After(f.sendBy.Round(0)))
+}
+
 // launch allows or refuses a write; first reports whether it is the first one.
 func (f *flight) launch() (first bool, err error) {
 	if f.state.Load() == launched {
 		return false, nil
 	}
-	if !f.sendBy.IsZero() && f.now().After(f.sendBy) {
+	if f.over() {
 		f.late.Store(true)
 		f.seal()
 		return false, errSealed
