@@ -60,7 +60,7 @@ var ErrRowsRejected = errors.New("the sheet has rows that cannot be paid")
 var ErrNoRows = errors.New("the sheet has no good row")
 
 // loadRows is how many rows go into the store together.
-const loadRows = 10_000
+const loadRows = 5_000
 
 // File imports one sheet for a maker. Reading and storing overlap. Whatever
 // goes wrong leaves nothing behind; the problems found come back in any case.

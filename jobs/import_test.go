@@ -194,7 +194,7 @@ func TestRowsOutsideTheLimitsOfTheMomentAreNamed(t *testing.T) {
 // was faster all the same, it has to say so: an error means that nothing is left.
 func TestACancelledImportLeavesNothing(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
-		path := s.sheet(10_000)
+		path := s.sheet(6_000)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		type result struct {
