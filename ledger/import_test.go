@@ -398,7 +398,7 @@ func TestABadChunkIsRefusedWhole(t *testing.T) {
 		{"negative amount", func(r []ledger.NewPayout) { r[1].Amount = -5 }},
 		{"negative fee", func(r []ledger.NewPayout) { r[1].FeeEstimate = -1 }},
 		{"no account", func(r []ledger.NewPayout) { r[1].Account = "" }},
-		{"unknown currency", func(r []ledger.NewPayout) { r[1].Currency = "XXX" }},
+		{"unknown currency", func(r []ledger.NewPayout) { r[1].Currency = "ZZZ" }},
 		{"NUL in a text", func(r []ledger.NewPayout) { r[1].Remark = "a\x00b" }},
 		{"broken UTF-8", func(r []ledger.NewPayout) { r[1].Payee = "a\xff" }},
 	}

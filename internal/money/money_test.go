@@ -48,7 +48,7 @@ func TestParse(t *testing.T) {
 		{"full-width digits", "５", "USD", 0, money.ErrSyntax},
 		{"infinity", "Inf", "USD", 0, money.ErrSyntax},
 		{"hexadecimal", "0x10", "USD", 0, money.ErrSyntax},
-		{"unknown currency", "5", "XXX", 0, money.ErrUnknownCurrency},
+		{"unknown currency", "5", "ZZZ", 0, money.ErrUnknownCurrency},
 		{"lower-case currency", "5", "usd", 0, money.ErrUnknownCurrency},
 	}
 	for _, tt := range tests {
