@@ -71,6 +71,12 @@ func (db *DB) inTx(ctx context.Context, pool *sqlx.DB, options *sql.TxOptions, f
 	}
 	// After a commit this returns ErrTxDone; before, it also runs on panic.
 	defer func() { _ = tx.Rollback() }()
+	// A driver reports the caller's own giving up in words of its own.
+	defer func() {
+		if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) && !errors.Is(err, ErrCommitUnknown) {
+			err = fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+	}()
 	if err := f(&Tx{Dialect: db.Dialect, db: db, tx: tx}); err != nil {
 		return err
 	}
