@@ -48,8 +48,8 @@ func TestManyProcessesMigrateAtOnce(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if applied != 2 {
-				t.Errorf("%d versions were applied in all, want each of 2 once", applied)
+			if applied != 4 {
+				t.Errorf("%d versions were applied in all, want each of 4 once", applied)
 			}
 			if err := migrations.Check(t.Context(), open(t, address)); err != nil {
 				t.Error(err)
@@ -76,7 +76,7 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			if _, err := migrations.Up(t.Context(), db); err != nil {
 				t.Fatal(err)
 			}
-			if err := exec(t, db, "UPDATE payrun_migrations SET version_id = 99 WHERE version_id = 2"); err != nil {
+			if err := exec(t, db, "UPDATE payrun_migrations SET version_id = 99 WHERE version_id = 4"); err != nil {
 				t.Fatal(err)
 			}
 		}, migrations.ErrNewer, migrations.ErrNewer},
