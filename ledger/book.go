@@ -34,12 +34,19 @@ var (
 type Config struct {
 	// Zone in which business days begin and end. Default UTC.
 	Zone *time.Location
+	// Proof is what must be shown before a payout in doubt is sent again or
+	// called failed.
+	Proof Proof
+	// Resend says who lets it be sent again then. Default ResendManual.
+	Resend Resend
 }
 
 // Book is the ledger on one store.
 type Book struct {
-	db   *database.DB
-	zone *time.Location
+	db     *database.DB
+	zone   *time.Location
+	proof  Proof
+	resend Resend
 }
 
 // New returns the ledger on a migrated store.
@@ -47,7 +54,7 @@ func New(db *database.DB, config Config) *Book {
 	if config.Zone == nil {
 		config.Zone = time.UTC
 	}
-	return &Book{db: db, zone: config.Zone}
+	return &Book{db: db, zone: config.Zone, proof: config.Proof.withDefaults(), resend: config.Resend}
 }
 
 // Now returns the store's time, the only clock that due times, leases and

@@ -30,6 +30,11 @@ type Claim struct {
 	Number    int64         // of the attempt, from 1
 	SendAfter time.Duration // its slot in the shared budget
 	SendBy    time.Duration // past this it must not be sent
+	// AskFirst: an earlier attempt may have left, so the gateway must have
+	// denied the order again just before this one leaves. The question has a
+	// slot of its own, AskAfter.
+	AskFirst bool
+	AskAfter time.Duration
 }
 
 // Claimed is what a claim found.
@@ -109,14 +114,14 @@ func (c *claiming) run(ctx context.Context) error {
 	if candidates, err = c.candidates(ctx); err != nil {
 		return err
 	}
-	claims, tampered := c.choose(candidates)
+	claims, used, tampered := c.choose(candidates)
 	if err := block(ctx, c.tx, tampered, BlockedTampered); err != nil {
 		return err
 	}
 	if err := c.commitAttempts(ctx, claims); err != nil {
 		return err
 	}
-	if err := c.slots.use(ctx, c.tx, budgetSends, len(claims)); err != nil {
+	if err := c.slots.use(ctx, c.tx, budgetSends, used); err != nil {
 		return err
 	}
 	left, err := openBatches(ctx, c.tx)
@@ -190,6 +195,7 @@ func (c *claiming) candidates(ctx context.Context) ([]candidate, error) {
 type candidate struct {
 	Payout
 	ParamsBefore string `db:"params_before"`
+	MayHaveLeft  bool   `db:"may_have_left"` // an earlier attempt
 }
 
 type openBatch struct {
@@ -224,7 +230,8 @@ func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, mo
 	err := c.tx.Select(ctx, &found, `SELECT p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel,
 		p.account, p.payee, p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest, p.attempts,
 		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix,
-		CASE WHEN p.attempts = 0 THEN '' ELSE (SELECT max(a.params_digest) FROM attempts a WHERE a.payout_id = p.id) END AS params_before
+		CASE WHEN p.attempts = 0 THEN '' ELSE (SELECT max(a.params_digest) FROM attempts a WHERE a.payout_id = p.id) END AS params_before,
+		p.attempts > 0 AND EXISTS (SELECT 1 FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+`) AS may_have_left
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
 		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
 		AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)
@@ -233,8 +240,9 @@ func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, mo
 	return found, err
 }
 
-// choose keeps what may be sent now, in order.
-func (c *claiming) choose(candidates []candidate) (claims []Claim, tampered []int64) {
+// choose keeps what may be sent now, in order, and counts the slots for it: a
+// payout that has to be asked about first takes two.
+func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tampered []int64) {
 	for _, p := range candidates {
 		if p.rowDigest() != p.RowDigest || p.ParamsBefore != "" && p.ParamsBefore != p.paramsDigest() {
 			tampered = append(tampered, p.ID)
@@ -243,13 +251,21 @@ func (c *claiming) choose(candidates []candidate) (claims []Claim, tampered []in
 		if c.left[p.Currency] < p.Amount+p.FeeEstimate {
 			continue
 		}
+		if used >= c.slots.count {
+			break
+		}
 		c.left[p.Currency] -= p.Amount + p.FeeEstimate
-		slot := c.slots.at(len(claims))
-		claims = append(claims, Claim{
-			Payout: p.Payout, Number: p.Attempts + 1, SendAfter: slot.Sub(c.now), SendBy: slot.Sub(c.now) + c.order.Patience,
-		})
+		claim := Claim{Payout: p.Payout, Number: p.Attempts + 1, AskFirst: p.MayHaveLeft}
+		if claim.AskFirst {
+			claim.AskAfter = c.slots.at(used).Sub(c.now)
+			used++
+		}
+		claim.SendAfter = c.slots.at(used).Sub(c.now)
+		claim.SendBy = claim.SendAfter + c.order.Patience
+		used++
+		claims = append(claims, claim)
 	}
-	return claims, tampered
+	return claims, used, tampered
 }
 
 // commitAttempts makes the intent durable: state, attempt and event. Only
@@ -312,6 +328,7 @@ func (c *claiming) limitFor(p Payout) Limit {
 const (
 	BlockedTampered = "row or order number changed after approval"
 	BlockedKnown    = "the gateway knows an order that we never sent"
+	BlockedInvalid  = "the gateway's client refuses it as invalid"
 )
 
 func block(ctx context.Context, tx *database.Tx, payouts []int64, why string) error {
@@ -319,16 +336,26 @@ func block(ctx context.Context, tx *database.Tx, payouts []int64, why string) er
 	if _, err := given.Exec(ctx, tx, "UPDATE payouts SET blocked = ? FROM v WHERE payouts.id = v_payout", why); err != nil {
 		return err
 	}
-	for _, payout := range payouts {
-		err := openException(ctx, tx, Exception{
-			Kind: ExceptionTampered, PayoutID: payout, BatchID: batchOf(payout), Detail: why,
-			NextStep: "find out who changed the row; cancel the payout and import it anew",
-		})
-		if err != nil {
-			return err
-		}
+	cases := make([]Exception, len(payouts))
+	for i, payout := range payouts {
+		cases[i] = blockedCase(payout, why, "")
 	}
-	return nil
+	return openExceptions(ctx, tx, cases)
+}
+
+// blockedCase says what to do about a blocked payout.
+func blockedCase(payout int64, why, detail string) Exception {
+	e := Exception{Kind: ExceptionBlocked, PayoutID: payout, BatchID: batchOf(payout), Detail: why}
+	if detail != "" {
+		e.Detail += ": " + detail
+	}
+	switch why {
+	case BlockedTampered:
+		e.Kind, e.NextStep = ExceptionTampered, "find out who changed the row; cancel the payout and import it anew"
+	case BlockedInvalid:
+		e.NextStep = "cancel the payout, correct its row, and hand it in anew"
+	}
+	return e
 }
 
 // drain marks batches that have nothing left to send, so that later claims

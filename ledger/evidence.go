@@ -21,6 +21,27 @@ type Evidence struct {
 	Body         string // the raw answer
 }
 
+// Outcomes that the ledger acts on.
+const (
+	// OutcomeAbsent marks a look-up that counts for a [Proof]: the answer had
+	// the learned shape of "not found", and just before and just after it the
+	// gateway knew another order.
+	OutcomeAbsent = "absent"
+	// OutcomeNotCreated marks the refusal of a create call with a code that is
+	// proven to mean that no order was made.
+	OutcomeNotCreated = "not-created"
+	// OutcomeEnded marks a notification about an end.
+	OutcomeEnded = "ended"
+)
+
+// ended is the status of the end that a notification tells, "" of any other.
+func (e Evidence) ended() string {
+	if e.Outcome != OutcomeEnded {
+		return ""
+	}
+	return storable(e.Status)
+}
+
 // The kinds of evidence.
 const (
 	EvidenceCreate   = "create"

@@ -23,13 +23,16 @@ type Exception struct {
 
 // The kinds of exceptions.
 const (
-	ExceptionInDoubt  = "in-doubt"  // a send whose outcome is not known
-	ExceptionReview   = "review"    // evidence that contradicts itself
-	ExceptionTampered = "tampered"  // a row changed after approval
-	ExceptionOrphan   = "orphan"    // a signed notification about an order that is not ours
-	ExceptionHeldBack = "held-back" // approved payouts that cannot be sent for now
-	ExceptionUnusual  = "unusual"   // a gateway status that needs watching
-	ExceptionContrary = "contrary"  // the gateway says otherwise about a payout that has ended
+	ExceptionInDoubt  = "in-doubt"           // a send whose outcome is not known
+	ExceptionReview   = "review"             // evidence that contradicts itself
+	ExceptionTampered = "tampered"           // a row changed after approval
+	ExceptionOrphan   = "orphan"             // a signed notification about an order that is not ours
+	ExceptionHeldBack = "held-back"          // approved payouts that cannot be sent for now
+	ExceptionUnusual  = "unusual"            // a gateway status that needs watching
+	ExceptionContrary = "contrary"           // the gateway says otherwise about a payout that has ended
+	ExceptionBlocked  = "blocked"            // an approved payout that cannot be sent as it is
+	ExceptionStuck    = "stuck"              // under way at the gateway for too long
+	ExceptionPending  = "pending-withdrawal" // the payee does not take the money
 )
 
 // Exceptions lists the open exceptions, oldest first.
@@ -42,16 +45,7 @@ func (b *Book) Exceptions(ctx context.Context) ([]Exception, error) {
 
 // openException opens a case unless it is open already.
 func openException(ctx context.Context, tx *database.Tx, e Exception) error {
-	number, now, err := stamp(ctx, tx)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO exceptions (id, kind, batch_id, payout_id, subject, detail, next_step, opened_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, e.Kind, e.BatchID, e.PayoutID, storable(e.Subject), storable(e.Detail), e.NextStep, now)
-	if err != nil {
-		return fmt.Errorf("open exception %s: %w", e.Kind, err)
-	}
-	return nil
+	return openExceptions(ctx, tx, []Exception{e})
 }
 
 // OpenException opens a case unless the same one is open already.

@@ -15,6 +15,9 @@ type LookupOrder struct {
 	Max   int
 	Pace  Pace          // of look-ups, over all workers
 	Lease time.Duration // another worker may look again only after it
+	// Control leaves a slot free before the first and after the last look-up
+	// when some of them are in doubt, to ask about an order that is known.
+	Control bool
 }
 
 // Lookup is one payout to ask the gateway about.
@@ -23,7 +26,23 @@ type Lookup struct {
 	After     time.Duration    // its slot in the shared budget
 	StatusAt  database.Instant `db:"status_at"` // when the gateway's status was first seen
 	StatusAge time.Duration    // how long ago that was
+	SentAge   time.Duration    // since it was claimed
+	SendBy    database.Instant `db:"send_by"` // of the newest attempt
+	// SendByAge is how long ago nothing of it could leave any more; negative
+	// while it still might.
+	SendByAge time.Duration
+	// Notified is the end that a notification told, "" while none has; and
+	// Conflicts how many look-ups in a row told another one.
+	Notified  string `db:"notified_status"`
+	Conflicts int64
 }
+
+// InDoubt reports whether nobody knows whether the gateway has it, or what.
+func (l Lookup) InDoubt() bool { return l.State == Unknown || l.State == Review }
+
+// fewest is how many look-ups may be taken at once however slow the pace is:
+// they share two control look-ups.
+const fewest = 5
 
 // DueLookups takes payouts whose next look-up is due, those in doubt first,
 // and keeps other workers from looking them up meanwhile. Only payouts
@@ -40,18 +59,28 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 		if err != nil {
 			return err
 		}
+		most := reserved.count
+		if most > 0 {
+			most = min(order.Max, max(most, fewest))
+		}
 		var due []Lookup
 		for _, state := range []State{Unknown, Review, Accepted} {
-			found, err := lockDue(ctx, tx, state, now, reserved.count-len(due))
+			found, err := lockDue(ctx, tx, state, now, most-len(due))
 			if err != nil {
 				return err
 			}
 			due = append(due, found...)
 		}
 		payouts := make([]int64, len(due))
+		before, slots := 0, len(due)
+		if order.Control && slices.ContainsFunc(due, Lookup.InDoubt) {
+			before, slots = 1, slots+2
+		}
 		for i := range due {
-			payouts[i] = due[i].ID
-			due[i].After, due[i].StatusAge = reserved.at(i).Sub(now), now.Sub(due[i].StatusAt)
+			l := &due[i]
+			payouts[i] = l.ID
+			l.After, l.StatusAge = reserved.at(before+i).Sub(now), now.Sub(l.StatusAt)
+			l.SentAge, l.SendByAge = now.Sub(l.SentAt), now.Sub(l.SendBy)
 		}
 		lookups = due
 		given := database.Rows{database.Ints("v_payout", payouts)}
@@ -59,7 +88,7 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 		if err != nil {
 			return err
 		}
-		return reserved.use(ctx, tx, budgetLookups, len(due))
+		return reserved.use(ctx, tx, budgetLookups, slots)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take due look-ups: %w", err)
@@ -74,6 +103,7 @@ func lockDue(ctx context.Context, tx *database.Tx, state State, now database.Ins
 	var due []Lookup
 	err := tx.Select(ctx, &due, fmt.Sprintf(`SELECT p.id, p.batch_id, p.ordinal, p.channel, p.account, p.amount, p.currency,
 		p.fee_estimate, p.state, p.attempts, p.attempt_id, p.gateway_order_no, p.gateway_status, p.status_at, p.lookups, p.next_lookup_at, p.sent_at,
+		p.notified_status, p.conflicts, (SELECT a.send_by FROM attempts a WHERE a.id = p.attempt_id) AS send_by,
 		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix
 		FROM payouts p WHERE p.state = '%s' AND p.next_lookup_at > 0 AND p.next_lookup_at <= ?
 		ORDER BY p.next_lookup_at LIMIT %d`, state, most)+tx.Dialect.SkipLocked, now)
@@ -94,6 +124,25 @@ func (b *Book) NextLookup(ctx context.Context) (database.Instant, error) {
 		return 0, nil
 	}
 	return slices.Min(next), nil
+}
+
+// KnownOrders returns a few payouts that the gateway is known to have, the
+// newest ones: look-ups of them must succeed. It reads the ends that were
+// booked last and the payouts under way, never the whole history.
+func (b *Book) KnownOrders(ctx context.Context, account string) ([]Payout, error) {
+	const columns = `SELECT p.id, p.batch_id, p.ordinal, p.channel, p.account, p.amount, p.currency, p.gateway_order_no, b.order_prefix `
+	var ended, open []Payout
+	err := b.db.Select(ctx, &ended, columns+`FROM (SELECT e.id AS entry, e.payout_id FROM entries e ORDER BY e.id DESC LIMIT 1000) n
+		JOIN payouts p ON p.id = n.payout_id AND p.gateway_order_no <> '' AND p.state IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE')
+		JOIN batches b ON b.id = p.batch_id AND b.gateway_account = ? ORDER BY n.entry DESC LIMIT 3`, account)
+	if err == nil {
+		err = b.db.Select(ctx, &open, columns+`FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.gateway_account = ?
+			WHERE p.state = 'ACCEPTED' AND p.next_lookup_at > 0 AND p.gateway_order_no <> '' ORDER BY p.next_lookup_at DESC LIMIT 3`, account)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find orders that the gateway knows: %w", err)
+	}
+	return append(ended, open...), nil
 }
 
 // Notify keeps a verified notification as evidence and makes the payout's
@@ -128,8 +177,10 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE payouts SET next_lookup_at = ? WHERE id = ? AND state IN ('UNKNOWN', 'ACCEPTED', 'REVIEW')
-			AND (next_lookup_at > ? OR next_lookup_at = 0)`, now, p.ID, now)
+		_, err = tx.Exec(ctx, `UPDATE payouts SET next_lookup_at = CASE WHEN state = 'SENDING' OR next_lookup_at BETWEEN 1 AND ? THEN next_lookup_at ELSE ? END,
+			conflicts = CASE WHEN ? IN ('', notified_status) THEN conflicts ELSE 0 END,
+			notified_status = CASE WHEN ? = '' THEN notified_status ELSE ? END
+			WHERE id = ? AND state IN ('SENDING', 'UNKNOWN', 'ACCEPTED', 'REVIEW')`, now, now, e.ended(), e.ended(), e.ended(), p.ID)
 		return err
 	})
 	if err != nil {

@@ -35,24 +35,23 @@ func (p Proof) withDefaults() Proof {
 	return p
 }
 
-// OutcomeAbsent marks evidence of a look-up that counts for a proof: the
-// answer had the learned shape of "not found", and just before and just after
-// it the gateway knew another order.
-const OutcomeAbsent = "absent"
-
 // grounds is what is on file about the absence of one payout.
 type grounds struct {
-	ID         int64
-	State      State
-	NextLookup database.Instant `db:"next_lookup_at"`
-	Sent       int64            // attempts that may have left
-	Learned    int64            // shapes of "not found" known for its account
-	Notified   int64            // verified notifications about it
+	Payout           // ID, state and what makes its order number
+	Attempt    int64 // the newest one
+	Sent       int64 // attempts that may have left
+	NotCreated int64 `db:"not_created"` // those of them that were refused for good
+	Learned    int64 // shapes of "not found" known for its account
+	Notified   int64 // verified notifications about it
 	Answers    int64
 	Newest     int64            // the newest such answer's evidence
 	First      database.Instant // of the answers
 	Last       database.Instant
 }
+
+// mayHaveLeft is true of an attempt t that is not proven to have stayed here.
+const mayHaveLeft = `NOT EXISTS (SELECT 1 FROM events n
+	WHERE n.payout_id > 0 AND n.payout_id = t.payout_id AND n.attempt_id = t.id AND n.reason = 'not-sent')`
 
 // readGrounds looks only at answers that came after the newest attempt could
 // last have left, and after the last one that named an order of the gateway's.
@@ -63,15 +62,16 @@ func readGrounds(ctx context.Context, tx *database.Tx, payouts []int64) ([]groun
 		FROM v JOIN payouts p ON p.id = v_payout JOIN attempts a ON a.id = p.attempt_id
 		LEFT JOIN evidence e ON e.payout_id = p.id AND e.gateway_order_no <> ''
 		GROUP BY a.payout_id, a.id, a.send_by)
-		SELECT p.id, p.state, p.next_lookup_at,
-		(SELECT count(*) FROM attempts t WHERE t.payout_id = p.id AND NOT EXISTS
-			(SELECT 1 FROM events n WHERE n.payout_id > 0 AND n.payout_id = p.id AND n.attempt_id = t.id AND n.reason = 'not-sent')) AS sent,
-		(SELECT count(*) FROM batches b JOIN learned l ON l.gateway_account = b.gateway_account WHERE b.id = p.batch_id) AS learned,
+		SELECT p.id, p.state, p.next_lookup_at, p.ordinal, s_attempt AS attempt, b.order_prefix,
+		(SELECT count(*) FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+`) AS sent,
+		(SELECT count(*) FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+` AND EXISTS
+			(SELECT 1 FROM evidence r WHERE r.payout_id = p.id AND r.attempt_id = t.id AND r.kind = 'create' AND r.outcome = 'not-created')) AS not_created,
+		(SELECT count(*) FROM learned l WHERE l.gateway_account = b.gateway_account) AS learned,
 		(SELECT count(*) FROM evidence c WHERE c.payout_id = p.id AND c.kind = 'callback') AS notified,
 		count(e.id) AS answers, coalesce(max(e.id), 0) AS newest, coalesce(min(e.created_at), 0) AS first, coalesce(max(e.created_at), 0) AS last
-		FROM since JOIN payouts p ON p.id = s_payout
+		FROM since JOIN payouts p ON p.id = s_payout JOIN batches b ON b.id = p.batch_id
 		LEFT JOIN evidence e ON e.payout_id = p.id AND e.attempt_id = s_attempt AND e.kind = 'lookup' AND e.outcome = 'absent' AND e.created_at > s_at
-		GROUP BY p.id, p.state, p.next_lookup_at, p.batch_id`)
+		GROUP BY p.id, p.state, p.next_lookup_at, p.ordinal, s_attempt, b.order_prefix, b.gateway_account`)
 	if err != nil {
 		return nil, fmt.Errorf("read the proof of absence: %w", err)
 	}

@@ -186,7 +186,8 @@ var ends = map[ledger.State][]ledger.Transition{}
 
 func init() {
 	for _, tr := range ledger.Transitions {
-		person := tr.Reason == ledger.ByTwoPeople || tr.Reason == ledger.ByCorrection
+		// Two people decide some, a proof others.
+		person := slices.Contains([]ledger.Reason{ledger.ByTwoPeople, ledger.ByCorrection, ledger.ByRelease, ledger.ByProof}, tr.Reason)
 		if (tr.From.Sent() || tr.From == ledger.Review) && !person {
 			ends[tr.From] = append(ends[tr.From], tr)
 		}

@@ -28,10 +28,18 @@ type Finding struct {
 	Received     string
 
 	// Unusual says in words why a person should watch the payout although
-	// its state is clear; "" normally.
-	Unusual string
+	// its state is clear; "" normally. UnusualKind is the case's kind, ""
+	// meaning ExceptionUnusual.
+	Unusual, UnusualKind string
+	// Conflict: the look-up tells another end than a notification.
+	Conflict bool
+	// Block keeps a payout that goes back to APPROVED from being claimed, and
+	// says why; "" normally.
+	Block string
 	// NextLookup is when to look again; 0 for never.
 	NextLookup time.Duration
+
+	basis int64 // evidence on file that it stands on, where it brings none
 }
 
 // Record stores findings: state, evidence, events and postings commit
@@ -42,8 +50,12 @@ type Finding struct {
 func (b *Book) Record(ctx context.Context, actor string, findings []Finding) (int, error) {
 	for _, f := range findings {
 		_, illegal := transition(f.From, f.To, f.Reason)
-		if illegal == nil && (f.Reason == ByTwoPeople || f.Reason == ByCorrection) {
+		switch {
+		case illegal != nil:
+		case f.Reason == ByTwoPeople || f.Reason == ByCorrection:
 			return 0, fmt.Errorf("%w: two people decide about payout %d, not %s", ErrForbidden, f.PayoutID, actor)
+		case f.Reason == ByRelease || f.Reason == ByProof:
+			return 0, fmt.Errorf("%w: payout %d changes so only by proof, not because %s says so", ErrForbidden, f.PayoutID, actor)
 		}
 	}
 	findings, later := oncePerPayout(findings)
@@ -119,6 +131,10 @@ type recording struct {
 	accounts    map[accountKey]int64
 	evidenceIDs []int64
 	changed     map[int64]changedPayout
+
+	// guard, if set, keeps the findings that hold once day, accounts and
+	// batches are locked; it locks the payouts.
+	guard func(context.Context, *database.Tx, []Finding) ([]Finding, error)
 }
 
 type changedPayout struct {
@@ -135,10 +151,15 @@ func (r *recording) run(ctx context.Context) error {
 	if r.now, err = r.tx.Now(ctx); err != nil {
 		return err
 	}
-	if err := r.checkTransitions(); err != nil {
+	if err := r.lock(ctx); err != nil {
 		return err
 	}
-	if err := r.lock(ctx); err != nil {
+	if r.guard != nil {
+		if r.findings, err = r.guard(ctx, r.tx, r.findings); err != nil {
+			return err
+		}
+	}
+	if err := r.checkTransitions(); err != nil {
 		return err
 	}
 	if err := r.insertEvidence(ctx); err != nil {
@@ -175,13 +196,11 @@ func (r *recording) flagContrary(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var cases []Exception
 	for _, p := range others {
-		e := contrary(p.ID, r.changed[p.ID].BatchID, "ended otherwise than a notification said: "+p.Status)
-		if err := openException(ctx, r.tx, e); err != nil {
-			return err
-		}
+		cases = append(cases, contrary(p.ID, r.changed[p.ID].BatchID, "ended otherwise than a notification said: "+p.Status))
 	}
-	return nil
+	return openExceptions(ctx, r.tx, cases)
 }
 
 func (r *recording) checkTransitions() error {
@@ -256,8 +275,9 @@ func (r *recording) insertEvidence(ctx context.Context) error {
 func (r *recording) update(ctx context.Context) error {
 	n := len(r.findings)
 	payouts, attempts, fees, known, next, ended := make([]int64, n), make([]int64, n), make([]money.Amount, n), make([]int64, n), make([]database.Instant, n), make([]database.Instant, n)
+	conflicts := make([]int64, n)
 	from, to := make([]State, n), make([]State, n)
-	texts := make([][]string, 4)
+	texts := make([][]string, 5)
 	for i := range texts {
 		texts[i] = make([]string, n)
 	}
@@ -272,7 +292,10 @@ func (r *recording) update(ctx context.Context) error {
 		if f.To.Final() {
 			ended[i] = r.now
 		}
-		for j, text := range []string{f.GatewayOrder, f.Status, f.Rate, f.Received} {
+		if f.Conflict {
+			conflicts[i] = 1
+		}
+		for j, text := range []string{f.GatewayOrder, f.Status, f.Rate, f.Received, f.Block} {
 			texts[j][i] = storable(text)
 		}
 	}
@@ -280,6 +303,7 @@ func (r *recording) update(ctx context.Context) error {
 		database.Ints("v_payout", payouts), database.Ints("v_attempt", attempts), database.Texts("v_from", from), database.Texts("v_to", to),
 		database.Ints("v_fee", fees), database.Ints("v_known", known), database.Ints("v_next", next), database.Ints("v_ended", ended),
 		database.Texts("v_order", texts[0]), database.Texts("v_status", texts[1]), database.Texts("v_rate", texts[2]), database.Texts("v_received", texts[3]),
+		database.Texts("v_block", texts[4]), database.Ints("v_conflict", conflicts),
 	}
 	// A fee that the gateway does not name is booked as estimated; what was
 	// booked when a payout ended stays. A look-up that is due already was asked
@@ -293,7 +317,9 @@ func (r *recording) update(ctx context.Context) error {
 		fee = CASE WHEN ended_at > 0 AND v_from = v_to THEN fee WHEN v_known = 1 THEN v_fee WHEN fee_known = 1 THEN fee ELSE fee_estimate END,
 		fee_known = CASE WHEN v_known = 1 AND (ended_at = 0 OR v_from <> v_to) THEN 1 ELSE fee_known END,
 		rate = CASE WHEN v_rate = '' THEN rate ELSE v_rate END,
-		received = CASE WHEN v_received = '' THEN received ELSE v_received END
+		received = CASE WHEN v_received = '' THEN received ELSE v_received END,
+		blocked = CASE WHEN v_block = '' THEN blocked ELSE v_block END,
+		conflicts = CASE WHEN v_conflict = 1 THEN conflicts + 1 WHEN v_status = '' THEN conflicts ELSE 0 END
 		FROM v WHERE payouts.id = v_payout AND payouts.state = v_from AND payouts.attempt_id = v_attempt
 		AND (v_from <> 'UNSENT' OR EXISTS (SELECT 1 FROM batches b WHERE b.id = payouts.batch_id AND b.state = 'APPROVED'))
 		RETURNING id, batch_id, currency, amount, fee_estimate, fee`, r.now, r.now)
@@ -321,7 +347,7 @@ func (r *recording) insertEvents(ctx context.Context) error {
 	r.moved(func(i int, f Finding, p changedPayout) {
 		events = append(events, event{
 			BatchID: p.BatchID, PayoutID: p.ID, From: f.From, To: f.To, Reason: f.Reason, Note: f.Note,
-			Actor: r.actor, AttemptID: f.AttemptID, EvidenceID: r.evidenceIDs[i],
+			Actor: r.actor, AttemptID: f.AttemptID, EvidenceID: max(r.evidenceIDs[i], f.basis),
 		})
 	})
 	return insertEvents(ctx, r.tx, events)
@@ -337,49 +363,6 @@ func (r *recording) post(ctx context.Context) error {
 		})
 	})
 	return post(ctx, r.tx, r.day, r.accounts, entries)
-}
-
-// updateExceptions opens a case for each doubt and closes those that ended.
-func (r *recording) updateExceptions(ctx context.Context) error {
-	var settled []int64
-	var opened []Exception
-	for _, f := range r.findings {
-		if p, ok := r.changed[f.PayoutID]; ok && f.Unusual != "" && !f.To.Final() {
-			opened = append(opened, Exception{
-				Kind: ExceptionUnusual, BatchID: p.BatchID, PayoutID: p.ID, Detail: f.Unusual,
-				NextStep: "watch it; ask the gateway if it stays so",
-			})
-		}
-	}
-	r.moved(func(_ int, f Finding, p changedPayout) {
-		if f.From == Unknown || f.From == Review || f.To.Final() {
-			settled = append(settled, p.ID)
-		}
-		if e, ok := exceptionFor(f); ok {
-			e.BatchID, e.PayoutID = p.BatchID, p.ID
-			opened = append(opened, e)
-		}
-	})
-	if err := closeExceptions(ctx, r.tx, settled, r.actor, "settled by the gateway's answer"); err != nil {
-		return err
-	}
-	for _, e := range opened {
-		if err := openException(ctx, r.tx, e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func exceptionFor(f Finding) (Exception, bool) {
-	detail := f.Note
-	switch f.To {
-	case Unknown:
-		return Exception{Kind: ExceptionInDoubt, Detail: detail, NextStep: "wait for the look-ups; the money stays held"}, true
-	case Review:
-		return Exception{Kind: ExceptionReview, Detail: detail, NextStep: "compare our data with the gateway's and decide with a second person"}, true
-	}
-	return Exception{}, false
 }
 
 // ReleaseExpired turns attempts whose worker did not report in time into

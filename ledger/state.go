@@ -102,6 +102,7 @@ var Transitions = []Transition{
 	{Sending, Approved, ByNotSending, none, "proof that no byte was sent, by the worker that held the attempt"},
 	{Sending, Accepted, ByAcceptance, none, "the gateway accepted and echoed order number, amount and currency"},
 	{Sending, Unknown, ByDoubt, none, "any other answer, or none"},
+	{Sending, Unknown, ByNotSending, none, "asked before sending again and learned nothing; no byte of the order was sent"},
 	{Sending, Unknown, ByLostLease, none, "the worker did not report before its lease ended"},
 	{Unknown, Accepted, ByFinding, none, "a look-up found it"},
 	{Unknown, Approved, ByRelease, none, "proven absent by look-ups over the grace time; released by two people or by configuration"},

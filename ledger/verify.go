@@ -33,7 +33,7 @@ const maxBreaches = 100
 // tampered with has none.
 func (b *Book) Verify(ctx context.Context) (checks []Check, breaches []Breach, err error) {
 	err = b.db.Snapshot(ctx, func(tx *database.Tx) error {
-		for _, p := range promises {
+		for _, p := range slices.Concat(promises, doubtPromises) {
 			found, err := p.check(ctx, tx)
 			if err != nil {
 				return fmt.Errorf("verify %s: %w", p.name, err)
@@ -176,7 +176,7 @@ var guards = map[string]string{
 // guardNames lists the triggers there must be.
 func guardNames(engine string) []string {
 	names := []string{"batches_frozen", "payouts_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept"}
-	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines"} {
+	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "learned"} {
 		if engine == database.SQLite.Name {
 			names = append(names, table+"_no_update", table+"_no_delete")
 		} else {

@@ -1,0 +1,181 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"payrun/internal/database"
+)
+
+// updateExceptions opens a case for each doubt, keeps its next step up to
+// date, and closes those that ended.
+func (r *recording) updateExceptions(ctx context.Context) error {
+	if err := r.closeSettled(ctx); err != nil {
+		return err
+	}
+	cases := append(r.unusual(), r.blocked()...)
+	doubts, err := r.doubts(ctx)
+	if err != nil {
+		return err
+	}
+	return openExceptions(ctx, r.tx, append(cases, doubts...))
+}
+
+// closeSettled closes the cases of payouts that are out of doubt or ended.
+func (r *recording) closeSettled(ctx context.Context) error {
+	settled := map[string][]int64{}
+	r.moved(func(_ int, f Finding, p changedPayout) {
+		switch {
+		case f.Reason == ByRelease:
+			settled["released to be sent again"] = append(settled["released to be sent again"], p.ID)
+		case f.Reason == ByProof:
+			settled["proven that the gateway never had it"] = append(settled["proven that the gateway never had it"], p.ID)
+		case f.From == Unknown || f.From == Review || f.To.Final():
+			settled["settled by the gateway's answer"] = append(settled["settled by the gateway's answer"], p.ID)
+		}
+	})
+	for resolution, payouts := range settled {
+		if err := closeExceptions(ctx, r.tx, payouts, r.actor, resolution); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unusual are the cases of payouts that go on but should be watched.
+func (r *recording) unusual() (cases []Exception) {
+	for _, f := range r.findings {
+		if p, ok := r.changed[f.PayoutID]; ok && f.Unusual != "" && !f.To.Final() {
+			kind := f.UnusualKind
+			if kind == "" {
+				kind = ExceptionUnusual
+			}
+			cases = append(cases, Exception{
+				Kind: kind, BatchID: p.BatchID, PayoutID: p.ID, Detail: f.Unusual,
+				NextStep: "it is looked up again by itself; if it stays so, ask the gateway about it",
+			})
+		}
+	}
+	return cases
+}
+
+// blocked are the cases of payouts that cannot be sent as they are.
+func (r *recording) blocked() (cases []Exception) {
+	r.moved(func(_ int, f Finding, p changedPayout) {
+		if f.Block != "" {
+			cases = append(cases, blockedCase(p.ID, f.Block, f.Note))
+		}
+	})
+	return cases
+}
+
+// doubts are the cases of payouts in doubt or under review, with what has to
+// happen next as the proof grows.
+func (r *recording) doubts(ctx context.Context) ([]Exception, error) {
+	var payouts []int64
+	for _, f := range r.findings {
+		if _, ok := r.changed[f.PayoutID]; ok && (f.To == Unknown || f.To == Review) {
+			payouts = append(payouts, f.PayoutID)
+		}
+	}
+	if len(payouts) == 0 {
+		return nil, nil
+	}
+	all, err := readGrounds(ctx, r.tx, payouts)
+	if err != nil {
+		return nil, err
+	}
+	steps := make(map[int64]string, len(all))
+	for _, g := range all {
+		steps[g.ID] = r.book.nextStep(g)
+	}
+	var cases []Exception
+	for _, f := range r.findings {
+		p, ok := r.changed[f.PayoutID]
+		if !ok || steps[f.PayoutID] == "" {
+			continue
+		}
+		e := Exception{Kind: ExceptionInDoubt, BatchID: p.BatchID, PayoutID: p.ID, Detail: f.Note, NextStep: steps[f.PayoutID]}
+		if f.To == Review {
+			e.Kind = ExceptionReview
+		}
+		cases = append(cases, e)
+	}
+	return cases, nil
+}
+
+// nextStep tells a person how a doubt ends.
+func (b *Book) nextStep(g grounds) string {
+	decide := "payrun payout decide " + g.OrderNo() + " --as "
+	missing, spent := b.proof.missing(g), b.proof.spent(g)
+	switch {
+	case g.State == Review && missing == "":
+		return "the gateway says that it has no such order; two people may call it failed: " + decide + "failed"
+	case g.State == Review:
+		return "compare our data with the gateway's, then two people decide: " + decide + "paid or " + decide + "failed"
+	case g.Notified > 0:
+		return missing + "; with its word two people decide: " + decide + "paid or " + decide + "failed"
+	case missing != "":
+		return "wait, the money stays held: " + missing
+	case spent != "":
+		return "proven absent, but not to be sent again: " + spent + "; two people may call it failed: " + decide + "failed"
+	case b.resend == ResendAutomatic:
+		return "proven absent; it is sent again by itself"
+	}
+	return "proven absent; two people may send it again: " + decide + "send-again, or call it failed: " + decide + "failed"
+}
+
+// openExceptions opens cases. Of one that is open already only the next step
+// changes: what it was opened for stays.
+func openExceptions(ctx context.Context, tx *database.Tx, cases []Exception) error {
+	cases = distinct(cases)
+	n := len(cases)
+	if n == 0 {
+		return nil
+	}
+	numbers, err := ids(ctx, tx, "ids", n)
+	if err != nil {
+		return err
+	}
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	batches, payouts := make([]int64, n), make([]int64, n)
+	kinds, subjects, details, steps := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	for i, e := range cases {
+		batches[i], payouts[i], kinds[i] = e.BatchID, e.PayoutID, e.Kind
+		subjects[i], details[i], steps[i] = storable(e.Subject), storable(e.Detail), storable(e.NextStep)
+	}
+	given := database.Rows{
+		database.Ints("v_id", numbers), database.Texts("v_kind", kinds), database.Ints("v_batch", batches), database.Ints("v_payout", payouts),
+		database.Texts("v_subject", subjects), database.Texts("v_detail", details), database.Texts("v_step", steps),
+	}
+	_, err = given.Exec(ctx, tx, `INSERT INTO exceptions (id, kind, batch_id, payout_id, subject, detail, next_step, opened_at)
+		SELECT v_id, v_kind, v_batch, v_payout, v_subject, v_detail, v_step, ? FROM v WHERE true
+		ON CONFLICT (kind, batch_id, payout_id, subject) WHERE closed_at = 0 DO UPDATE SET next_step = excluded.next_step
+		WHERE exceptions.next_step <> excluded.next_step`, now)
+	if err != nil {
+		return fmt.Errorf("open %d cases: %w", n, err)
+	}
+	return nil
+}
+
+// distinct keeps the first of equal cases: one statement may not touch a row
+// twice.
+func distinct(cases []Exception) []Exception {
+	type key struct {
+		kind, subject string
+		batch, payout int64
+	}
+	seen := map[key]bool{}
+	var once []Exception
+	for _, e := range cases {
+		k := key{e.Kind, e.Subject, e.BatchID, e.PayoutID}
+		if !seen[k] {
+			seen[k] = true
+			once = append(once, e)
+		}
+	}
+	return once
+}
