@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -118,13 +119,14 @@ func (d *disbursing) claim(ctx context.Context, most int, channels []string) (le
 		if err != nil { // nobody knows whether the claim was committed: say that nothing was sent
 			due.sendBy = before
 		}
+		due.ask = after.Add(c.AskAfter)
 		d.calls.Go(func() { d.call(ctx, c, due) })
 	}
 	return claimed, err
 }
 
 // schedule is when a claimed payout may leave, by this process's own clock.
-type schedule struct{ slot, sendBy time.Time }
+type schedule struct{ ask, slot, sendBy time.Time }
 
 // missed reports whether the time to leave is over, by the monotonic clock,
 // which stands still while a machine sleeps, or by the one on the wall.
@@ -161,10 +163,53 @@ func untilNextClaim(claimed ledger.Claimed) time.Duration {
 
 // call sends one claimed payout in its slot, or not at all.
 func (d *disbursing) call(ctx context.Context, c ledger.Claim, due schedule) {
-	reply := d.submit(ctx, c, due)
+	judge := d.Judge.Submitted
+	reply, cleared := d.clear(ctx, c, due)
+	if cleared {
+		reply = d.submit(ctx, c, due)
+		if c.AskFirst {
+			reply.Evidence.Reason = strings.TrimPrefix(reply.Evidence.Reason+"; asked just before: not found", "; ")
+		}
+	} else {
+		judge = d.Judge.Asked
+	}
 	// In this order: while outcomes cannot be written, nothing more is claimed.
-	d.outcomes <- outcome{d.Judge.Submitted(c, reply), reply}
+	d.outcomes <- outcome{judge(c, reply), reply}
 	d.window.finished()
+}
+
+// clear asks about an order that may have left before, right before it is sent
+// again. Only the learned answer for "not found" clears the way; with any other
+// nothing is sent, and the reply tells what was learned instead.
+func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due schedule) (reply Reply, cleared bool) {
+	if !c.AskFirst {
+		return Reply{}, true
+	}
+	learned, err := d.Book.Learned(ctx, d.Account)
+	if err != nil {
+		return notHandedOver("the ledger does not say how \"not found\" looks"), false
+	}
+	if err := sleep(ctx, time.Until(due.ask)); err != nil {
+		return notHandedOver("stopped before its slot"), false
+	}
+	select {
+	case <-ctx.Done():
+		return notHandedOver("stopped before its turn"), false
+	case d.places <- struct{}{}:
+		defer func() { <-d.places }()
+	}
+	reply = d.ask(ctx, order(c.Payout))
+	if ctx.Err() != nil {
+		return notHandedOver("stopped while the gateway was asked about it"), false
+	}
+	if learned.ID != 0 && reply.Verdict == Refused && reply.Evidence.Shape(c.OrderNo()) == learned.Shape {
+		return reply, true
+	}
+	if reply.Verdict == Refused { // by no means an answer to a create call
+		reply.Verdict = NoAnswer
+	}
+	d.trouble.note(c.Channel, reply)
+	return reply, false
 }
 
 func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) Reply {

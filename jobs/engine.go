@@ -17,6 +17,9 @@ import (
 type Engine struct {
 	Book    *ledger.Book
 	Gateway Gateway
+	// Account is ours at the gateway: what is learned about its answers is kept
+	// under it.
+	Account string
 	// Worker names this process in attempts and events; unique per process.
 	Worker string
 	// Channels that are switched on.
@@ -40,6 +43,7 @@ type Engine struct {
 	// Counters of this process, for metrics.
 	Counters Counters
 
+	controls   atomic.Uint64 // control look-ups made, to take turns
 	trouble    trouble
 	heldBack   *string   // what was last reported as held back; nil: nothing yet
 	heldBackAt time.Time // when that was looked at
@@ -67,6 +71,11 @@ func (e *Engine) Defaults() error {
 	if e.Judge.InDoubt == nil {
 		e.Judge.InDoubt = DefaultInDoubt
 	}
+	if e.Judge.Conflict == nil {
+		e.Judge.Conflict = DefaultConflict
+	}
+	orElse(&e.Judge.Stuck, 24*time.Hour)
+	orElse(&e.Judge.Pending, 72*time.Hour)
 	if e.Log == nil {
 		e.Log = slog.New(slog.DiscardHandler)
 	}

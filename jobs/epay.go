@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"payrun/epay"
@@ -14,16 +15,19 @@ import (
 
 // EPAY adapts the EPAY client to what the jobs need.
 type EPAY struct {
-	client    *epay.Client
-	notifyURL string
+	client     *epay.Client
+	notifyURL  string
+	notCreated []string
 }
 
 var _ Gateway = (*EPAY)(nil)
 
 // NewEPAY returns the gateway. notifyURL is where EPAY posts what became of
-// an order; with "" it posts nothing and only look-ups tell.
-func NewEPAY(client *epay.Client, notifyURL string) *EPAY {
-	return &EPAY{client: client, notifyURL: notifyURL}
+// an order; with "" it posts nothing and only look-ups tell. notCreated are the
+// codes of which EPAY has confirmed that a refused order was never made; its
+// manual documents none.
+func NewEPAY(client *epay.Client, notifyURL string, notCreated ...string) *EPAY {
+	return &EPAY{client: client, notifyURL: notifyURL, notCreated: notCreated}
 }
 
 // epayDecimals: EPAY writes two decimals for every currency, even yen.
@@ -32,7 +36,7 @@ const epayDecimals = 2
 // Capabilities of EPAY: its manual does not say that a repeated order number
 // is refused, and has no list of past orders.
 func (g *EPAY) Capabilities() Capabilities {
-	return Capabilities{ReportsLimits: true, ReportsBalance: true, Notifies: g.notifyURL != ""}
+	return Capabilities{ReportsLimits: true, ReportsBalance: true, Notifies: g.notifyURL != "", FindsByNumber: true}
 }
 
 // Limits asks getLimit.
@@ -83,6 +87,9 @@ func (g *EPAY) Submit(ctx context.Context, o Order) Reply {
 	case epay.Rejected:
 		reply.Verdict = Refused
 		reply.Detail = fmt.Sprintf("refused with code %s: %s", outcome.Code, outcome.Message)
+		if slices.Contains(g.notCreated, outcome.Code) {
+			reply.Evidence.Outcome = ledger.OutcomeNotCreated
+		}
 	}
 	return reply
 }
@@ -109,7 +116,7 @@ func (g *EPAY) ParseNotification(contentType string, body []byte) (Notification,
 	}
 	outcome := "verified"
 	if n.Order.Status.Final() {
-		outcome = "ended"
+		outcome = ledger.OutcomeEnded
 	}
 	return Notification{OrderNo: n.Order.OrderNo, Evidence: ledger.Evidence{
 		Kind: ledger.EvidenceCallback, Outcome: outcome,
@@ -130,6 +137,9 @@ func epayReply(kind, outcome string, r epay.Reply, order epay.Order) Reply {
 	switch {
 	case r.NotSent:
 		reply.Verdict = NotSent
+		if reply.Invalid = r.Reason == epay.ReasonInvalid; reply.Invalid {
+			reply.Detail = r.Err.Error()
+		}
 	case r.Reason == epay.ReasonForeignOrder || r.Reason == epay.ReasonMismatch:
 		reply.Verdict = Contrary
 	}

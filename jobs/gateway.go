@@ -34,6 +34,9 @@ type Capabilities struct {
 	ReportsLimits  bool
 	ReportsBalance bool
 	Notifies       bool
+	// FindsByNumber: a look-up by our order number finds every order it has, so
+	// that "not found" can prove something.
+	FindsByNumber bool
 }
 
 // ErrNotOffered: the gateway refused to answer this kind of question.
@@ -63,6 +66,7 @@ const (
 	Refused                 // a well-formed no; not proof that no order exists
 	Known                   // the gateway has the order; Status says how far it is
 	Contrary                // the gateway's order is not the one we mean
+	Absent                  // a no to a look-up that counts as proof; only an Engine says so
 )
 
 // Status is how far the gateway is with an order it knows.
@@ -79,6 +83,9 @@ const (
 	ClosedUnclear                   // closed; nobody says what became of the money
 )
 
+// ended reports whether nothing more will become of the order.
+func (s Status) ended() bool { return s >= Succeeded && s <= ClosedUnclear }
+
 // Reply is what a call brought back.
 type Reply struct {
 	Verdict Verdict
@@ -91,6 +98,8 @@ type Reply struct {
 	FeeKnown       bool
 	Rate, Received string
 
+	// Invalid: our own side will never send it as it is (with NotSent).
+	Invalid bool
 	// RetryAfter is how long the gateway asked us to be quiet.
 	RetryAfter time.Duration
 	// Shut: the gateway turns us away as such (address, key), not this order.

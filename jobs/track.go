@@ -12,10 +12,15 @@ import (
 // Tracked counts what one run of Track did.
 type Tracked struct {
 	LookedUp, Ended, Expired int
+	Released                 int // proven absent, to be sent again
 }
 
 // lookupLease keeps other workers from a payout that is being looked up.
 const lookupLease = 2 * time.Minute
+
+// leastLookups are taken at a time even by a process with fewer calls open:
+// those in doubt share two control look-ups.
+const leastLookups = 8
 
 // expireAtOnce is how many lost attempts one transaction takes over.
 const expireAtOnce = 500
@@ -36,17 +41,25 @@ func (e *Engine) Track(ctx context.Context) (Tracked, error) {
 		}
 	}
 	for {
-		due, err := e.Book.DueLookups(ctx, ledger.LookupOrder{Max: e.InFlight, Pace: e.Rate.Lookups(), Lease: lookupLease})
+		due, err := e.Book.DueLookups(ctx, ledger.LookupOrder{
+			Max: max(e.InFlight, leastLookups), Pace: e.Rate.Lookups(), Lease: lookupLease, Control: e.Gateway.Capabilities().FindsByNumber,
+		})
 		if err != nil || len(due) == 0 {
 			return done, ignoreStop(ctx, err)
 		}
-		findings, quiet := e.lookUp(ctx, due, time.Now())
+		findings, quiet, err := e.lookUp(ctx, due, time.Now())
+		if err != nil {
+			return done, ignoreStop(ctx, err)
+		}
 		if quiet > 0 { // first: it holds whatever becomes of the findings
 			if err := e.Book.SlowDown(ctx, capped(quiet)); err != nil {
 				return done, errors.Join(err, e.keep(context.WithoutCancel(ctx), findings))
 			}
 		}
 		if err := e.keep(context.WithoutCancel(ctx), findings); err != nil {
+			return done, err
+		}
+		if err := e.conclude(context.WithoutCancel(ctx), findings, &done); err != nil {
 			return done, err
 		}
 		done.LookedUp += len(findings)
@@ -60,24 +73,64 @@ func (e *Engine) Track(ctx context.Context) (Tracked, error) {
 	}
 }
 
-// lookUp asks about all of them, each in its slot.
-func (e *Engine) lookUp(ctx context.Context, due []ledger.Lookup, start time.Time) (findings []ledger.Finding, quiet time.Duration) {
+// lookUp asks about all of them, each in its slot, no more at a time than there
+// are places. Around those in doubt it asks about an order that is known.
+func (e *Engine) lookUp(ctx context.Context, due []ledger.Lookup, start time.Time) (findings []ledger.Finding, quiet time.Duration, err error) {
+	control, err := e.beginControl(ctx, due, start)
+	if err != nil {
+		return nil, 0, err
+	}
+	replies := make([]*Reply, len(due))
+	places := make(chan struct{}, e.InFlight)
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	for _, l := range due {
+	for i, l := range due {
 		wg.Go(func() {
 			if err := sleep(ctx, time.Until(start.Add(l.After))); err != nil {
 				return // its lease runs out and another run looks
 			}
-			call, cancel := context.WithTimeout(ctx, e.CallTimeout)
-			defer cancel()
-			reply := e.Gateway.Lookup(call, order(l.Payout))
-			finding := e.Judge.LookedUp(l, reply)
-			mu.Lock()
-			defer mu.Unlock()
-			findings, quiet = append(findings, finding), max(quiet, reply.RetryAfter)
+			select {
+			case <-ctx.Done():
+				return
+			case places <- struct{}{}:
+				defer func() { <-places }()
+			}
+			reply := e.ask(ctx, order(l.Payout))
+			replies[i] = &reply
 		})
 	}
 	wg.Wait()
-	return findings, quiet
+	if err := control.end(ctx, due, replies); err != nil {
+		return nil, 0, err
+	}
+	for i, reply := range replies {
+		if reply != nil {
+			findings, quiet = append(findings, e.Judge.LookedUp(due[i], *reply)), max(quiet, reply.RetryAfter)
+		}
+	}
+	return findings, quiet, nil
+}
+
+// ask makes one look-up call.
+func (e *Engine) ask(ctx context.Context, o Order) Reply {
+	call, cancel := context.WithTimeout(ctx, e.CallTimeout)
+	defer cancel()
+	return e.Gateway.Lookup(call, o)
+}
+
+// conclude ends doubts whose proof the findings may have completed.
+func (e *Engine) conclude(ctx context.Context, findings []ledger.Finding, done *Tracked) error {
+	var denied []int64
+	for _, f := range findings {
+		if f.Evidence != nil && f.Evidence.Outcome == ledger.OutcomeAbsent {
+			denied = append(denied, f.PayoutID)
+		}
+	}
+	if len(denied) == 0 {
+		return nil
+	}
+	concluded, err := e.Book.Conclude(ctx, e.actor(), denied)
+	done.Released += concluded.Released
+	done.Ended += concluded.Failed
+	e.Counters.Ended.Add(int64(concluded.Failed))
+	return err
 }
