@@ -108,8 +108,20 @@ func (a *app) openStore() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.databaseName(), err)
 	}
-	a.book = ledger.New(a.db, ledger.Config{Zone: a.config.Zone})
+	a.book = ledger.New(a.db, a.ledgerConfig())
 	return nil
+}
+
+func (a *app) ledgerConfig() ledger.Config {
+	r := a.config.Resend
+	c := ledger.Config{
+		Zone: a.config.Zone, Resend: ledger.ResendManual,
+		Proof: ledger.Proof{Answers: r.Answers, Over: r.Grace, Attempts: r.Attempts},
+	}
+	if r.Automatic {
+		c.Resend = ledger.ResendAutomatic
+	}
+	return c
 }
 
 // openDatabase connects, whatever schema there is.

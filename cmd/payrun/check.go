@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -187,15 +186,10 @@ func (k *checking) limits() (string, error) {
 // if there is one: answers that cannot be believed would leave every payout in
 // doubt.
 func (k *checking) answers() (string, error) {
-	reply := k.gateway.Lookup(k.ctx, jobs.Order{Number: "CHECK" + rand.Text()[:19], Channel: "11", Amount: 1_00, Currency: "USD"})
-	switch reply.Verdict {
-	case jobs.Refused:
-	case jobs.Known, jobs.Contrary:
-		return "", fmt.Errorf("%w: it claims to know an order number that was never used: is gateway.url a live gateway?", errGateway)
-	default:
-		return "", k.disbelieved("a look-up", reply)
+	words, err := k.learn()
+	if err != nil {
+		return "", err
 	}
-	words := fmt.Sprintf("an unknown order is answered with code %s", orNone(reply.Evidence.Code))
 	p, found, err := k.sentPayout()
 	if err != nil {
 		return "", err
@@ -203,11 +197,50 @@ func (k *checking) answers() (string, error) {
 	if !found {
 		return words + "; no order was sent yet that could be looked up", nil
 	}
-	reply = k.gateway.Lookup(k.ctx, jobs.Order{Number: p.OrderNo(), Channel: p.Channel, Account: p.Account, Amount: p.Amount, Currency: p.Currency})
+	reply := k.gateway.Lookup(k.ctx, jobs.Order{Number: p.OrderNo(), Channel: p.Channel, Account: p.Account, Amount: p.Amount, Currency: p.Currency})
 	if reply.Verdict != jobs.Known {
 		return "", k.disbelieved("a look-up of order "+p.OrderNo()+", which it has,", reply)
 	}
 	return words + "; order " + p.OrderNo() + " is answered in full", nil
+}
+
+// learn keeps how the gateway answers about an order that never was: only an
+// answer of that shape proves later that it does not have a payout in doubt.
+func (k *checking) learn() (string, error) {
+	shape, reply, err := jobs.Learn(k.ctx, k.gateway)
+	switch {
+	case errors.Is(err, jobs.ErrClaimsToKnow):
+		return "", fmt.Errorf("%w: %w: is gateway.url a live gateway?", errGateway, err)
+	case errors.Is(err, jobs.ErrUnlearnable) && reply.Verdict == jobs.Refused && !reply.Shut:
+		return "", fmt.Errorf("%w: %w; a payout in doubt could never be proven absent: ask the gateway how it says that it has no such order", errGateway, err)
+	case err != nil:
+		return "", k.disbelieved("a look-up", reply)
+	}
+	words := "an unknown order is answered with " + shape.String()
+	if k.book == nil {
+		return words, nil
+	}
+	before, err := k.book.Learned(k.ctx, k.gatewayAccount())
+	if err != nil {
+		return "", err
+	}
+	user, _, err := k.userIfGiven()
+	if err != nil {
+		return "", err
+	}
+	now, err := k.book.Learn(k.ctx, user, k.gatewayAccount(), shape)
+	switch {
+	case errors.Is(err, ledger.ErrForbidden):
+		return "", fmt.Errorf("%w: %s, but %s had learned %s at %s; no payout in doubt is proven absent until a checker or an admin accepts the change by running payrun check with their token",
+			errGateway, words, before.By, before.Shape, k.localTime(before.CreatedAt))
+	case err != nil:
+		return "", err
+	case before.ID == 0:
+		return words + ", which is learned now", nil
+	case before.ID != now.ID:
+		return fmt.Sprintf("%s, which replaces %s", words, before.Shape), nil
+	}
+	return fmt.Sprintf("%s, as %s learned at %s", words, now.By, k.localTime(now.CreatedAt)), nil
 }
 
 func (k *checking) disbelieved(what string, reply jobs.Reply) error {

@@ -16,6 +16,7 @@ import (
 	"payrun/internal/database"
 	"payrun/internal/sandbox"
 	"payrun/jobs"
+	"payrun/ledger"
 )
 
 // openEngine opens store and gateway and builds what sends and tracks. Only
@@ -35,17 +36,39 @@ func (a *app) openEngine(notifyURL string) (*jobs.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.config.Gateway.Sandbox() {
+		if err := a.learnSandbox(gateway); err != nil {
+			return nil, err
+		}
+	}
 	e := a.newEngine(gateway)
 	return e, e.Defaults()
+}
+
+// learnSandbox learns how the sandbox says "not found". A live gateway teaches
+// it to a person who runs payrun check.
+func (a *app) learnSandbox(gateway jobs.Gateway) error {
+	known, err := a.book.Learned(a.ctx, a.gatewayAccount())
+	if err != nil || known.ID != 0 {
+		return err
+	}
+	shape, _, err := jobs.Learn(a.ctx, gateway)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGateway, err)
+	}
+	_, err = a.book.Learn(a.ctx, ledger.User{}, a.gatewayAccount(), shape)
+	return err
 }
 
 // newEngine builds an engine, for sending or only for looking ahead.
 func (a *app) newEngine(gateway jobs.Gateway) *jobs.Engine {
 	g, t := a.config.Gateway, a.config.Tracking
 	return &jobs.Engine{
-		Book: a.book, Gateway: gateway, Worker: workerName(), Log: a.log, InFlight: g.InFlight, CallTimeout: g.Timeout,
+		Book: a.book, Gateway: gateway, Account: a.gatewayAccount(), Worker: workerName(), Log: a.log, InFlight: g.InFlight, CallTimeout: g.Timeout,
 		Rate: a.rate(), Channels: a.enabledChannels(),
-		Judge: jobs.Judge{Accepted: t.Accepted, InDoubt: t.InDoubt, ClosedAgain: t.ClosedAgain},
+		Judge: jobs.Judge{
+			Accepted: t.Accepted, InDoubt: t.InDoubt, Conflict: t.Conflict, ClosedAgain: t.ClosedAgain, Stuck: t.Stuck, Pending: t.PendingWithdrawal,
+		},
 	}
 }
 
@@ -99,7 +122,7 @@ func (a *app) openGateway(notifyURL string) (jobs.Gateway, error) {
 		return nil, a.gatewaySettings(err)
 	}
 	a.onClose(func() error { client.Close(); return nil })
-	gateway, closeLimit, err := jobs.Throttle(jobs.NewEPAY(client, notifyURL), a.rate())
+	gateway, closeLimit, err := jobs.Throttle(jobs.NewEPAY(client, notifyURL, g.ProvenRefusals...), a.rate())
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +184,8 @@ func suitSandbox(c *config.Config, settings sandbox.Config) {
 	suit(c, "tracking.accepted", &c.Tracking.Accepted, []time.Duration{second, second, 2 * second, 3 * second, 5 * second, 10 * second})
 	suit(c, "tracking.in_doubt", &c.Tracking.InDoubt, []time.Duration{second, 2 * second, 5 * second, 10 * second})
 	suit(c, "tracking.closed_again", &c.Tracking.ClosedAgain, 2*second)
+	suit(c, "tracking.conflict", &c.Tracking.Conflict, []time.Duration{2 * second, 5 * second, 10 * second})
+	suit(c, "resend_grace", &c.Resend.Grace, 15*second)
 	for i := range c.Channels {
 		channel := &c.Channels[i]
 		fee := settings.Fees[channel.Code]

@@ -29,6 +29,7 @@ type Config struct {
 	Gateway  Gateway
 	Channels []Channel // in the order of importers.DefaultChannels
 	Tracking Tracking
+	Resend   Resend
 
 	Listen    string // of notifications, health and metrics
 	Inbox     Inbox
@@ -52,6 +53,7 @@ type Gateway struct {
 	Separator        string
 	ReplySignature   string
 	NotifyURL        string
+	ProvenRefusals   []string
 	Timeout          time.Duration
 	InFlight         int
 	CallsPerSecond   int // 0: no limit
@@ -76,8 +78,17 @@ type Channel struct {
 
 // Tracking is how payouts are followed.
 type Tracking struct {
-	Accepted, InDoubt []time.Duration
-	ClosedAgain       time.Duration
+	Accepted, InDoubt, Conflict []time.Duration
+	ClosedAgain                 time.Duration
+	Stuck, PendingWithdrawal    time.Duration
+}
+
+// Resend is what it takes to send a payout in doubt again.
+type Resend struct {
+	Automatic bool
+	Answers   int
+	Grace     time.Duration
+	Attempts  int
 }
 
 // Inbox is a folder whose sheets are imported by themselves.

@@ -68,7 +68,9 @@ func sample(t *testing.T, k config.Key) (value string) {
 		"gateway.url": "https://pay.example/capi/openapi/", "gateway.account": "us", "gateway.key": "k1", "gateway.previous_key": "k0",
 		"gateway.separator": "amp", "gateway.reply_signature": "required", "gateway.notify_url": "https://us.example/notify/epay",
 		"gateway.timeout": "7s", "gateway.in_flight": "3", "gateway.calls_per_second": "5", "gateway.headroom_percent": "20",
-		"gateway.lookup_percent": "30", "tracking.accepted": "1s,2s", "tracking.in_doubt": "3s", "tracking.closed_again": "4s",
+		"gateway.lookup_percent": "30", "tracking.accepted": "1s,2s", "tracking.in_doubt": "3s", "tracking.closed_again": "4s", "tracking.conflict": "5s,6s",
+		"tracking.stuck": "7h", "tracking.pending_withdrawal": "8h", "gateway.proven_refusals": "4711,4712",
+		"resend": "automatic", "resend_answers": "5", "resend_grace": "9m", "resend_attempts": "4",
 		"listen": "127.0.0.1:1", "inbox.folder": "in", "inbox.owner": "mia", "reports.folder": "out", "log.level": "debug", "log.format": "json",
 		"enabled": "false", "currencies": "EUR,USD", "fee_flat": "0.50", "fee_percent": "1.5", "limits": "configured", "minimum": "2.00", "maximum": "9.00",
 	}
@@ -160,7 +162,7 @@ func view(c config.Config) map[string]any {
 	return map[string]any{
 		"data": c.Data, "zone": c.Zone.String(), "database": string(c.DatabaseURL), "connections": c.Connections,
 		"gateway": c.Gateway, "key": string(c.Gateway.Key), "previous": string(c.Gateway.PreviousKey), "channels": c.Channels,
-		"tracking": c.Tracking, "listen": c.Listen, "inbox": c.Inbox, "reports": c.Reports, "schedules": c.Schedules,
+		"tracking": c.Tracking, "resend": c.Resend, "listen": c.Listen, "inbox": c.Inbox, "reports": c.Reports, "schedules": c.Schedules,
 		"level": c.LogLevel, "format": c.LogFormat,
 	}
 }

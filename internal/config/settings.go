@@ -20,7 +20,11 @@ func (l *loader) config() Config {
 		Listen: l.listen(), Inbox: l.inbox(), Schedules: map[string]string{},
 		LogLevel: l.level(), LogFormat: l.oneOf("log.format", "text", "json"),
 		Gateway: l.gateway(), Channels: l.channels(),
-		Tracking: Tracking{l.durations("tracking.accepted"), l.durations("tracking.in_doubt"), l.duration("tracking.closed_again")},
+		Tracking: l.tracking(),
+		Resend: Resend{
+			Automatic: l.oneOf("resend", "manual", "automatic") == "automatic",
+			Answers:   l.number("resend_answers", 2, 1000), Grace: l.duration("resend_grace"), Attempts: l.number("resend_attempts", 1, 100),
+		},
 	}
 	for _, job := range []string{"import", "limits", "settle", "report"} {
 		c.Schedules[job] = l.text("schedule." + job)
@@ -30,6 +34,13 @@ func (l *loader) config() Config {
 	}
 	c.DatabaseURL = l.databaseURL(c.Data)
 	return c
+}
+
+func (l *loader) tracking() Tracking {
+	return Tracking{
+		Accepted: l.durations("tracking.accepted"), InDoubt: l.durations("tracking.in_doubt"), Conflict: l.durations("tracking.conflict"),
+		ClosedAgain: l.duration("tracking.closed_again"), Stuck: l.duration("tracking.stuck"), PendingWithdrawal: l.duration("tracking.pending_withdrawal"),
+	}
 }
 
 func (l *loader) zone() *time.Location {
@@ -99,6 +110,7 @@ func (l *loader) gateway() Gateway {
 		Separator:       l.oneOf("gateway.separator", "java", "amp", "comma"),
 		ReplySignature:  l.oneOf("gateway.reply_signature", "if-present", "required"),
 		NotifyURL:       l.notifyURL(),
+		ProvenRefusals:  l.words("gateway.proven_refusals"),
 		Timeout:         l.duration("gateway.timeout"),
 		InFlight:        l.number("gateway.in_flight", 1, 10_000),
 		CallsPerSecond:  l.number("gateway.calls_per_second", 0, 100_000),

@@ -65,6 +65,17 @@ func (l *loader) durations(name string) []time.Duration {
 	return all
 }
 
+// words reads a list of words; an empty one is none.
+func (l *loader) words(name string) []string {
+	var all []string
+	for word := range strings.SplitSeq(l.text(name), ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			all = append(all, word)
+		}
+	}
+	return all
+}
+
 func (l *loader) amount(name string, currency money.Currency) money.Amount {
 	a, err := money.Parse(l.text(name), currency)
 	if err != nil || a < 0 {
