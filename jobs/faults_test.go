@@ -243,7 +243,6 @@ func TestNotificationsInEveryDisorder(t *testing.T) {
 		{"five at once", sandbox.Fault{Kind: sandbox.FaultCopies, Copies: 5}},
 		{"before the create reply", sandbox.Fault{Kind: sandbox.FaultBeforeReply}},
 		{"7, then 1", sandbox.Fault{Kind: sandbox.FaultOutOfOrder}},
-		{"7, then 6", sandbox.Fault{Kind: sandbox.FaultContradict}},
 		{"forged", sandbox.Fault{Kind: sandbox.FaultForge}},
 		{"none", sandbox.Fault{Kind: sandbox.FaultDrop}},
 	}

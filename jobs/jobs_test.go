@@ -82,9 +82,9 @@ func openShop(t *testing.T, db *database.DB, settings sandbox.Config) *shop {
 	t.Cleanup(s.client.Close)
 
 	s.engine = &jobs.Engine{
-		Book: s.book, Worker: "w1", Channels: []string{"11", "12", "16", "18"}, InFlight: 8,
+		Book: s.book, Account: sandbox.DefaultAccount, Worker: "w1", Channels: []string{"11", "12", "16", "18"}, InFlight: 8,
 		CallTimeout: 2 * time.Second, Rate: jobs.Rate{LookupPercent: 40}, Linger: 5 * time.Millisecond,
-		Judge: jobs.Judge{Accepted: fast, InDoubt: fastInDoubt, ClosedAgain: 100 * time.Millisecond},
+		Judge: jobs.Judge{Accepted: fast, InDoubt: fastInDoubt, Conflict: fast, ClosedAgain: 100 * time.Millisecond},
 		Log:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	s.engine.Gateway = jobs.NewEPAY(s.client, s.listen()+"/notify/epay")
@@ -212,7 +212,7 @@ func account(channel string, i int) string {
 func (s *shop) worker(name string) *jobs.Engine {
 	e := s.engine
 	return &jobs.Engine{
-		Book: e.Book, Gateway: e.Gateway, Worker: name, Channels: e.Channels, Rate: e.Rate, InFlight: e.InFlight,
+		Book: e.Book, Gateway: e.Gateway, Account: e.Account, Worker: name, Channels: e.Channels, Rate: e.Rate, InFlight: e.InFlight,
 		CallTimeout: e.CallTimeout, Patience: e.Patience, BoundsAge: e.BoundsAge, Linger: e.Linger, Judge: e.Judge, Log: e.Log,
 	}
 }

@@ -32,6 +32,8 @@ func (r *recording) closeSettled(ctx context.Context) error {
 			settled["proven that the gateway never had it"] = append(settled["proven that the gateway never had it"], p.ID)
 		case f.From == Unknown || f.From == Review || f.To.Final():
 			settled["settled by the gateway's answer"] = append(settled["settled by the gateway's answer"], p.ID)
+		case f.To == Review:
+			settled["under review now"] = append(settled["under review now"], p.ID)
 		}
 	})
 	for resolution, payouts := range settled {

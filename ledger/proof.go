@@ -47,6 +47,7 @@ type grounds struct {
 	Newest     int64            // the newest such answer's evidence
 	First      database.Instant // of the answers
 	Last       database.Instant
+	Reason     string // of the newest look-up: why it proves nothing, where it could have
 }
 
 // mayHaveLeft is true of an attempt t that is not proven to have stayed here.
@@ -68,6 +69,7 @@ func readGrounds(ctx context.Context, tx *database.Tx, payouts []int64) ([]groun
 			(SELECT 1 FROM evidence r WHERE r.payout_id = p.id AND r.attempt_id = t.id AND r.kind = 'create' AND r.outcome = 'not-created')) AS not_created,
 		(SELECT count(*) FROM learned l WHERE l.gateway_account = b.gateway_account) AS learned,
 		(SELECT count(*) FROM evidence c WHERE c.payout_id = p.id AND c.kind = 'callback') AS notified,
+		coalesce((SELECT l.reason FROM evidence l WHERE l.payout_id = p.id AND l.kind = 'lookup' ORDER BY l.id DESC LIMIT 1), '') AS reason,
 		count(e.id) AS answers, coalesce(max(e.id), 0) AS newest, coalesce(min(e.created_at), 0) AS first, coalesce(max(e.created_at), 0) AS last
 		FROM since JOIN payouts p ON p.id = s_payout JOIN batches b ON b.id = p.batch_id
 		LEFT JOIN evidence e ON e.payout_id = p.id AND e.attempt_id = s_attempt AND e.kind = 'lookup' AND e.outcome = 'absent' AND e.created_at > s_at
@@ -122,12 +124,20 @@ func (p Proof) missing(g grounds) string {
 	case g.Learned == 0:
 		return "nobody knows yet how the gateway says \"not found\": run payrun check"
 	case g.Answers < int64(p.Answers):
-		return fmt.Sprintf("the gateway has said \"not found\" %d of %d times; %s", g.Answers, p.Answers, g.next())
+		return fmt.Sprintf("the gateway has said \"not found\" %d of %d times%s; %s", g.Answers, p.Answers, g.why(), g.next())
 	case g.Last.Sub(g.First) < p.Over:
 		return fmt.Sprintf("the gateway has said \"not found\" %d times within %s, which must be %s; %s",
 			g.Answers, g.Last.Sub(g.First).Round(time.Second), p.Over, g.next())
 	}
 	return ""
+}
+
+// why the newest answer did not count, in brackets.
+func (g grounds) why() string {
+	if g.Reason == "" || g.Answers > 0 {
+		return ""
+	}
+	return " (the last answer does not count: " + g.Reason + ")"
 }
 
 func (g grounds) next() string {

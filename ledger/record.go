@@ -174,10 +174,10 @@ func (r *recording) run(ctx context.Context) error {
 	if err := r.post(ctx); err != nil {
 		return err
 	}
-	if err := r.flagContrary(ctx); err != nil {
+	if err := r.updateExceptions(ctx); err != nil {
 		return err
 	}
-	return r.updateExceptions(ctx)
+	return r.flagContrary(ctx) // last, since an end closes what was open before
 }
 
 // flagContrary opens a case for a payout that ends otherwise than a
