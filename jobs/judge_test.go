@@ -17,7 +17,9 @@ var judge = jobs.Judge{
 	Accepted: jobs.Ladder{11 * time.Second, 12 * time.Second, 13 * time.Second},
 	InDoubt:  jobs.Ladder{21 * time.Second, 22 * time.Second, 23 * time.Second},
 
-	ClosedAgain: 10 * time.Minute,
+	Conflict: jobs.Ladder{31 * time.Second, 32 * time.Second, 33 * time.Second},
+
+	ClosedAgain: 10 * time.Minute, Stuck: 24 * time.Hour, Pending: 72 * time.Hour,
 }
 
 var (
@@ -200,7 +202,7 @@ func TestEveryJudgementIsLegal(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		reply := jobs.Reply{
-			Verdict:  rapid.SampledFrom([]jobs.Verdict{jobs.NoAnswer, jobs.NotSent, jobs.Refused, jobs.Known, jobs.Contrary}).Draw(t, "verdict"),
+			Verdict:  rapid.SampledFrom([]jobs.Verdict{jobs.NoAnswer, jobs.NotSent, jobs.Refused, jobs.Known, jobs.Contrary, jobs.Absent}).Draw(t, "verdict"),
 			Status:   jobs.Status(rapid.IntRange(int(jobs.Processing), int(jobs.ClosedUnclear)+1).Draw(t, "status")),
 			Evidence: ledger.Evidence{Kind: ledger.EvidenceLookup, Status: rapid.SampledFrom([]string{"", "1", "8"}).Draw(t, "word")},
 		}
@@ -209,15 +211,21 @@ func TestEveryJudgementIsLegal(t *testing.T) {
 		p.Status = rapid.SampledFrom([]string{"", "1", "8"}).Draw(t, "status before")
 		p.Lookups = rapid.Int64Range(0, 100).Draw(t, "look-ups")
 		age := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "age"))
+		notified := rapid.SampledFrom([]string{"", "1", "8"}).Draw(t, "notified")
+		conflicts := rapid.Int64Range(0, 5).Draw(t, "conflicts")
 		for _, f := range []ledger.Finding{
 			judge.Submitted(ledger.Claim{Payout: somePayout}, reply),
-			judge.LookedUp(ledger.Lookup{Payout: p, StatusAge: age}, reply),
+			judge.Asked(ledger.Claim{Payout: somePayout}, reply),
+			judge.LookedUp(ledger.Lookup{Payout: p, StatusAge: age, SentAge: age * 30, Notified: notified, Conflicts: conflicts}, reply),
 		} {
 			if f.From != f.To && !legal[fmt.Sprint(f.From, f.To, f.Reason)] {
 				t.Fatalf("%s to %s as %s is not in the ledger's table", f.From, f.To, f.Reason)
 			}
 			if f.To.Final() && reply.Verdict != jobs.Known {
 				t.Fatalf("verdict %d ended a payout as %s", reply.Verdict, f.To)
+			}
+			if f.To.Final() && f.From != ledger.Sending && notified != "" && notified != reply.Evidence.Status {
+				t.Fatalf("status %s ended a payout as %s, a notification said %s", reply.Evidence.Status, f.To, notified)
 			}
 			if !f.To.Final() && f.To != ledger.Approved && f.NextLookup <= 0 {
 				t.Fatalf("%s is never looked up again", f.To)
@@ -229,9 +237,122 @@ func TestEveryJudgementIsLegal(t *testing.T) {
 	})
 }
 
+// A question before a second send that is not answered with "not found" sends
+// nothing, and is judged by what it learned.
+func TestJudgeAsked(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		reply jobs.Reply
+		want  judgement
+	}{
+		"no answer":     {silent(jobs.NoAnswer), judgement{ledger.Unknown, ledger.ByNotSending, 21 * time.Second, true}},
+		"zero reply":    {jobs.Reply{}, judgement{ledger.Unknown, ledger.ByNotSending, 21 * time.Second, true}},
+		"not asked":     {silent(jobs.NotSent), judgement{ledger.Approved, ledger.ByNotSending, 0, true}},
+		"another order": {silent(jobs.Contrary), judgement{ledger.Review, ledger.ByConflict, 21 * time.Second, true}},
+		"processing":    {says(jobs.Processing, "1"), judgement{ledger.Accepted, ledger.ByAcceptance, 11 * time.Second, true}},
+		"succeeded":     {says(jobs.Succeeded, "7"), judgement{ledger.Succeeded, ledger.BySuccess, 0, true}},
+		"failed":        {says(jobs.FailedReleased, "6"), judgement{ledger.Failed, ledger.ByFailure, 0, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := judge.Asked(ledger.Claim{Payout: somePayout, Number: 2, AskFirst: true}, c.reply)
+			if diff := cmp.Diff(c.want, judged(f)); diff != "" {
+				t.Errorf("judged wrongly (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A payout that our own side refuses to send is blocked; one that merely was
+// not sent is not.
+func TestJudgeInvalid(t *testing.T) {
+	t.Parallel()
+	reply := silent(jobs.NotSent)
+	if f := judge.Submitted(ledger.Claim{Payout: somePayout}, reply); f.Block != "" {
+		t.Errorf("blocked: %s", f.Block)
+	}
+	reply.Invalid = true
+	if f := judge.Submitted(ledger.Claim{Payout: somePayout}, reply); f.Block != ledger.BlockedInvalid || f.To != ledger.Approved {
+		t.Errorf("finding %+v", f)
+	}
+}
+
+// A look-up that tells another end than a notification moves no money.
+func TestJudgeContradiction(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		state     ledger.State
+		notified  string
+		conflicts int64
+		reply     jobs.Reply
+		want      judgement
+		conflict  bool
+	}{
+		"paid, notified as failed":      {ledger.Accepted, "6", 0, says(jobs.Succeeded, "7"), judgement{ledger.Accepted, "", 31 * time.Second, true}, true},
+		"failed, notified as paid":      {ledger.Accepted, "7", 0, says(jobs.FailedReleased, "6"), judgement{ledger.Accepted, "", 31 * time.Second, true}, true},
+		"fee kept, notified as paid":    {ledger.Accepted, "7", 0, says(jobs.FailedFeeKept, "20"), judgement{ledger.Accepted, "", 31 * time.Second, true}, true},
+		"closed, notified as paid":      {ledger.Accepted, "7", 0, says(jobs.ClosedUnclear, "8"), judgement{ledger.Accepted, "", 31 * time.Second, true}, true},
+		"a second time":                 {ledger.Accepted, "6", 1, says(jobs.Succeeded, "7"), judgement{ledger.Accepted, "", 32 * time.Second, true}, true},
+		"a third time":                  {ledger.Accepted, "6", 2, says(jobs.Succeeded, "7"), judgement{ledger.Accepted, "", 33 * time.Second, true}, true},
+		"after the last rung":           {ledger.Accepted, "6", 3, says(jobs.Succeeded, "7"), judgement{ledger.Review, ledger.ByConflict, 21 * time.Second, true}, true},
+		"in doubt":                      {ledger.Unknown, "6", 0, says(jobs.Succeeded, "7"), judgement{ledger.Accepted, ledger.ByFinding, 31 * time.Second, true}, true},
+		"in doubt, after the last rung": {ledger.Unknown, "6", 3, says(jobs.Succeeded, "7"), judgement{ledger.Review, ledger.ByConflict, 21 * time.Second, true}, true},
+		"under review":                  {ledger.Review, "6", 9, says(jobs.Succeeded, "7"), judgement{ledger.Review, "", 33 * time.Second, true}, true},
+		"under review, then agreed":     {ledger.Review, "7", 9, says(jobs.Succeeded, "7"), judgement{ledger.Succeeded, ledger.BySuccess, 0, true}, false},
+		"agreed":                        {ledger.Accepted, "7", 2, says(jobs.Succeeded, "7"), judgement{ledger.Succeeded, ledger.BySuccess, 0, true}, false},
+		"not ended yet":                 {ledger.Accepted, "7", 2, says(jobs.Processing, "1"), judgement{ledger.Accepted, "", 12 * time.Second, true}, false},
+		"never notified":                {ledger.Accepted, "", 0, says(jobs.FailedReleased, "6"), judgement{ledger.Failed, ledger.ByFailure, 0, true}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := somePayout
+			p.State = c.state
+			f := judge.LookedUp(ledger.Lookup{Payout: p, Notified: c.notified, Conflicts: c.conflicts}, c.reply)
+			if diff := cmp.Diff(c.want, judged(f)); diff != "" {
+				t.Errorf("judged wrongly (-want +got):\n%s", diff)
+			}
+			if f.Conflict != c.conflict || (f.Unusual != "") != (c.conflict && f.To == ledger.Accepted) {
+				t.Errorf("finding %+v", f)
+			}
+		})
+	}
+}
+
+// What stays under way for too long becomes a case, by its age.
+func TestJudgeAge(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		state             ledger.State
+		status            string
+		statusAge, sentAt time.Duration
+		reply             jobs.Reply
+		kind              string
+	}{
+		"under way":                           {ledger.Accepted, "1", 0, 24*time.Hour - 1, says(jobs.Processing, "1"), ""},
+		"under way for a day":                 {ledger.Accepted, "1", 0, 24 * time.Hour, says(jobs.Processing, "1"), ledger.ExceptionStuck},
+		"no answer for a day":                 {ledger.Accepted, "1", 0, 24 * time.Hour, silent(jobs.NoAnswer), ledger.ExceptionStuck},
+		"denied for a day":                    {ledger.Accepted, "1", 0, 24 * time.Hour, silent(jobs.Refused), ledger.ExceptionStuck},
+		"waits for its payee":                 {ledger.Accepted, "19", 72*time.Hour - 1, 90 * time.Hour, says(jobs.PendingWithdrawal, "19"), ""},
+		"waits for its payee for three days":  {ledger.Accepted, "19", 72 * time.Hour, 90 * time.Hour, says(jobs.PendingWithdrawal, "19"), ledger.ExceptionPending},
+		"waits for its payee since just now":  {ledger.Accepted, "1", 72 * time.Hour, 90 * time.Hour, says(jobs.PendingWithdrawal, "19"), ""},
+		"ended after a day":                   {ledger.Accepted, "1", 0, 24 * time.Hour, says(jobs.Succeeded, "7"), ""},
+		"in doubt for a day, which is a case": {ledger.Unknown, "", 0, 24 * time.Hour, silent(jobs.NoAnswer), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := somePayout
+			p.State, p.Status = c.state, c.status
+			f := judge.LookedUp(ledger.Lookup{Payout: p, StatusAge: c.statusAge, SentAge: c.sentAt}, c.reply)
+			if f.UnusualKind != c.kind || (f.Unusual != "") != (c.kind != "") {
+				t.Errorf("case %q: %q, want %q", f.UnusualKind, f.Unusual, c.kind)
+			}
+		})
+	}
+}
+
 func TestALadderNeverEnds(t *testing.T) {
 	t.Parallel()
-	for _, ladder := range []jobs.Ladder{jobs.DefaultAccepted, jobs.DefaultInDoubt} {
+	for _, ladder := range []jobs.Ladder{jobs.DefaultAccepted, jobs.DefaultInDoubt, jobs.DefaultConflict} {
 		last := time.Duration(0)
 		for n := range int64(20) {
 			if wait := ladder.At(n); wait < last || wait <= 0 {

@@ -220,3 +220,22 @@ func TestSandboxAlone(t *testing.T) {
 	child.wait().exits(exitOK)
 	p.run("sandbox", "--listen", "10.1.2.3:0").exits(exitUsage).complains("loopback")
 }
+
+func TestCheckLearnsHowNotFoundLooks(t *testing.T) {
+	t.Parallel()
+	base := newPlace(t)
+	p := base.live(sandbox.Demo())
+	p.must("check").says("an unknown order is answered with HTTP 200, code 90012", "which is learned now")
+	_, maker, checker := p.people()
+	p.must("check").says("as operator learned at")
+
+	changed := sandbox.Demo()
+	changed.ErrorStatus = 404
+	q := base.live(changed)
+	for _, somebody := range []*place{q, q.as(maker)} {
+		somebody.run("check").exits(exitGateway).says("FAIL  answers", "HTTP 404, code 90012", "operator had learned HTTP 200", "until a checker or an admin accepts")
+	}
+	q.as(checker).must("check").says("HTTP 404, code 90012", "which replaces HTTP 200")
+	q.must("check").says("as user:carl learned at")
+	q.must("verify")
+}
