@@ -257,43 +257,59 @@ func TestAGatewayThatDeniesEverythingProvesNothing(t *testing.T) {
 	})
 }
 
-// One that breaks in the middle, after the first control, proves nothing.
-func TestTheSecondControlCounts(t *testing.T) {
-	doubting(t, ledger.ResendAutomatic, 100*time.Millisecond, func(t *testing.T, s *shop) {
-		batch := s.doubted(true)
-		orders, err := s.book.KnownOrders(t.Context(), s.engine.Account)
-		s.must(err)
-		if len(orders) != 1 {
-			t.Fatalf("%d known orders", len(orders))
-		}
-		s.engine.Gateway = &fading{Gateway: s.engine.Gateway, control: orders[0].OrderNo()}
-		s.works(batch.ID, askedOften)
-		s.creates(batch, 1)
-		s.says(batch, "0 of 3 times")
-	})
+// One that is out of order before or after it was asked proves nothing.
+func TestBothControlsCount(t *testing.T) {
+	for name, denied := range map[string]int{"the first": 0, "the second": 1} {
+		t.Run(name, func(t *testing.T) {
+			doubting(t, ledger.ResendAutomatic, 100*time.Millisecond, func(t *testing.T, s *shop) {
+				batch := s.doubted(true)
+				orders, err := s.book.KnownOrders(t.Context(), s.engine.Account)
+				s.must(err)
+				if len(orders) != 1 {
+					t.Fatalf("%d known orders", len(orders))
+				}
+				s.engine.Gateway = &forgetful{Gateway: s.engine.Gateway, control: orders[0].OrderNo(), denied: denied}
+				s.works(batch.ID, askedOften)
+				s.creates(batch, 1)
+				s.says(batch, "the gateway did not know an order that it has either")
+			})
+		})
+	}
 }
 
-// fading knows the control order once, then denies everything until it is
-// asked about it again, which it denies too.
-type fading struct {
+// forgetful denies everything, and of the two questions about the control
+// order the first or the second.
+type forgetful struct {
 	jobs.Gateway
-	control string
-	denies  bool
+	control       string
+	asked, denied int
 }
 
-func (g *fading) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
-	if o.Number == g.control && !g.denies {
-		g.denies = true
-		return g.Gateway.Lookup(ctx, o)
-	}
+func (g *forgetful) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
 	if o.Number == g.control {
-		g.denies = false
+		if g.asked++; (g.asked-1)%2 != g.denied {
+			return g.Gateway.Lookup(ctx, o)
+		}
+		g.asked += 1 - g.denied // without an answer to the first there is no second
 	}
-	number := o.Number
 	o.Number = "AAAAAAAAAAAAAAAA00000000" // nobody's
-	reply := g.Gateway.Lookup(ctx, o)
-	reply.Evidence.Message = strings.ReplaceAll(reply.Evidence.Message, o.Number, number)
-	return reply
+	return g.Gateway.Lookup(ctx, o)
+}
+
+// A question that was asked while the order could still leave is too early,
+// however late its answer comes.
+func TestAnEarlyQuestionProvesNothing(t *testing.T) {
+	doubting(t, ledger.ResendAutomatic, 100*time.Millisecond, func(t *testing.T, s *shop) {
+		s.engine.Patience = time.Second
+		batch := s.doubted(false)
+		s.faults(of(batch, sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultDelay, Wait: 1500 * time.Millisecond, PerOrder: 1})...)
+		s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.Lookups > 0 })
+		var reasons []string
+		s.must(s.db.Select(t.Context(), &reasons, "SELECT DISTINCT outcome || ': ' || reason FROM evidence WHERE kind = 'lookup' AND payout_id / 100000000 = ?", batch.ID))
+		if len(reasons) != 1 || reasons[0] != "refused: an attempt of it could still have left" {
+			t.Errorf("evidence %q", reasons)
+		}
+	})
 }
 
 // Before the gateway is known to have anything there is nothing to compare with.

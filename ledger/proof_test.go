@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"payrun/internal/database"
 	"payrun/ledger"
 )
 
@@ -321,6 +323,34 @@ func TestANotificationBeatsARelease(t *testing.T) {
 			}
 			d.sound()
 		})
+	}
+}
+
+// Conclude waits for the payout's lock, and judges by what was committed then.
+func TestProofIsJudgedUnderTheLock(t *testing.T) {
+	t.Parallel()
+	d := newDoubt(t, "postgres", automatic)
+	d.denied(0, time.Hour, time.Hour)
+	locked, concluded := make(chan struct{}), make(chan error, 1)
+	go func() {
+		<-locked
+		_, err := d.Conclude(context.WithoutCancel(t.Context()), "worker:w1", []int64{d.doubt.ID})
+		concluded <- err
+	}()
+	must(t, d.db.InTx(t.Context(), func(tx *database.Tx) error {
+		var id int64
+		if err := tx.Get(t.Context(), &id, "SELECT id FROM payouts WHERE id = ? FOR UPDATE", d.doubt.ID); err != nil {
+			return err
+		}
+		_, err := tx.Exec(t.Context(), `INSERT INTO evidence SELECT 1, payout_id, attempt_id, 'callback', 'ended', reason, http_status, code, message,
+			gateway_order_no, '7', digest, body, created_at, seal FROM evidence WHERE payout_id = ? LIMIT 1`, d.doubt.ID)
+		close(locked)
+		d.waitForLocks(1)
+		return err
+	}))
+	must(t, <-concluded)
+	if p := d.payout(d.doubt.OrderNo()); p.State != ledger.Unknown {
+		t.Errorf("it is %s although the gateway notified about it", p.State)
 	}
 }
 
