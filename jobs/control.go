@@ -24,6 +24,7 @@ type control struct {
 const (
 	noControl      = "no order is known yet that the gateway could be asked about for comparison"
 	deniedControl  = "the gateway did not know an order that it has either"
+	stoppedControl = "stopped before the gateway could be asked about another order"
 	mayStillBeSent = "an attempt of it could still have left"
 )
 
@@ -49,14 +50,16 @@ func (e *Engine) beginControl(ctx context.Context, due []ledger.Lookup, start ti
 	c.order = known[e.controls.Add(1)%uint64(len(known))]
 	gap := e.Rate.Lookups().Interval
 	c.after = start.Add(due[len(due)-1].After + gap)
-	if err := sleep(ctx, time.Until(start.Add(due[0].After-gap))); err != nil {
-		return c, err
-	}
-	c.ask(ctx)
+	c.ask(ctx, start.Add(due[0].After-gap))
 	return c, nil
 }
 
-func (c *control) ask(ctx context.Context) {
+// ask asks about the known order in a slot.
+func (c *control) ask(ctx context.Context, slot time.Time) {
+	if err := sleep(ctx, time.Until(slot)); err != nil {
+		c.why = stoppedControl
+		return
+	}
 	if reply := c.engine.ask(ctx, order(c.order)); reply.Verdict != Known {
 		c.why = deniedControl
 	}
@@ -64,7 +67,7 @@ func (c *control) ask(ctx context.Context) {
 
 // end asks about the known order again if it matters, and marks the replies
 // that count as proof. The others say why they do not.
-func (c *control) end(ctx context.Context, due []ledger.Lookup, replies []*Reply) error {
+func (c *control) end(ctx context.Context, due []ledger.Lookup, replies []*Reply) {
 	var denied []int
 	for i, reply := range replies {
 		if reply != nil && due[i].InDoubt() && c.denies(due[i], *reply) {
@@ -72,10 +75,7 @@ func (c *control) end(ctx context.Context, due []ledger.Lookup, replies []*Reply
 		}
 	}
 	if len(denied) > 0 && c.why == "" {
-		if err := sleep(ctx, time.Until(c.after)); err != nil {
-			return err
-		}
-		c.ask(ctx)
+		c.ask(ctx, c.after)
 	}
 	for _, i := range denied {
 		switch reply := replies[i]; {
@@ -88,7 +88,6 @@ func (c *control) end(ctx context.Context, due []ledger.Lookup, replies []*Reply
 			reply.Evidence.Reason = "order " + c.order.OrderNo() + " was known just before and just after"
 		}
 	}
-	return nil
 }
 
 // denies reports whether an answer has the learned shape of "not found".

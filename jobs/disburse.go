@@ -290,7 +290,7 @@ func (e *Engine) keep(ctx context.Context, findings []ledger.Finding) error {
 
 func (d *disbursing) count(o outcome) {
 	f := o.finding
-	if f.To != ledger.Approved {
+	if f.Reason != ledger.ByNotSending {
 		d.done.Sent++
 		d.Counters.Sent.Add(1)
 	}

@@ -99,9 +99,7 @@ func (e *Engine) lookUp(ctx context.Context, due []ledger.Lookup, start time.Tim
 		})
 	}
 	wg.Wait()
-	if err := control.end(ctx, due, replies); err != nil {
-		return nil, 0, err
-	}
+	control.end(ctx, due, replies)
 	for i, reply := range replies {
 		if reply != nil {
 			findings, quiet = append(findings, e.Judge.LookedUp(due[i], *reply)), max(quiet, reply.RetryAfter)

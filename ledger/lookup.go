@@ -24,8 +24,7 @@ type LookupOrder struct {
 type Lookup struct {
 	Payout
 	After     time.Duration    // its slot in the shared budget
-	StatusAt  database.Instant `db:"status_at"` // when the gateway's status was first seen
-	StatusAge time.Duration    // how long ago that was
+	StatusAge time.Duration    // since the gateway's status was first seen
 	SentAge   time.Duration    // since it was claimed
 	SendBy    database.Instant `db:"send_by"` // of the newest attempt
 	// SendByAge is how long ago nothing of it could leave any more; negative
@@ -132,13 +131,17 @@ func (b *Book) NextLookup(ctx context.Context) (database.Instant, error) {
 func (b *Book) KnownOrders(ctx context.Context, account string) ([]Payout, error) {
 	const columns = `SELECT p.id, p.batch_id, p.ordinal, p.channel, p.account, p.amount, p.currency, p.gateway_order_no, b.order_prefix `
 	var ended, open []Payout
-	err := b.db.Select(ctx, &ended, columns+`FROM (SELECT e.id AS entry, e.payout_id FROM entries e ORDER BY e.id DESC LIMIT 1000) n
-		JOIN payouts p ON p.id = n.payout_id AND p.gateway_order_no <> '' AND p.state IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE')
-		JOIN batches b ON b.id = p.batch_id AND b.gateway_account = ? ORDER BY n.entry DESC LIMIT 3`, account)
-	if err == nil {
-		err = b.db.Select(ctx, &open, columns+`FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.gateway_account = ?
+	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+		ended, open = nil, nil
+		err := tx.Select(ctx, &ended, columns+`FROM (SELECT e.id AS entry, e.payout_id FROM entries e ORDER BY e.id DESC LIMIT 1000) n
+			JOIN payouts p ON p.id = n.payout_id AND p.gateway_order_no <> '' AND p.state IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE')
+			JOIN batches b ON b.id = p.batch_id AND b.gateway_account = ? ORDER BY n.entry DESC LIMIT 3`, account)
+		if err != nil {
+			return err
+		}
+		return tx.Select(ctx, &open, columns+`FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.gateway_account = ?
 			WHERE p.state = 'ACCEPTED' AND p.next_lookup_at > 0 AND p.gateway_order_no <> '' ORDER BY p.next_lookup_at DESC LIMIT 3`, account)
-	}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("find orders that the gateway knows: %w", err)
 	}

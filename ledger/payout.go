@@ -36,6 +36,7 @@ type Payout struct {
 	AttemptID    int64            `db:"attempt_id"`
 	GatewayOrder string           `db:"gateway_order_no"`
 	Status       string           `db:"gateway_status"` // the gateway's own word
+	StatusAt     database.Instant `db:"status_at"`      // when that was first seen
 	Fee          money.Amount     // taken by the gateway; the estimate while FeeKnown is 0
 	FeeKnown     int64            `db:"fee_known"`
 	Rate         string           // as the gateway wrote it
@@ -52,7 +53,7 @@ type Payout struct {
 const payoutColumns = `p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel, p.account, p.payee,
 	p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest,
 	CASE WHEN p.state = 'UNSENT' THEN b.state ELSE p.state END AS state, p.blocked, p.attempts, p.attempt_id,
-	p.gateway_order_no, p.gateway_status, p.fee, p.fee_known, p.rate, p.received, p.lookups, p.next_lookup_at,
+	p.gateway_order_no, p.gateway_status, p.status_at, p.fee, p.fee_known, p.rate, p.received, p.lookups, p.next_lookup_at,
 	p.sent_at, p.ended_at, b.order_prefix`
 
 // maxOrdinal is the largest batch: eight digits of an order number.

@@ -128,6 +128,8 @@ func TestInsertOnlyTablesRefuseChange(t *testing.T) {
 			`INSERT INTO entries (id, day_id, kind, currency, batch_id, payout_id, corrects, note, actor, created_at, digest)
 				VALUES (1, 1, 'hold', 'USD', 1, 0, 0, '', 'a', 1, 'd')`,
 			"INSERT INTO lines (entry_id, position, account_id, side, amount) VALUES (1, 1, 1, 'debit', 5)",
+			`INSERT INTO learned (id, gateway_account, http_status, code, message, learned_by, created_at, seal)
+				VALUES (1, 'g', 200, '4', 'm', 'a', 1, 's')`,
 		}
 		for _, statement := range seed {
 			if err := exec(t, db, statement); err != nil {
@@ -143,6 +145,7 @@ func TestInsertOnlyTablesRefuseChange(t *testing.T) {
 			`INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee, remark, pay_date,
 				amount, currency, fee_estimate, row_digest) VALUES (100000002, 1, 2, '', 3, '', '16', 'P2', '', '', '', 5, 'USD', 0, 'd')`,
 			"DELETE FROM evidence", "DELETE FROM attempts", "DELETE FROM audit", "DELETE FROM batch_totals",
+			"UPDATE learned SET code = '5'", "DELETE FROM learned",
 		}
 		for _, statement := range refused {
 			if err := exec(t, db, statement); !database.IsRefused(err) {

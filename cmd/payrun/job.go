@@ -142,7 +142,11 @@ func (a *app) runGatewayJob(name string) (string, error) {
 	}
 	if name == "track" {
 		done, err := engine.Track(a.ctx)
-		return fmt.Sprintf("%d looked up, %d ended, %d taken over from a silent worker", done.LookedUp, done.Ended, done.Expired), err
+		text := fmt.Sprintf("%d looked up, %d ended, %d taken over from a silent worker", done.LookedUp, done.Ended, done.Expired)
+		if done.Released > 0 {
+			text += fmt.Sprintf(", %d proven absent and to be sent again", done.Released)
+		}
+		return text, err
 	}
 	done, err := engine.Disburse(a.ctx)
 	text := fmt.Sprintf("%d sent, %d accepted, %d refused, %d in doubt", done.Sent, done.Accepted, done.Refused, done.InDoubt)

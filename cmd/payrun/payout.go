@@ -1,5 +1,12 @@
 package main
 
+import (
+	"fmt"
+
+	"payrun/epay"
+	"payrun/ledger"
+)
+
 // payoutCmd tells about one payout.
 type payoutCmd struct {
 	Show payoutShowCmd `cmd:"" help:"Everything that happened to a payout, in order."`
@@ -22,7 +29,7 @@ func (c *payoutShowCmd) Run(a *app) error {
 		a.sayf("Payout %s: %s, %s to %s on %s", p.OrderNo(), p.State, amount(p.Amount, p.Currency), p.MaskedAccount(), a.channelName(p.Channel))
 		a.sayf("  batch %d, row %d of the sheet, reference %q, payee %q", p.BatchID, p.Row, p.Reference, p.Payee)
 		if p.GatewayOrder != "" {
-			a.sayf("  the gateway calls it %s: status %s, fee %s, rate %s, received %s", p.GatewayOrder, orNone(p.Status), amount(fee(p), p.Currency), orNone(p.Rate), orNone(p.Received))
+			a.sayf("  the gateway calls it %s: status %s, fee %s, rate %s, received %s", p.GatewayOrder, a.statusInWords(p), amount(fee(p), p.Currency), orNone(p.Rate), orNone(p.Received))
 		}
 		if p.Blocked != "" {
 			a.sayf("  BLOCKED: %s", p.Blocked)
@@ -34,6 +41,18 @@ func (c *payoutShowCmd) Run(a *app) error {
 		}
 		t.flush()
 	})
+}
+
+// statusInWords is the gateway's status with its name and since when it is so.
+func (a *app) statusInWords(p ledger.Payout) string {
+	if p.Status == "" {
+		return "none"
+	}
+	name := epay.Status(p.Status).Name()
+	if name == "" {
+		name = "not a documented one"
+	}
+	return fmt.Sprintf("%s (%s) since %s", p.Status, name, a.localTime(p.StatusAt))
 }
 
 func orNone(text string) string {
