@@ -194,7 +194,7 @@ const story = `
 	UNION ALL
 	SELECT created_at, id, kind || ' ' || outcome, 'gateway',
 	       CASE WHEN code = '' THEN '' ELSE 'code ' || code END || CASE WHEN gateway_status = '' THEN '' ELSE ' status ' || gateway_status END
-	       || CASE WHEN reason = '' THEN '' ELSE ' ' || reason END || CASE WHEN message = '' THEN '' ELSE ' ' || message END, 0, ''
+	       || CASE WHEN reason = '' THEN '' ELSE ' (' || reason || ')' END || CASE WHEN message = '' THEN '' ELSE ' ' || message END, 0, ''
 	FROM evidence WHERE payout_id = ?
 	UNION ALL
 	SELECT created_at, id, 'entry ' || kind, actor, note,
