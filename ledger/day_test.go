@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -198,4 +199,16 @@ func TestAPayDateBeginsInTheBusinessZone(t *testing.T) {
 	if n := len(o.claim(1)); n != 1 {
 		t.Error("not claimed on its day")
 	}
+}
+
+func TestTheSameEvidencePaysInOnce(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		ctx := t.Context()
+		must(t, o.Fund(ctx, o.admin, 700, "USD", "statement 18, line 4"))
+		if err := o.Fund(ctx, o.admin, 700, "USD", "statement 18, line 4"); !errors.Is(err, ledger.ErrConflict) {
+			t.Errorf("the same top-up again: %v, want ErrConflict", err)
+		}
+		must(t, o.Fund(ctx, o.admin, 700, "EUR", "statement 18, line 4"))
+		must(t, o.Fund(ctx, o.admin, 700, "USD", "statement 18, line 5"))
+	})
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -219,7 +220,8 @@ func (b *Book) Balances(ctx context.Context) ([]Balances, error) {
 
 // Fund books a top-up of the gateway account with its evidence, for example
 // a bank reference. Only an admin may, or the system when it takes over a
-// balance that the gateway reports.
+// balance that the gateway reports. The same evidence is booked once per
+// currency: a second time is ErrConflict.
 func (b *Book) Fund(ctx context.Context, by User, amount money.Amount, currency money.Currency, evidence string) error {
 	if amount <= 0 || evidence == "" {
 		return fmt.Errorf("%w: a top-up needs an amount above zero and its evidence", ErrInvalid)
@@ -239,6 +241,9 @@ func (b *Book) Fund(ctx context.Context, by User, amount money.Amount, currency 
 		if err != nil {
 			return err
 		}
+		if err := refuseBooked(ctx, tx, currency, evidence); err != nil {
+			return err
+		}
 		e := entry{kind: kindFunding, currency: currency, note: evidence, actor: by.actor(), lines: fund(Sums{Amount: amount})}
 		if err := post(ctx, tx, day, accounts, []entry{e}); err != nil {
 			return err
@@ -249,4 +254,18 @@ func (b *Book) Fund(ctx context.Context, by User, amount money.Amount, currency 
 		return fmt.Errorf("book a top-up: %w", err)
 	}
 	return nil
+}
+
+// refuseBooked keeps a repeated command from booking a top-up twice. The
+// accounts are locked, so no other top-up of the currency is under way.
+func refuseBooked(ctx context.Context, tx *database.Tx, currency money.Currency, evidence string) error {
+	var booked int64
+	err := tx.Get(ctx, &booked, "SELECT id FROM entries WHERE kind = 'funding' AND currency = ? AND note = ?", currency, evidence)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("%w: a top-up in %s with the evidence %q is booked already, as entry %d", ErrConflict, currency, evidence, booked)
 }

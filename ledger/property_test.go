@@ -157,7 +157,7 @@ func (l *life) approve(*rapid.T) {
 
 func (l *life) fund(*rapid.T) {
 	amount := money.Amount(rapid.Int64Range(1, 2_000_00).Draw(l.rt, "amount"))
-	l.must(l.Fund(l.ctx, l.admin, amount, "USD", "bank reference"))
+	l.must(l.Fund(l.ctx, l.admin, amount, "USD", fmt.Sprint("bank reference of step ", l.steps, " and balance ", l.balances.Funding)))
 	l.balances.Funding -= amount
 	l.balances.Available += amount
 }
