@@ -48,8 +48,12 @@ func TestManyProcessesMigrateAtOnce(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if applied != 4 {
-				t.Errorf("%d versions were applied in all, want each of 4 once", applied)
+			var versions int
+			if err := open(t, address).Get(t.Context(), &versions, "SELECT count(DISTINCT version_id) FROM payrun_migrations WHERE version_id > 0"); err != nil {
+				t.Fatal(err)
+			}
+			if applied != versions {
+				t.Errorf("%d versions were applied in all, want each of %d once", applied, versions)
 			}
 			if err := migrations.Check(t.Context(), open(t, address)); err != nil {
 				t.Error(err)
@@ -76,7 +80,7 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			if _, err := migrations.Up(t.Context(), db); err != nil {
 				t.Fatal(err)
 			}
-			if err := exec(t, db, "UPDATE payrun_migrations SET version_id = 99 WHERE version_id = 4"); err != nil {
+			if err := exec(t, db, "UPDATE payrun_migrations SET version_id = 99 WHERE version_id = (SELECT max(version_id) FROM payrun_migrations)"); err != nil {
 				t.Fatal(err)
 			}
 		}, migrations.ErrNewer, migrations.ErrNewer},
