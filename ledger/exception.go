@@ -29,6 +29,7 @@ const (
 	ExceptionOrphan   = "orphan"    // a signed notification about an order that is not ours
 	ExceptionHeldBack = "held-back" // approved payouts that cannot be sent for now
 	ExceptionUnusual  = "unusual"   // a gateway status that needs watching
+	ExceptionRestored = "restored"  // a backup was restored, or a standby took over
 	ExceptionContrary = "contrary"  // the gateway says otherwise about a payout that has ended
 )
 
