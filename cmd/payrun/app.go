@@ -108,7 +108,9 @@ func (a *app) openStore() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.databaseName(), err)
 	}
-	a.book = ledger.New(a.db, ledger.Config{Zone: a.config.Zone})
+	a.book = ledger.New(a.db, ledger.Config{
+		Zone: a.config.Zone, GenerationFile: a.config.GenerationFile, AskFirst: a.config.AskAfterRestore,
+	})
 	return nil
 }
 

@@ -119,7 +119,7 @@ func openSQLite(path string) (*DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	location := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path)}).String()
+	location := sqliteLocation(path)
 	write, err := sqlx.Open("sqlite", location+"?"+sqliteOptions)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
