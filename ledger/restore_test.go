@@ -329,6 +329,15 @@ func TestVerifyNamesAForgedRestore(t *testing.T) {
 			t.Run(f.name, func(t *testing.T) { s.try(t, f) })
 		}
 		s.t = t
+		for _, edit := range []string{"DELETE FROM restores", "UPDATE restores SET actor = actor"} {
+			err := s.db.InTx(t.Context(), func(tx *database.Tx) error {
+				_, err := tx.Exec(t.Context(), edit)
+				return err
+			})
+			if !database.IsRefused(err) {
+				t.Errorf("%s: %v", edit, err)
+			}
+		}
 		s.sound()
 	})
 }
