@@ -212,7 +212,9 @@ func TestARestoredBackupSendsNothing(t *testing.T) {
 // waited waits until serve has tried to send at least once, and ends it.
 func (b *payer) waited(serving *process) {
 	b.t.Helper()
-	runs := func() int64 { return b.number("SELECT count(*) FROM exceptions WHERE kind = 'restored' AND closed_at = 0") }
+	runs := func() int64 {
+		return b.number("SELECT count(*) FROM exceptions WHERE kind = 'restored' AND closed_at = 0")
+	}
 	eventually(b.t, "the restore is a case", func() bool { return runs() == 1 })
 	serving.signal(syscall.SIGTERM)
 	serving.wait().exits(exitOK)
