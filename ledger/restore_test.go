@@ -124,6 +124,8 @@ func TestWhatTellsARestoredCopy(t *testing.T) {
 					return // it has nothing of the kind
 				}
 				test.after(g)
+				before, _, err := database.ReadGeneration(g.file)
+				must(t, err)
 				want := test.want[g.db.Dialect.Name]
 				if want == "" {
 					g.goesOn()
@@ -135,6 +137,9 @@ func TestWhatTellsARestoredCopy(t *testing.T) {
 				}
 				if why := g.notice(); why != "" {
 					t.Errorf("noticed again: %s", why)
+				}
+				if g.kept().Number <= before.Number {
+					t.Errorf("the file says %d, as copies do that are older than what was noticed", g.kept().Number)
 				}
 				g.held()
 			})

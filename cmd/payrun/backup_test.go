@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -281,8 +282,10 @@ func name(t *testing.T, address string) string {
 
 func (b *payer) forgets(setting string) {
 	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience) // it must not serve
+	defer cancel()
 	for _, command := range [][]string{{"serve"}, {"job", "run", "disburse"}} {
-		b.with("PAYRUN_LISTEN=127.0.0.1:0").run(command...).exits(exitDatabase).complains("does not keep every commit", setting)
+		b.with("PAYRUN_LISTEN=127.0.0.1:0").runContext(ctx, command...).exits(exitDatabase).complains("does not keep every commit", setting)
 	}
 	b.run("check").exits(exitDatabase).says("FAIL  durability")
 	if n := b.creates(); n != 0 {
