@@ -38,6 +38,7 @@ func (c *restoredCmd) Run(a *app) error {
 			"Everything is stopped: nothing is sent by any process until the stop is lifted. Look-ups go on.",
 			"Payouts that were sent after the copy was made look unsent here. Until " + a.localTime(until) +
 				" the gateway is therefore asked about each payout right before it would be sent, and what it has is not sent again.",
+			"Run payrun check: it learns how the gateway says that it has no such order. Only what it says so of is sent.",
 			"Compare the gateway's own list since the copy was made with payrun report. Batches, approvals, top-ups and decisions of that " +
 				"time are gone: import the same sheets again (they get the same order numbers), approve them, book the top-ups.",
 			"When that is done, a checker other than " + user.Name + " lifts the stop: payrun stop lift.",
