@@ -30,7 +30,7 @@ const victimTask = "PAYRUN_TEST_VICTIM"
 
 // task is what a victim does, over and over, until it is killed.
 type task struct {
-	Do                  string // disburse, import, approve, report
+	Do                  string // disburse, import, approve, report, listen
 	Database            string
 	Gateway, Notify     string
 	Worker              string
@@ -74,6 +74,8 @@ func victim(text string) error {
 			err = todo.importSheet(ctx, book)
 		case "approve":
 			err = todo.approve(ctx, book)
+		case "listen":
+			err = todo.listen(ctx, book)
 		case "report":
 			_, err = reports.Workbook(ctx, db, todo.Path, reports.Filter{}, reports.Options{})
 		}

@@ -39,14 +39,22 @@ type Config struct {
 	Proof Proof
 	// Resend says who lets it be sent again then. Default ResendManual.
 	Resend Resend
+	// GenerationFile tells a restored copy of the store from the store, see
+	// NoticeRestore; best on another disk. Default: none.
+	GenerationFile string
+	// AskFirst is how long after a restore claims say that the gateway must
+	// be asked about a payout before it is sent. Default 30 days.
+	AskFirst time.Duration
 }
 
 // Book is the ledger on one store.
 type Book struct {
-	db     *database.DB
-	zone   *time.Location
-	proof  Proof
-	resend Resend
+	db         *database.DB
+	zone       *time.Location
+	proof      Proof
+	resend     Resend
+	generation string // file, "" for none
+	askFirst   time.Duration
 }
 
 // New returns the ledger on a migrated store.
@@ -54,7 +62,13 @@ func New(db *database.DB, config Config) *Book {
 	if config.Zone == nil {
 		config.Zone = time.UTC
 	}
-	return &Book{db: db, zone: config.Zone, proof: config.Proof.withDefaults(), resend: config.Resend}
+	if config.AskFirst == 0 {
+		config.AskFirst = 30 * 24 * time.Hour
+	}
+	return &Book{
+		db: db, zone: config.Zone, proof: config.Proof.withDefaults(), resend: config.Resend,
+		generation: config.GenerationFile, askFirst: config.AskFirst,
+	}
 }
 
 // Now returns the store's time, the only clock that due times, leases and

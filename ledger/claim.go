@@ -30,9 +30,9 @@ type Claim struct {
 	Number    int64         // of the attempt, from 1
 	SendAfter time.Duration // its slot in the shared budget
 	SendBy    time.Duration // past this it must not be sent
-	// AskFirst: an earlier attempt may have left, so the gateway must have
-	// denied the order again just before this one leaves. The question has a
-	// slot of its own, AskAfter.
+	// AskFirst: the gateway may have the order already, from an earlier attempt
+	// or from before a restore, so it must have denied the order right before
+	// this one leaves. The question has a slot of its own, AskAfter.
 	AskFirst bool
 	AskAfter time.Duration
 }
@@ -56,17 +56,20 @@ const leaseMargin = 5 * time.Second
 // dies. A payout is passed over while its channel, its batch or everything is
 // stopped, before its pay date, outside limits younger than LimitsAge, or
 // beyond the gateway's balance; it is blocked for good when its row no longer
-// matches the digest that was approved. With database.ErrCommitUnknown the
-// claims come back too: nothing of them may be sent, and Record must hear it.
+// matches the digest that was approved. A restore that is noticed stops
+// everything, see NoticeRestore. With database.ErrCommitUnknown, or when the
+// generation file cannot be written, the claims come back with the error:
+// nothing of them may be sent, and Record must hear it.
 func (b *Book) Claim(ctx context.Context, order ClaimOrder) (Claimed, error) {
 	var claimed Claimed
 	var empty []int64
+	var seen watch
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		c := claiming{tx: tx, order: order, zone: b.zone}
+		c := claiming{tx: tx, order: order, zone: b.zone, askFirst: b.askFirst, watch: watch{path: b.generation}}
 		if err := c.run(ctx); err != nil {
 			return err
 		}
-		claimed, empty = c.claimed, c.empty
+		claimed, empty, seen = c.claimed, c.empty, c.watch
 		return nil
 	})
 	if errors.Is(err, database.ErrCommitUnknown) {
@@ -75,6 +78,9 @@ func (b *Book) Claim(ctx context.Context, order ClaimOrder) (Claimed, error) {
 	}
 	if err != nil {
 		return Claimed{}, fmt.Errorf("claim payouts: %w", err)
+	}
+	if err := seen.keep(); err != nil {
+		return claimed, fmt.Errorf("claim payouts: %w", err)
 	}
 	// The claims are committed, so nothing may keep them from the caller; what
 	// is not marked now is marked by a later claim.
@@ -93,6 +99,9 @@ type claiming struct {
 	left    map[money.Currency]money.Amount // of the gateway's balance
 	claimed Claimed
 	empty   []int64 // batches with nothing left to send
+
+	watch    watch
+	askFirst time.Duration
 }
 
 func (c *claiming) run(ctx context.Context) error {
@@ -105,6 +114,13 @@ func (c *claiming) run(ctx context.Context) error {
 	}
 	if c.slots.count == 0 {
 		c.claimed.Throttled = c.slots.first.Sub(c.now) - horizon + time.Millisecond
+		return nil
+	}
+	if err := c.watch.look(ctx, c.tx); err != nil {
+		return err
+	}
+	if c.watch.unkept() {
+		c.claimed.Waiting = true
 		return nil
 	}
 	if err := c.readBounds(ctx); err != nil {
@@ -255,7 +271,7 @@ func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tam
 			break
 		}
 		c.left[p.Currency] -= p.Amount + p.FeeEstimate
-		claim := Claim{Payout: p.Payout, Number: p.Attempts + 1, AskFirst: p.MayHaveLeft}
+		claim := Claim{Payout: p.Payout, Number: p.Attempts + 1, AskFirst: p.MayHaveLeft || c.watch.origin.restoredWithin(c.askFirst, c.now)}
 		if claim.AskFirst {
 			claim.AskAfter = c.slots.at(used).Sub(c.now)
 			used++
@@ -316,6 +332,9 @@ func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
 		return err
 	}
 	c.claimed.Claims = claims
+	if err := c.watch.advance(ctx, c.tx); err != nil {
+		return err
+	}
 	return commitBalances(ctx, c.tx, committed)
 }
 

@@ -26,7 +26,7 @@
 //
 // Amounts are minor units, instants UTC microseconds of the database's own
 // clock. A [Book] is safe for concurrent use by any number of goroutines and
-// processes; locks are taken in one order: people, open day, budget, accounts,
+// processes; locks are taken in one order: people, open day, budget, origin, accounts,
 // batches, payouts, exceptions, audit trail. Where an action needs the trail
 // first, and two of them meet, the engine gives one up and it runs again.
 package ledger

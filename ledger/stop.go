@@ -140,6 +140,11 @@ func (b *Book) LiftStop(ctx context.Context, by User, scope Scope, subject strin
 		if err := authorize(ctx, tx, by, "let payouts go again", Checker); err != nil {
 			return err
 		}
+		if scope == Everything {
+			if err := settleRestore(ctx, tx, by); err != nil {
+				return err
+			}
+		}
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err

@@ -152,6 +152,7 @@ var promises = []promise{
 		UNION ALL
 		SELECT 'payout ' || p.id, 'its lease ended before it was sent' FROM payouts p
 		WHERE p.state = 'SENDING' AND p.lease_until < p.sent_at`)},
+	{"restores", "every restore that was noticed or declared is as it was written, and audited", checkRestores},
 	{"days", "a closed day's digest covers exactly its entries", checkDays},
 	{"audit", "the audit trail is one unbroken chain", checkAudit},
 }
@@ -176,7 +177,7 @@ var guards = map[string]string{
 // guardNames lists the triggers there must be.
 func guardNames(engine string) []string {
 	names := []string{"batches_frozen", "payouts_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept"}
-	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "learned"} {
+	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "learned", "restores"} {
 		if engine == database.SQLite.Name {
 			names = append(names, table+"_no_update", table+"_no_delete")
 		} else {

@@ -322,7 +322,7 @@ func TestVerifyNamesTheMissingGuard(t *testing.T) {
 	t.Parallel()
 	type sabotage struct{ name, trigger, table, how, row string }
 	sqlite, postgres := []sabotage{}, []sabotage{}
-	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "learned"} {
+	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "learned", "restores"} {
 		for _, verb := range []string{"update", "delete"} {
 			name := table + "_no_" + verb
 			sqlite = append(sqlite, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name, "table " + table})
@@ -382,7 +382,7 @@ func TestTheSchemaRefusesEdits(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, engine)
 			edits := []string{"DELETE FROM payouts", "UPDATE payouts SET amount = 1", "UPDATE payouts SET account = 'x'", "UPDATE payouts SET row_digest = 'x'"}
-			for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "learned"} {
+			for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines"} {
 				var column string
 				switch table {
 				case "audit":

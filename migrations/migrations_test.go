@@ -3,6 +3,8 @@ package migrations_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -24,6 +26,21 @@ func exec(t *testing.T, db *database.DB, statement string) error {
 		_, err := tx.Exec(t.Context(), statement)
 		return err
 	})
+}
+
+// versions counts the numbers of the files that there are.
+func versions(t *testing.T) int {
+	t.Helper()
+	files, err := filepath.Glob("[0-9]*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	numbers := map[string]bool{}
+	for _, file := range files {
+		number, _, _ := strings.Cut(file, "_")
+		numbers[number] = true
+	}
+	return len(numbers)
 }
 
 func TestManyProcessesMigrateAtOnce(t *testing.T) {
@@ -48,12 +65,8 @@ func TestManyProcessesMigrateAtOnce(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			var versions int
-			if err := open(t, address).Get(t.Context(), &versions, "SELECT count(DISTINCT version_id) FROM payrun_migrations WHERE version_id > 0"); err != nil {
-				t.Fatal(err)
-			}
-			if applied != versions {
-				t.Errorf("%d versions were applied in all, want each of %d once", applied, versions)
+			if want := versions(t); applied != want {
+				t.Errorf("%d versions were applied in all, want each of %d once", applied, want)
 			}
 			if err := migrations.Check(t.Context(), open(t, address)); err != nil {
 				t.Error(err)

@@ -116,7 +116,8 @@ func (a *app) ledgerConfig() ledger.Config {
 	r := a.config.Resend
 	c := ledger.Config{
 		Zone: a.config.Zone, Resend: ledger.ResendManual,
-		Proof: ledger.Proof{Answers: r.Answers, Over: r.Grace, Attempts: r.Attempts},
+		Proof:          ledger.Proof{Answers: r.Answers, Over: r.Grace, Attempts: r.Attempts},
+		GenerationFile: a.config.GenerationFile, AskFirst: a.config.AskAfterRestore,
 	}
 	if r.Automatic {
 		c.Resend = ledger.ResendAutomatic

@@ -22,6 +22,7 @@ func (c *checkCmd) Run(a *app) error {
 	if k.step("settings", "", k.settings) == nil {
 		k.step("database", "settings", func() (string, error) { return a.databaseName(), a.openStore() })
 		k.step("durability", "database", func() (string, error) { return "commits survive a power cut", a.db.CheckDurable(a.ctx) })
+		k.step("restores", "database", k.restores)
 		k.step("schedules", "database", k.schedules)
 		k.step("people", "database", k.peopleInWords)
 		k.checkGateway()

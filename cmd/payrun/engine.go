@@ -32,6 +32,9 @@ func (a *app) openEngine(notifyURL string) (*jobs.Engine, error) {
 	if err := a.lockEngine(); err != nil {
 		return nil, err
 	}
+	if err := a.noticeRestore(); err != nil {
+		return nil, err
+	}
 	gateway, err := a.openGateway(notifyURL)
 	if err != nil {
 		return nil, err

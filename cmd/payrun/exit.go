@@ -88,7 +88,7 @@ func exitCode(err error) int {
 		return exitGateway
 	case isOne(err, errStillOpen):
 		return exitOpen
-	case isOne(err, errNoToken, ledger.ErrToken, ledger.ErrForbidden, ledger.ErrConflict, ledger.ErrInvalid, ledger.ErrFunds, ledger.ErrNotFound, ledger.ErrTampered):
+	case isOne(err, errNoToken, ledger.ErrToken, ledger.ErrForbidden, ledger.ErrConflict, ledger.ErrInvalid, ledger.ErrFunds, ledger.ErrNotFound, ledger.ErrTampered, errRestored):
 		return exitRefused
 	case as[*fs.PathError](err), isOne(err, errListener): // IsConnection would take them for a lost database
 		return exitFailure

@@ -16,6 +16,12 @@ import (
 // configured by address, account and key.
 func (p *place) live(settings sandbox.Config) *place {
 	p.t.Helper()
+	return p.at(p.gateway(settings).URL())
+}
+
+// gateway starts a gateway of the test's own.
+func (p *place) gateway(settings sandbox.Config) *sandbox.Server {
+	p.t.Helper()
 	server, err := sandbox.New(settings)
 	if err != nil {
 		p.t.Fatal(err)
@@ -28,7 +34,7 @@ func (p *place) live(settings sandbox.Config) *place {
 	if err := server.Start("127.0.0.1:0"); err != nil {
 		p.t.Fatal(err)
 	}
-	return p.at(server.URL())
+	return server
 }
 
 func (p *place) at(url string) *place {

@@ -25,6 +25,10 @@ type Config struct {
 	Zone        *time.Location
 	DatabaseURL Secret // may hold a password
 	Connections int    // to PostgreSQL, at most
+	// GenerationFile tells a restored copy of the database from the database.
+	GenerationFile string
+	// AskAfterRestore is how long the gateway is then asked before each send.
+	AskAfterRestore time.Duration
 
 	Gateway  Gateway
 	Channels []Channel // in the order of importers.DefaultChannels

@@ -65,7 +65,8 @@ func sample(t *testing.T, k config.Key) (value string) {
 	}
 	byEnding := map[string]string{
 		"data": "elsewhere", "zone": "Europe/Kyiv", "database.url": "sqlite:other.db", "database.max_connections": "9",
-		"gateway.url": "https://pay.example/capi/openapi/", "gateway.account": "us", "gateway.key": "k1", "gateway.previous_key": "k0",
+		"database.ask_after_restore": "48h",
+		"gateway.url":                "https://pay.example/capi/openapi/", "gateway.account": "us", "gateway.key": "k1", "gateway.previous_key": "k0",
 		"gateway.separator": "amp", "gateway.reply_signature": "required", "gateway.notify_url": "https://us.example/notify/epay",
 		"gateway.timeout": "7s", "gateway.in_flight": "3", "gateway.calls_per_second": "5", "gateway.headroom_percent": "20",
 		"gateway.lookup_percent": "30", "tracking.accepted": "1s,2s", "tracking.in_doubt": "3s", "tracking.closed_again": "4s", "tracking.conflict": "5s,6s",
@@ -161,6 +162,7 @@ func TestEveryKeyWorksByFileAndByEnvironment(t *testing.T) {
 func view(c config.Config) map[string]any {
 	return map[string]any{
 		"data": c.Data, "zone": c.Zone.String(), "database": string(c.DatabaseURL), "connections": c.Connections,
+		"generation": c.GenerationFile, "asking": c.AskAfterRestore,
 		"gateway": c.Gateway, "key": string(c.Gateway.Key), "previous": string(c.Gateway.PreviousKey), "channels": c.Channels,
 		"tracking": c.Tracking, "resend": c.Resend, "listen": c.Listen, "inbox": c.Inbox, "reports": c.Reports, "schedules": c.Schedules,
 		"level": c.LogLevel, "format": c.LogFormat,

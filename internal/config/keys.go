@@ -32,6 +32,8 @@ var storeKeys = []Key{
 	{Name: "database.url", Doc: "`sqlite:PATH` or `postgres://…`; default: `payrun.db` in the data folder"},
 	{Name: "database.url_file", Doc: "file that holds the database URL, mode 600"},
 	{Name: "database.max_connections", Default: "16", Doc: "connections to PostgreSQL, at most"},
+	{Name: "database.generation_file", Doc: "tells a restored copy of the database from the database: best on another disk; default: beside the SQLite file, else in the data folder"},
+	{Name: "database.ask_after_restore", Default: "720h", Doc: "so long after a restore the gateway is asked about each payout before it is sent"},
 }
 
 var gatewayKeys = []Key{

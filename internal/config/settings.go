@@ -33,6 +33,10 @@ func (l *loader) config() Config {
 		c.Reports = filepath.Join(c.Data, "reports")
 	}
 	c.DatabaseURL = l.databaseURL(c.Data)
+	c.AskAfterRestore = l.duration("database.ask_after_restore")
+	if c.GenerationFile = l.text("database.generation_file"); c.GenerationFile == "" {
+		c.GenerationFile = generationFile(c)
+	}
 	return c
 }
 
@@ -92,6 +96,14 @@ func (l *loader) databaseURL(data string) Secret {
 		address = "sqlite:" + filepath.Join(data, "payrun.db")
 	}
 	return Secret(address)
+}
+
+// generationFile stands where it is not copied by whoever copies the database.
+func generationFile(c Config) string {
+	if path, embedded := strings.CutPrefix(string(c.DatabaseURL), "sqlite:"); embedded {
+		return path + ".generation"
+	}
+	return filepath.Join(c.Data, "payrun.generation")
 }
 
 func holdsPassword(address string) bool {

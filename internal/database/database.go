@@ -57,6 +57,8 @@ type DB struct {
 	clock   func() time.Time
 	rebound sync.Map // query text -> rebound text
 	path    string   // of the SQLite file, else ""
+
+	identity string // query for an Identity
 }
 
 // Open connects to the store and checks that it answers.
@@ -80,6 +82,9 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 		db.clock = config.Clock
 	}
 	if err := db.ping(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if err := db.findIdentity(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -114,7 +119,7 @@ func openSQLite(path string) (*DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	location := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path)}).String()
+	location := sqliteLocation(path)
 	write, err := sqlx.Open("sqlite", location+"?"+sqliteOptions)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)

@@ -16,6 +16,8 @@ type Dialect struct {
 
 	now     string            // query for the database's time in microseconds
 	durable map[string]string // setting -> accepted values, separated by spaces
+	// identity are queries for an Identity, the best first.
+	identity []string
 }
 
 // SQLite is the embedded engine: one file, one writer at a time.
@@ -25,6 +27,7 @@ var SQLite = Dialect{
 		"PRAGMA synchronous":  "2 3",
 		"PRAGMA journal_mode": "wal delete",
 	},
+	identity: []string{"SELECT '' AS cluster, '' AS place, 0 AS timeline"},
 }
 
 // Postgres is the production engine.
@@ -39,4 +42,14 @@ var Postgres = Dialect{
 		"SHOW full_page_writes":   "on",
 		"SHOW synchronous_commit": "on remote_write remote_apply",
 	},
+	// The timeline is that of the newest log file: the control data tells a
+	// promotion only after the next checkpoint.
+	identity: []string{
+		`SELECT (SELECT system_identifier::text FROM pg_control_system()) AS cluster, ` + place + ` AS place,
+			CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint END AS timeline`,
+		`SELECT '' AS cluster, ` + place + ` AS place, 0 AS timeline`,
+	},
 }
+
+// place: object numbers of the database and of the table store.
+const place = `coalesce((SELECT d.oid || '/' || to_regclass('store')::oid FROM pg_database d WHERE d.datname = current_database()), '')`
