@@ -85,8 +85,13 @@ type Result struct {
 	Accepted      int            // data rows that went to the sink
 	Rejected      int            // data rows with at least one rejecting problem
 	Warnings      int            // problems that need confirmation
+	Kinds         []Kind         // all problems by code, what rejects rows first
 	ControlTotals []ControlTotal // in sheet order
 	Totals        []Total        // accepted rows by channel and currency, sorted
+	// RejectedTotals sums the other data rows as far as they can be understood.
+	RejectedTotals []RejectedTotal
+	// AcceptedRows are the numbers of the accepted rows, ascending.
+	AcceptedRows []RowRange
 }
 
 // Read reads the payout sheet at path and hands its rows and problems to the

@@ -82,16 +82,17 @@ func (r *reader) chooseSheet(book *workbook) (chosen worksheet, facts sheetFacts
 	case !found && r.rules.Sheet != "" && !book.has(r.rules.Sheet):
 		return chosen, facts, refuse(SheetMissing, "The workbook has no sheet %q, which the import profile names. Rename the sheet, or choose another profile.", r.rules.Sheet)
 	case !found:
-		return chosen, facts, refuse(NoData, "The workbook is empty.")
+		return chosen, facts, refuse(NoData, "The workbook has no payouts: it is empty, or only the sheets that Payrun itself wrote hold anything.")
 	case facts.hiddenData != "":
 		return chosen, facts, refuse(HiddenColumn, "Column %s is hidden but holds data. Unhide it and check it, or delete it.", facts.hiddenData).in(0, facts.hiddenData)
 	}
 	return chosen, facts, nil
 }
 
-// reads tells whether the rules ask for the sheet.
+// reads tells whether the rules ask for the sheet. Those that Payrun wrote
+// itself are only read if they are asked for by name.
 func (set *ruleset) reads(sheet worksheet) bool {
-	return set.Sheet == "" || strings.EqualFold(sheet.name, set.Sheet)
+	return set.Sheet == "" && !isOwnSheet(sheet.name) || strings.EqualFold(sheet.name, set.Sheet)
 }
 
 func (w *workbook) has(name string) bool {
