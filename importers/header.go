@@ -96,7 +96,7 @@ var aliases = [fieldCount][]string{
 		"date", "scheduled date", "transfer date", "value date", "pay date", "payment date", "payout date", "execution date",
 		"дата", "дата выплаты", "дата виплати",
 	},
-	FieldPayeeID: {"payee id", "contact id", "customer id", "user id", "beneficiary id", "external id", "id"},
+	FieldPayeeID:  {"payee id", "contact id", "customer id", "user id", "beneficiary id", "external id", "id"},
 	FieldProblems: {ProblemsHeading},
 }
 

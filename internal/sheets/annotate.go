@@ -22,6 +22,12 @@ var (
 	ErrChanged = errors.New("the sheet changed after it was judged")
 )
 
+// NoCopy tells whether an error of [Annotate] only means that this sheet can
+// have no copy, as opposed to a disk that is full.
+func NoCopy(err error) bool {
+	return errors.Is(err, ErrUnsuitable) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrChanged)
+}
+
 // Annotate writes a copy of the sheet at source, with its problems marked, to
 // a new file, which is always a workbook: of a csv file it has the rows, every
 // cell as text. The rules are those that the sheet was read with.

@@ -9,8 +9,17 @@ import (
 	"github.com/xuri/excelize/v2"
 )
 
-// author tells our comments from those of people.
+// author signs our comments. The name is their first line too, which tells
+// them from those of people: not every program keeps the author.
 const author = "Payrun"
+
+func isOurs(c excelize.Comment) bool {
+	text := c.Text
+	for _, run := range c.Paragraph {
+		text += run.Text
+	}
+	return strings.HasPrefix(text, author+"\n")
+}
 
 // comment lays the sentences over the cells they speak of. Comments of people
 // stay; a cell that has one gets none of ours.
@@ -68,7 +77,7 @@ func (a *annotation) dropComments() (taken map[string]bool, err error) {
 	}
 	taken = map[string]bool{}
 	for _, c := range comments {
-		if c.Author != author {
+		if !isOurs(c) {
 			taken[c.Cell] = true
 			continue
 		}

@@ -13,10 +13,12 @@ const (
 	headingLook
 	numberHeadingLook
 	sentenceLook // wraps
+	adviceLook   // the same, standing low as cells do that nobody aligned
 	strongLook
 	linkLook
 	amountLook // a sum with the decimals of its currency
 	countLook
+	dateLook
 	textLook // a cell that stays text, whatever is typed into it
 )
 
@@ -24,6 +26,7 @@ const (
 // brightness too, for those who see no colours.
 const (
 	ink          = "1F2A44"
+	body         = "374151"
 	faded        = "6B7280"
 	shade        = "E8ECF4"
 	hair         = "C5CCD9"
@@ -71,7 +74,7 @@ func describe(which look, decimals int) *excelize.Style {
 	case sectionLook:
 		return &excelize.Style{Font: font(13, true, ink), Border: []excelize.Border{{Type: "bottom", Color: ink, Style: 2}}}
 	case noteLook:
-		return &excelize.Style{Font: font(11, false, faded), Alignment: &excelize.Alignment{Vertical: "top", WrapText: true}}
+		return &excelize.Style{Font: font(11, false, body), Alignment: &excelize.Alignment{Vertical: "top", WrapText: true}}
 	case headingLook, numberHeadingLook:
 		side, indent := "left", 0
 		if which == numberHeadingLook {
@@ -83,6 +86,8 @@ func describe(which look, decimals int) *excelize.Style {
 		}
 	case sentenceLook:
 		return &excelize.Style{Alignment: &excelize.Alignment{Vertical: "top", WrapText: true}}
+	case adviceLook:
+		return &excelize.Style{Alignment: &excelize.Alignment{WrapText: true}}
 	case strongLook:
 		return &excelize.Style{Font: font(11, true, ink), Alignment: top}
 	case linkLook:
@@ -91,6 +96,8 @@ func describe(which look, decimals int) *excelize.Style {
 		return &excelize.Style{CustomNumFmt: format("#,##0" + fraction(decimals) + gap), Alignment: top}
 	case countLook:
 		return &excelize.Style{CustomNumFmt: format("#,##0" + gap), Alignment: top}
+	case dateLook:
+		return &excelize.Style{CustomNumFmt: format("yyyy-mm-dd")}
 	case textLook:
 		return &excelize.Style{CustomNumFmt: format("@")}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ func (a *annotation) writeColumn() error {
 	sentences := a.sentences()
 	for _, row := range sortedRows(sentences) {
 		text := strings.Join(sentences[row], "\n")
-		if err := errors.Join(a.put(a.column, row, text, sentenceLook), a.raise(row, text)); err != nil {
+		if err := errors.Join(a.put(a.column, row, text, adviceLook), a.raise(row, text)); err != nil {
 			return err
 		}
 	}
@@ -64,7 +65,7 @@ func (a *annotation) raise(row int, text string) error {
 // lower takes back what raise did for sentences that an earlier copy had.
 func (a *annotation) lower(row int, text string) error {
 	height, err := a.file.GetRowHeight(a.sheet, row)
-	if raised := heightOf(text); err == nil && height == raised {
+	if raised := heightOf(text); err == nil && math.Abs(height-raised) < 0.5 {
 		err = a.file.SetRowHeight(a.sheet, row, -1)
 	}
 	return err
@@ -156,6 +157,7 @@ func (a *annotation) mark() error {
 		return err
 	}
 	there, _ := a.file.GetConditionalFormats(a.sheet) // what cannot be read is not ours
+	var missing []excelize.ConditionalFormatOptions
 	for _, rule := range markRules("$" + beside + "1") {
 		if slices.ContainsFunc(flat(there), func(o excelize.ConditionalFormatOptions) bool { return o.Criteria == rule.formula }) {
 			continue
@@ -164,13 +166,12 @@ func (a *annotation) mark() error {
 		if err != nil {
 			return err
 		}
-		if err := a.file.SetConditionalFormat(a.sheet, "A1:"+end, []excelize.ConditionalFormatOptions{
-			{Type: "formula", Criteria: rule.formula, Format: &look},
-		}); err != nil {
-			return err
-		}
+		missing = append(missing, excelize.ConditionalFormatOptions{Type: "formula", Criteria: rule.formula, Format: &look})
 	}
-	return nil
+	if len(missing) == 0 {
+		return nil
+	}
+	return a.file.SetConditionalFormat(a.sheet, "A1:"+end, missing)
 }
 
 func flat(formats map[string][]excelize.ConditionalFormatOptions) []excelize.ConditionalFormatOptions {

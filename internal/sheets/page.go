@@ -83,7 +83,7 @@ func (p *page) line(fields ...field) error {
 // linesOf estimates how many lines a text takes: letters are narrower than the
 // digits that widths count.
 func linesOf(text string, width float64) int {
-	const perWidth = 1.1
+	const perWidth = 1.2
 	lines := 0
 	for paragraph := range strings.SplitSeq(text, "\n") {
 		lines += 1 + utf8.RuneCountInString(paragraph)/int(perWidth*width)

@@ -42,21 +42,21 @@ func (a *annotation) explain(p *page) error {
 // sums sets the accepted rows beside the rejected ones.
 func (a *annotation) sums(p *page) error {
 	err := errors.Join(p.section("What the rows add up to"),
-		p.headings(left("Channel"), left("Currency"), right("Good rows: amount"), right("Rejected rows: amount"), right("Amount not readable"), left("Rows")))
+		p.headings(left("Channel"), left("Currency"), right("Good rows: amount"), right("Rejected rows: amount"), right("Rows without amount"), left("Rows")))
 	for _, key := range a.sumKeys() {
 		good, bad := a.goodTotal(key), a.badTotal(key)
 		counts := fmt.Sprintf("%d good, %d rejected", good.Count, bad.Count)
 		err = errors.Join(err, p.line(words(a.channelName(key.channel), plainLook), words(cmp.Or(string(key.currency), unknown), plainLook),
-			sum(good.Amount, key.currency), sum(bad.Amount, key.currency), unreadable(bad.Unreadable), words(counts, plainLook)))
+			sum(good.Amount, key.currency), sum(bad.Amount, key.currency), countOrNone(bad.Unreadable), words(counts, plainLook)))
 	}
 	return err
 }
 
-func unreadable(rows int) field {
-	if rows == 0 {
+func countOrNone(n int) field {
+	if n == 0 {
 		return words("", plainLook)
 	}
-	return field{text: fmt.Sprintf("in %d rows", rows), look: plainLook}
+	return count(n)
 }
 
 // unknown is a channel or a currency that the row does not name.
