@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/xuri/excelize/v2"
 
@@ -45,7 +46,7 @@ func Annotate(ctx context.Context, source, target string, rules importers.Rules,
 	}
 	defer book.close()
 	if err := book.annotate(); err != nil {
-		return fmt.Errorf("annotate the sheet: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnsuitable, err)
 	}
 	return create(target, func(w io.Writer) error { return book.file.Write(w) })
 }
@@ -81,7 +82,7 @@ type annotation struct {
 func (a *annotation) annotate() (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("%w: the spreadsheet library gave up on it", ErrUnsuitable)
+			err = errors.New("the spreadsheet library gave up on it")
 		}
 	}()
 	for _, step := range []func() error{a.dropOld, a.findColumn, a.writeColumn, a.mark, a.comment, a.summarize} {
@@ -125,7 +126,8 @@ func (a *annotation) findColumn() error {
 		return err
 	}
 	for _, cells := range merged {
-		column, _, err := excelize.CellNameToCoordinates(cells.GetEndAxis())
+		ends := strings.Split(cells[0], ":") // of a single cell there is only one
+		column, _, err := excelize.CellNameToCoordinates(ends[len(ends)-1])
 		if err != nil {
 			return err
 		}

@@ -1,8 +1,10 @@
 package sheets_test
 
 import (
+	"archive/zip"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,4 +109,39 @@ func saved(t *testing.T, path, format string) string {
 		t.Fatal(err)
 	}
 	return filepath.Join(out, name)
+}
+
+// parts are the files inside a workbook.
+func parts(t testing.TB, path string) map[string]string {
+	t.Helper()
+	archive, err := zip.OpenReader(path)
+	must(t, err)
+	defer archive.Close()
+	all := map[string]string{}
+	for _, entry := range archive.File {
+		content, err := entry.Open()
+		must(t, err)
+		text, err := io.ReadAll(content)
+		must(t, err)
+		all[entry.Name] = string(text)
+	}
+	return all
+}
+
+// rezipped is a workbook whose files were changed by hand.
+func rezipped(t testing.TB, path string, change func(name, content string) (string, string)) string {
+	t.Helper()
+	target := filepath.Join(t.TempDir(), "changed.xlsx")
+	out, err := os.Create(target)
+	must(t, err)
+	archive := zip.NewWriter(out)
+	for name, content := range parts(t, path) {
+		name, content = change(name, content)
+		entry, err := archive.Create(name)
+		must(t, err)
+		_, err = io.WriteString(entry, content)
+		must(t, err)
+	}
+	must(t, errors.Join(archive.Close(), out.Close()))
+	return target
 }

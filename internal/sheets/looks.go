@@ -18,6 +18,7 @@ const (
 	linkLook
 	amountLook // a sum with the decimals of its currency
 	countLook
+	entryLook // an amount to be typed in; saved as csv it is still a plain number
 	dateLook
 	textLook // a cell that stays text, whatever is typed into it
 )
@@ -96,6 +97,8 @@ func describe(which look, decimals int) *excelize.Style {
 		return &excelize.Style{CustomNumFmt: format("#,##0" + fraction(decimals) + gap), Alignment: top}
 	case countLook:
 		return &excelize.Style{CustomNumFmt: format("#,##0" + gap), Alignment: top}
+	case entryLook:
+		return &excelize.Style{CustomNumFmt: format("0" + fraction(decimals))}
 	case dateLook:
 		return &excelize.Style{CustomNumFmt: format("yyyy-mm-dd")}
 	case textLook:

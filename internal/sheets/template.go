@@ -124,7 +124,7 @@ func (f *form) everyColumn() []formColumn {
 		{importers.FieldReference, "Reference", 20, textLook, ifKnown, "Your own number for the payout. No two rows may have the same."},
 		{importers.FieldChannel, "Channel", 18, textLook, always, "The e-wallet, chosen from the list: " + f.channelList() + "."},
 		{importers.FieldAccount, "Account", 24, textLook, always, "The payee's wallet, exactly as the payee gave it. " + f.accountList()},
-		{importers.FieldAmount, "Amount", 16, amountLook, always, "What the payee gets: a plain number above zero, no formula. No more decimals than the currency has, which is two for most."},
+		{importers.FieldAmount, "Amount", 16, entryLook, always, "What the payee gets: a plain number above zero, no formula. No more decimals than the currency has, which is two for most."},
 		{importers.FieldCurrency, "Currency", 12, textLook, always, "The three-letter code, chosen from the list: " + f.currencyList() + "."},
 		{importers.FieldPayee, "Payee", 28, textLook, ifKnown, "Who is paid, for the people who check and audit."},
 		{importers.FieldRemark, "Remark", 34, textLook, ifKnown, "A note. It is kept and shown, and never sent."},
@@ -183,7 +183,7 @@ func (f *form) writeTable(file *excelize.File) error {
 		}
 		style, err := looks.of(column.look, f.decimals())
 		headed := headingLook
-		if column.look == amountLook {
+		if column.look == entryLook {
 			headed = numberHeadingLook
 		}
 		heading, headingErr := looks.of(headed, 0)
