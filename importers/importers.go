@@ -77,6 +77,7 @@ type Result struct {
 	Digest        string         // SHA-256 of the file's bytes, lower-case hexadecimal
 	Size          int64          // bytes
 	HeaderRow     int            // row of the headings
+	Cells         int            // of a workbook's sheet: its rows and their cells, gaps before a cell counted
 	Columns       []Column       // every column that has a heading, in sheet order
 	Rows          int            // rows down to the last one that is not blank
 	Titles        int            // rows above the header that are not blank

@@ -52,6 +52,7 @@ func (w *workbook) limits(rules *ruleset) sheetLimits {
 // sheetFacts is what the first scan of a sheet found out.
 type sheetFacts struct {
 	filledRows int
+	cells      int // and rows, with the gaps before each row's last cell
 	merges     []rowRange
 	hiddenData string // letter of a hidden column with data, "" for none
 }
@@ -77,7 +78,7 @@ func (r *reader) chooseSheet(book *workbook) (chosen worksheet, facts sheetFacts
 		}
 		chosen, facts, found = sheet, f, true
 	}
-	r.result.Sheet = chosen.name
+	r.result.Sheet, r.result.Cells = chosen.name, facts.cells
 	switch {
 	case !found && r.rules.Sheet != "" && !book.has(r.rules.Sheet):
 		return chosen, facts, refuse(SheetMissing, "The workbook has no sheet %q, which the import profile names. Rename the sheet, or choose another profile.", r.rules.Sheet)
@@ -120,6 +121,10 @@ func (r *reader) scanSheet(book *workbook, sheet worksheet) (facts sheetFacts, e
 		}
 		if err != nil {
 			return facts, err
+		}
+		facts.cells++
+		if n := len(row.cells); n > 0 {
+			facts.cells += row.cells[n-1].column + 1
 		}
 		if book.note(row, filled) {
 			facts.filledRows++

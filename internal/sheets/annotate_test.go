@@ -443,6 +443,35 @@ func TestALargeSheetGetsNoCopy(t *testing.T) {
 	}
 }
 
+// The library fills the gaps in rows with cells, so a small file can stand for
+// gigabytes; an empty row at the end of a sheet, which programs leave there, is none.
+func TestAGridOfGapsGetsNoCopy(t *testing.T) {
+	t.Parallel()
+	var gaps strings.Builder
+	for row := 100; row < 5_000; row++ {
+		fmt.Fprintf(&gaps, `<row r="%d"><c r="AX%d"/></row>`, row, row)
+	}
+	for name, tt := range map[string]struct {
+		rows string
+		want error
+	}{
+		"gaps":     {gaps.String(), sheets.ErrTooLarge},
+		"last row": {`<row r="1048576" ht="15" customHeight="1"/>`, nil},
+	} {
+		path := rezipped(t, november(t), func(part, content string) (string, string) {
+			return part, strings.Replace(content, "</row></sheetData>", "</row>"+tt.rows+"</sheetData>", 1)
+		})
+		j, _ := judge(t, path, byNovember())
+		if len(j.Problems) != 4 {
+			t.Fatalf("%s: %v, %v", name, findings(j), j.Refused)
+		}
+		err := sheets.Annotate(t.Context(), path, filepath.Join(t.TempDir(), "copy.xlsx"), byNovember(), j)
+		if !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A workbook on which the library panics gets no copy, and the program lives.
 func TestAPanicOfTheLibraryIsNoCopy(t *testing.T) {
 	t.Parallel()

@@ -17,9 +17,12 @@ import (
 	"payrun/importers"
 )
 
-// mostUnpacked is how many bytes of XML a workbook may hold to be annotated:
-// the library takes about fifteen times as many of memory.
-const mostUnpacked = 16 << 20
+// The library holds a whole workbook in memory, and fills the gaps in its
+// rows with cells. Within these bounds it took no more than 256 MiB.
+const (
+	mostCells    = 200_000
+	mostUnpacked = 16 << 20 // bytes of XML
+)
 
 // openCopy opens the sheet for changes, or makes a workbook from its text.
 func openCopy(ctx context.Context, source string, rules importers.Rules, j Judgement) (*annotation, error) {
@@ -38,10 +41,13 @@ func openCopy(ctx context.Context, source string, rules importers.Rules, j Judge
 	if a.channels == nil {
 		a.channels = importers.DefaultChannels()
 	}
-	if j.Sheet.Sheet == "" {
-		a.file, err = fromText(ctx, source, int64(len(content)), rules)
+	switch {
+	case j.Sheet.Sheet == "":
+		a.file, err = fromText(ctx, source, rules)
 		a.sheet = PayoutsSheet
-	} else {
+	case j.Sheet.Cells > mostCells:
+		err = ErrTooLarge
+	default:
 		a.file, err = openWorkbook(content, temp)
 	}
 	if err != nil {
@@ -88,11 +94,7 @@ func unpacked(content []byte) (size uint64, err error) {
 
 // fromText makes a workbook from a csv file, row by row at its number, with
 // every cell as text, so that no program takes a wallet for a number.
-func fromText(ctx context.Context, source string, size int64, rules importers.Rules) (*excelize.File, error) {
-	const inMemory = 4 // a cell of csv takes about as much as this many of XML
-	if size*inMemory > mostUnpacked {
-		return nil, ErrTooLarge
-	}
+func fromText(ctx context.Context, source string, rules importers.Rules) (*excelize.File, error) {
 	file := excelize.NewFile()
 	err := errors.Join(file.SetSheetName(file.GetSheetName(0), PayoutsSheet), fillText(ctx, file, source, rules))
 	if errors.As(err, new(*importers.FileError)) {
@@ -107,7 +109,11 @@ func fillText(ctx context.Context, file *excelize.File, source string, rules imp
 		return err
 	}
 	var widths []int
+	filled := 0
 	err = importers.EachRow(ctx, source, rules, func(row int, cells []string) error {
+		if filled += 1 + len(cells); filled > mostCells || row > excelize.TotalRows {
+			return ErrTooLarge
+		}
 		for i, text := range cells {
 			if len(widths) <= i {
 				widths = append(widths, 0)

@@ -148,6 +148,7 @@ func WriteTwin(target string, j Judgement) error {
 	return create(target, func(w io.Writer) error {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
 		return encoder.Encode(j.Twin())
 	})
 }
