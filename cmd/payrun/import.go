@@ -101,6 +101,8 @@ func (a *app) annotateBeside(path string, done jobs.Imported, importErr error) s
 		switch {
 		case err == nil:
 			return target
+		case errors.Is(err, sheets.ErrUnsuitable):
+			return "" // why the file was refused says it all
 		case !errors.Is(err, fs.ErrExist):
 			a.log.Warn("no annotated copy was written", "sheet", path, "reason", err)
 			return ""
