@@ -453,12 +453,17 @@ func TestAGridOfGapsGetsNoCopy(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		rows string
+		bulk int // bytes of another part
 		want error
 	}{
-		"gaps":     {gaps.String(), sheets.ErrTooLarge},
-		"last row": {`<row r="1048576" ht="15" customHeight="1"/>`, nil},
+		"gaps":     {gaps.String(), 0, sheets.ErrTooLarge},
+		"last row": {`<row r="1048576" ht="15" customHeight="1"/>`, 0, nil},
+		"bulk":     {"", 17 << 20, sheets.ErrTooLarge},
 	} {
 		path := rezipped(t, november(t), func(part, content string) (string, string) {
+			if strings.HasSuffix(part, "sheet2.xml") {
+				content += strings.Repeat(" ", tt.bulk)
+			}
 			return part, strings.Replace(content, "</row></sheetData>", "</row>"+tt.rows+"</sheetData>", 1)
 		})
 		j, _ := judge(t, path, byNovember())

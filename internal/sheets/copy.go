@@ -43,7 +43,7 @@ func openCopy(ctx context.Context, source string, rules importers.Rules, j Judge
 	}
 	switch {
 	case j.Sheet.Sheet == "":
-		a.file, err = fromText(ctx, source, rules)
+		a.file, err = fromText(ctx, source, j.Sheet.HeaderRow, rules)
 		a.sheet = PayoutsSheet
 	case j.Sheet.Cells > mostCells:
 		err = ErrTooLarge
@@ -94,18 +94,20 @@ func unpacked(content []byte) (size uint64, err error) {
 
 // fromText makes a workbook from a csv file, row by row at its number, with
 // every cell as text, so that no program takes a wallet for a number.
-func fromText(ctx context.Context, source string, rules importers.Rules) (*excelize.File, error) {
+func fromText(ctx context.Context, source string, header int, rules importers.Rules) (*excelize.File, error) {
 	file := excelize.NewFile()
-	err := errors.Join(file.SetSheetName(file.GetSheetName(0), PayoutsSheet), fillText(ctx, file, source, rules))
+	err := errors.Join(file.SetSheetName(file.GetSheetName(0), PayoutsSheet), fillText(ctx, file, source, header, rules))
 	if errors.As(err, new(*importers.FileError)) {
 		err = fmt.Errorf("%w: %w", ErrUnsuitable, err)
 	}
 	return file, err
 }
 
-func fillText(ctx context.Context, file *excelize.File, source string, rules importers.Rules) error {
-	style, err := newLooks(file).of(textLook, 0)
-	if err != nil {
+func fillText(ctx context.Context, file *excelize.File, source string, header int, rules importers.Rules) error {
+	looks := newLooks(file)
+	asText, err := looks.of(textLook, 0)
+	heading, headingErr := looks.of(strongLook, 0)
+	if err := errors.Join(err, headingErr); err != nil {
 		return err
 	}
 	var widths []int
@@ -113,6 +115,10 @@ func fillText(ctx context.Context, file *excelize.File, source string, rules imp
 	err = importers.EachRow(ctx, source, rules, func(row int, cells []string) error {
 		if filled += 1 + len(cells); filled > mostCells || row > excelize.TotalRows {
 			return ErrTooLarge
+		}
+		style := asText
+		if row == header {
+			style = heading
 		}
 		for i, text := range cells {
 			if len(widths) <= i {

@@ -24,7 +24,7 @@ func (a *annotation) summarize() error {
 // explain says in words how the sheet stands and what to do.
 func (a *annotation) explain(p *page) error {
 	s := a.Sheet
-	state := fmt.Sprintf("%d rows are good, %d are rejected, %d warnings.", s.Accepted, s.Rejected, s.Warnings)
+	state := fmt.Sprintf("Rows: %d good, %d rejected. Warnings: %d.", s.Accepted, s.Rejected, s.Warnings)
 	if a.Reason != "" {
 		state = "Nothing was imported. " + state
 	} else if a.Batch != 0 {
