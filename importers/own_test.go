@@ -78,21 +78,23 @@ func TestSheetsThatPayrunWroteAreNotRead(t *testing.T) {
 	tests := []struct {
 		name   string
 		sheets []string
-		rules  importers.Rules
+		asked  string
 		read   string
 		code   importers.Code
 	}{
-		{"template", []string{"Payouts", "Payrun instructions"}, importers.Rules{}, "Payouts", ""},
-		{"annotated copy", []string{"Payrun problems", "November"}, importers.Rules{}, "November", ""},
-		{"other letters", []string{"Payouts", "PAYRUN Problems"}, importers.Rules{}, "Payouts", ""},
-		{"nothing else", []string{"Payrun instructions", "Payrun problems"}, importers.Rules{}, "", importers.NoData},
-		{"a name that resembles", []string{"Payouts", "Payrun problems 2"}, importers.Rules{}, "", importers.SeveralSheets},
-		{"asked for by name", []string{"Payouts", "Payrun problems"}, importers.Rules{Sheet: "Payrun problems"}, "Payrun problems", ""},
+		{"template", []string{"Payouts", "Payrun instructions"}, "", "Payouts", ""},
+		{"annotated copy", []string{"Payrun problems", "November"}, "", "November", ""},
+		{"other letters", []string{"Payouts", "PAYRUN Problems"}, "", "Payouts", ""},
+		{"nothing else", []string{"Payrun instructions", "Payrun problems"}, "", "", importers.NoData},
+		{"a name that resembles", []string{"Payouts", "Payrun problems 2"}, "", "", importers.SeveralSheets},
+		{"asked for by name", []string{"Payouts", "Payrun problems"}, "Payrun problems", "Payrun problems", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			result, _, err := readContent(t, "a.xlsx", namedSheets(tt.sheets...).bytes(t), tt.rules)
+			var rules importers.Rules
+			rules.Sheet = tt.asked
+			result, _, err := readContent(t, "a.xlsx", namedSheets(tt.sheets...).bytes(t), rules)
 			if refusal(err) != tt.code || tt.code == "" && result.Sheet != tt.read {
 				t.Errorf("read %q, %v", result.Sheet, err)
 			}

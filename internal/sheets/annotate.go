@@ -55,7 +55,7 @@ func Annotate(ctx context.Context, source, target string, rules importers.Rules,
 // Every sheet was then scanned to its end before any row was judged.
 func (j Judgement) markable() bool {
 	if j.Refused == nil {
-		return j.Sheet.HeaderRow > 0
+		return len(j.Sheet.Columns) > 0
 	}
 	sound := []importers.Code{
 		importers.ControlTotalWrong, importers.MergedCells,

@@ -182,7 +182,10 @@ func november(t testing.TB) string {
 }
 
 // byNovember reads the one sheet of november that holds payouts.
-func byNovember() importers.Rules { return importers.Rules{Sheet: "November"} }
+func byNovember() (rules importers.Rules) {
+	rules.Sheet = "November"
+	return rules
+}
 
 // looksOf describes everything about the cells of a sheet: values, formulas,
 // formats, widths, heights and merges.

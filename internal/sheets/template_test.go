@@ -137,6 +137,9 @@ func TestATemplateIsNarrowedDown(t *testing.T) {
 	wide := importers.DefaultChannels()
 	wide[0].Currencies = []money.Currency{"USD", "EUR"}
 	wide[2].Currencies = []money.Currency{"JPY"}
+	var fixed, byHand importers.Rules
+	fixed.Channel, fixed.Currency = "16", "USD"
+	byHand.Columns = map[string]importers.Field{"Kwota": importers.FieldAmount, "Portfel": importers.FieldAccount}
 	const all = `"Perfect Money,Advcash,Payeer,FasaPay"`
 	tests := []struct {
 		name                 string
@@ -150,8 +153,8 @@ func TestATemplateIsNarrowedDown(t *testing.T) {
 		{"one channel", importers.Rules{Channels: wide}, sheets.TemplateChoice{Channel: "perfect money"}, `"Perfect Money"`, `"EUR,USD"`, "Reference Channel Account Amount Currency Payee Remark Pay date"},
 		{"by code", importers.Rules{Channels: wide}, sheets.TemplateChoice{Channel: "16"}, `"Payeer"`, `"JPY"`, "Reference Channel Account Amount Currency Payee Remark Pay date"},
 		{"one currency", importers.Rules{Channels: wide}, sheets.TemplateChoice{Currency: "EUR"}, `"Perfect Money"`, `"EUR"`, "Reference Channel Account Amount Currency Payee Remark Pay date"},
-		{"both fixed by the rules", importers.Rules{Channel: "16", Currency: "USD"}, sheets.TemplateChoice{}, "", "", "Reference Account Amount Payee Remark Pay date"},
-		{"headings by hand", importers.Rules{Columns: map[string]importers.Field{"Kwota": importers.FieldAmount, "Portfel": importers.FieldAccount}}, sheets.TemplateChoice{}, all, `"USD"`, "Reference Channel Portfel Kwota Currency Payee Remark Pay date"},
+		{"both fixed by the rules", fixed, sheets.TemplateChoice{}, "", "", "Reference Account Amount Payee Remark Pay date"},
+		{"headings by hand", byHand, sheets.TemplateChoice{}, all, `"USD"`, "Reference Channel Portfel Kwota Currency Payee Remark Pay date"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
