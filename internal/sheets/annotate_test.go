@@ -521,8 +521,34 @@ func TestCommentsOfUnknownMakeStay(t *testing.T) {
 	if comments := commentsOf(t, file, "November"); len(comments) != 1 || comments["D5"] != "is that right?" {
 		t.Errorf("comments %v", comments)
 	}
+	if _, orphan := parts(t, copied)["xl/comments1.xml"]; orphan {
+		t.Error("comments were written that belong to nothing")
+	}
 	if text := cell(t, file, "November", "I5"); !strings.Contains(text, "amount-negative") {
 		t.Errorf("the column says %q", text)
+	}
+}
+
+// The library numbers comments by counting. Where only the second sheet has
+// some, it would write into those.
+func TestCommentsOfAnotherSheetStay(t *testing.T) {
+	t.Parallel()
+	file := excelize.NewFile()
+	must(t, file.SetSheetName("Sheet1", "November"))
+	must(t, file.SetSheetRow("November", "A1", &[]string{"Reference", "Channel", "Account", "Amount", "Currency"}))
+	must(t, file.SetSheetRow("November", "A2", &[]string{"N-1", "Payeer", "P10000001", "0", "USD"}))
+	_, err := file.NewSheet("Rates")
+	must(t, err)
+	must(t, file.AddComment("Rates", excelize.Comment{Cell: "A1", Author: "Ann", Text: "from the bank"}))
+	first := filepath.Join(t.TempDir(), "first.xlsx")
+	must(t, errors.Join(file.SaveAs(first), file.Close()))
+	path := rezipped(t, first, func(name, content string) (string, string) {
+		second := strings.NewReplacer("comments1.xml", "comments2.xml", "vmlDrawing1.vml", "vmlDrawing2.vml")
+		return second.Replace(name), second.Replace(content)
+	})
+	copied := open(t, annotated(t, path, byNovember()))
+	if comments := commentsOf(t, copied, "Rates"); len(comments) != 1 || comments["A1"] != "from the bank" {
+		t.Errorf("the other sheet's comments: %v", comments)
 	}
 }
 

@@ -32,9 +32,16 @@ func TestACopyGoesThroughLibreOffice(t *testing.T) {
 	if j, rows := judge(t, fixed, byNovember()); j.Faulty() || len(rows) != 4 {
 		t.Errorf("corrected: %d rows, %v, %v", len(rows), findings(j), j.Refused)
 	}
-	copiedAgain := annotate(t, resaved, byNovember(), again)
+	half := edited(t, resaved, func(file *excelize.File) {
+		must(t, file.SetCellValue("November", "C6", "P10000003"))
+		must(t, file.SetCellValue("November", "E6", "USD"))
+	})
+	copiedAgain := annotated(t, half, byNovember())
 	third, _ := judge(t, copiedAgain, byNovember())
 	namesEveryProblemBut(t, copiedAgain, third, "D5")
+	if comment, there := commentsOf(t, open(t, copiedAgain), "November")["C6"]; there {
+		t.Errorf("the corrected cell still has the comment %q", comment)
+	}
 	if list := open(t, copiedAgain).GetSheetList(); !slices.Equal(list, []string{"November", "Rates", "Payrun problems"}) {
 		t.Errorf("a copy of what LibreOffice saved has the sheets %q", list)
 	}
