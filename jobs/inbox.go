@@ -101,7 +101,7 @@ func (in *Inbox) file(ctx context.Context, path string, done Imported, importErr
 func (in *Inbox) answer(ctx context.Context, path, target string, done Imported, importErr error) error {
 	j := done.Judgement(path, importErr)
 	words := reasons(done, importErr)
-	err := in.Import.Annotate(ctx, path, target+".problems.xlsx", j)
+	err := done.Annotate(ctx, path, target+".problems.xlsx", j)
 	if sheets.NoCopy(err) {
 		words += "There is no annotated copy: " + err.Error() + ".\n"
 		err = nil

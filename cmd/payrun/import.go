@@ -80,7 +80,7 @@ func (c *importCmd) annotate(a *app, path string, done jobs.Imported, importErr 
 	switch {
 	case c.Annotated != "":
 		if j := done.Judgement(path, importErr); j.Faulty() {
-			return c.Annotated, a.importJob().Annotate(a.ctx, path, c.Annotated, j)
+			return c.Annotated, done.Annotate(a.ctx, path, c.Annotated, j)
 		}
 	case !c.DryRun:
 		return a.annotateBeside(path, done, importErr), nil
@@ -97,7 +97,7 @@ func (a *app) annotateBeside(path string, done jobs.Imported, importErr error) s
 	}
 	for n := 1; ; n++ {
 		target := copyName(path, n)
-		err := a.importJob().Annotate(a.ctx, path, target, j)
+		err := done.Annotate(a.ctx, path, target, j)
 		switch {
 		case err == nil:
 			return target
