@@ -65,6 +65,8 @@ func (r *reader) accountTextFault(account string) (Code, string) {
 	switch {
 	case utf8.RuneCountInString(account) > longestAccount:
 		return TextTooLong, fmt.Sprintf("The account is longer than %d characters, which the gateway does not take.", longestAccount)
+	case isExample(account):
+		return AccountExample, "This is an example account from the template, which nobody owns. Write the payee's own wallet, or delete the row."
 	case r.rules.own[account]:
 		return AccountOwn, "This is one of our own accounts. Payouts to ourselves are not allowed."
 	case r.rules.blocked[account]:

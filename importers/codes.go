@@ -53,6 +53,7 @@ const (
 // Codes of rows that are rejected.
 const (
 	RowHidden         Code = "row-hidden"
+	RowImported       Code = "row-imported"
 	FieldCount        Code = "field-count"
 	CellFormula       Code = "cell-formula"
 	CellError         Code = "cell-error"
@@ -86,6 +87,7 @@ const (
 	AccountSpace      Code = "account-space"
 	AccountOwn        Code = "account-own"
 	AccountBlocked    Code = "account-blocked"
+	AccountExample    Code = "account-example"
 	TextInvisible     Code = "text-invisible"
 	TextReserved      Code = "text-reserved"
 	TextFormula       Code = "text-formula"

@@ -16,7 +16,7 @@ import (
 type Field uint8
 
 // The fields. FieldPayeeID is known so that it is not mistaken for a reference;
-// no rule uses it.
+// no rule uses it. FieldProblems is the column of an annotated copy.
 const (
 	FieldIgnored Field = iota
 	FieldReference
@@ -28,11 +28,12 @@ const (
 	FieldRemark
 	FieldPayDate
 	FieldPayeeID
+	FieldProblems // written by Payrun itself
 	fieldCount
 )
 
 var fieldNames = [fieldCount]string{
-	"ignored", "reference", "channel", "account", "amount", "currency", "payee", "remark", "pay date", "payee id",
+	"ignored", "reference", "channel", "account", "amount", "currency", "payee", "remark", "pay date", "payee id", "problems",
 }
 
 // String is the field's name in messages and in saved profiles.
@@ -95,7 +96,8 @@ var aliases = [fieldCount][]string{
 		"date", "scheduled date", "transfer date", "value date", "pay date", "payment date", "payout date", "execution date",
 		"дата", "дата выплаты", "дата виплати",
 	},
-	FieldPayeeID: {"payee id", "contact id", "customer id", "user id", "beneficiary id", "external id", "id"},
+	FieldPayeeID:  {"payee id", "contact id", "customer id", "user id", "beneficiary id", "external id", "id"},
+	FieldProblems: {ProblemsHeading},
 }
 
 // headingAliases indexes the aliases by folded heading. A heading that the

@@ -77,6 +77,7 @@ type Result struct {
 	Digest        string         // SHA-256 of the file's bytes, lower-case hexadecimal
 	Size          int64          // bytes
 	HeaderRow     int            // row of the headings
+	Cells         int            // of a workbook's sheet: its rows and their cells, gaps before a cell counted
 	Columns       []Column       // every column that has a heading, in sheet order
 	Rows          int            // rows down to the last one that is not blank
 	Titles        int            // rows above the header that are not blank
@@ -85,8 +86,13 @@ type Result struct {
 	Accepted      int            // data rows that went to the sink
 	Rejected      int            // data rows with at least one rejecting problem
 	Warnings      int            // problems that need confirmation
+	Kinds         []Kind         // all problems by code, what rejects rows first
 	ControlTotals []ControlTotal // in sheet order
 	Totals        []Total        // accepted rows by channel and currency, sorted
+	// RejectedTotals sums the other data rows as far as they can be understood.
+	RejectedTotals []RejectedTotal
+	// AcceptedRows are the numbers of the accepted rows, ascending.
+	AcceptedRows []RowRange
 }
 
 // Read reads the payout sheet at path and hands its rows and problems to the

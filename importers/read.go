@@ -30,7 +30,8 @@ func read(ctx context.Context, path string, rules Rules, sink Sink) (result Resu
 
 	r := &reader{rules: set, sink: sink, repeats: newRepeats()}
 	err = r.read(ctx, file, path)
-	r.result.Totals = r.accepted.list()
+	r.result.Totals, r.result.RejectedTotals = r.accepted.list(), r.refused.list()
+	r.result.Kinds = r.kinds.list()
 	if refusal, ok := errors.AsType[*FileError](err); ok {
 		refusal.Problem.Sheet = r.result.Sheet
 	}
@@ -55,12 +56,16 @@ type reader struct {
 
 	last     int // last row that was not blank
 	accepted totals
+	refused  rejectedTotals
+	kinds    kinds
 	controls controls
 	repeats  *repeats
 
 	rows     []Row
 	problems []Problem
-	rejected bool // the row at hand has a rejecting problem
+	rejected bool  // the row at hand has a rejecting problem
+	imported bool  // it is marked as imported already
+	meant    meant // it would pay this
 }
 
 func (r *reader) read(ctx context.Context, file *os.File, path string) (err error) {
@@ -88,6 +93,7 @@ func (r *reader) read(ctx context.Context, file *os.File, path string) (err erro
 
 // take puts a row into exactly one of the result's counts.
 func (r *reader) take(row *record) error {
+	r.dropOwn(row)
 	if row.blank() {
 		return nil
 	}
@@ -136,13 +142,15 @@ func (r *reader) takeData(row *record) error {
 	if r.result.Accepted+r.result.Rejected == r.rules.MaxRows {
 		return refuse(TooManyRows, "The sheet has more than %d payout rows. Split it.", r.rules.MaxRows).in(row.number, "")
 	}
-	r.rejected = false
+	r.rejected, r.meant = false, meant{}
 	payout := r.judge(row)
 	if r.rejected {
 		r.result.Rejected++
+		r.refused.add(payout.Channel, r.meant)
 	} else {
 		r.result.Accepted++
 		r.accepted.add(payout)
+		(*rowRuns)(&r.result.AcceptedRows).add(payout.Number)
 		r.rows = append(r.rows, payout)
 	}
 	if len(r.rows) >= batchSize || len(r.problems) >= batchSize {
@@ -161,6 +169,7 @@ func (r *reader) report(p Problem) {
 	case Warning:
 		r.result.Warnings++
 	}
+	r.kinds.add(p)
 	r.problems = append(r.problems, p)
 }
 

@@ -59,6 +59,9 @@ func (r *reader) about(row *record, field Field, code Code, severity Severity, m
 }
 
 func (r *reader) judgeShape(row *record) {
+	if r.imported {
+		r.fault(row, FieldIgnored, RowImported, "The row says that it was imported already. Delete it; or, if it is to be paid once more, clear the cell that says so.")
+	}
 	if row.hidden {
 		r.fault(row, FieldIgnored, RowHidden, "The row is hidden, by hand or by a filter. Unhide it to pay it, or delete it.")
 	}
@@ -186,6 +189,7 @@ func (r *reader) judgeAmount(row *record, channel *Channel, currency money.Curre
 	}
 	c := row.at(r.layout.at[FieldAmount])
 	amount, readable, code := r.rules.parseAmount(c, currency)
+	r.meant = meant{currency, amount, readable}
 	switch {
 	case readable:
 		r.controls.add(row.number, currency, amount, c.kind == kindText && r.result.Format == formatXLSX)

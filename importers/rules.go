@@ -1,6 +1,7 @@
 package importers
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -149,9 +150,12 @@ func (rules Rules) withDefaults() Rules {
 	orDefault(&rules.MaxUnzipped, 100<<20)
 	orDefault(&rules.MaxEntries, 200)
 	orDefault(&rules.MaxRows, 50_000)
-	orDefault(&rules.MaxColumns, 50)
+	rules.MaxColumns = rules.MostColumns()
 	return rules
 }
+
+// MostColumns is how many columns a sheet may have.
+func (rules Rules) MostColumns() int { return cmp.Or(rules.MaxColumns, 50) }
 
 func orDefault[T int | int64](value *T, otherwise T) {
 	if *value == 0 {

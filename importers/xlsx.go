@@ -52,6 +52,7 @@ func (w *workbook) limits(rules *ruleset) sheetLimits {
 // sheetFacts is what the first scan of a sheet found out.
 type sheetFacts struct {
 	filledRows int
+	cells      int // and rows, with the gaps before each row's last cell
 	merges     []rowRange
 	hiddenData string // letter of a hidden column with data, "" for none
 }
@@ -77,21 +78,22 @@ func (r *reader) chooseSheet(book *workbook) (chosen worksheet, facts sheetFacts
 		}
 		chosen, facts, found = sheet, f, true
 	}
-	r.result.Sheet = chosen.name
+	r.result.Sheet, r.result.Cells = chosen.name, facts.cells
 	switch {
 	case !found && r.rules.Sheet != "" && !book.has(r.rules.Sheet):
 		return chosen, facts, refuse(SheetMissing, "The workbook has no sheet %q, which the import profile names. Rename the sheet, or choose another profile.", r.rules.Sheet)
 	case !found:
-		return chosen, facts, refuse(NoData, "The workbook is empty.")
+		return chosen, facts, refuse(NoData, "The workbook has no payouts: it is empty, or only the sheets that Payrun itself wrote hold anything.")
 	case facts.hiddenData != "":
 		return chosen, facts, refuse(HiddenColumn, "Column %s is hidden but holds data. Unhide it and check it, or delete it.", facts.hiddenData).in(0, facts.hiddenData)
 	}
 	return chosen, facts, nil
 }
 
-// reads tells whether the rules ask for the sheet.
+// reads tells whether the rules ask for the sheet. Those that Payrun wrote
+// itself are only read if they are asked for by name.
 func (set *ruleset) reads(sheet worksheet) bool {
-	return set.Sheet == "" || strings.EqualFold(sheet.name, set.Sheet)
+	return set.Sheet == "" && !isOwnSheet(sheet.name) || strings.EqualFold(sheet.name, set.Sheet)
 }
 
 func (w *workbook) has(name string) bool {
@@ -119,6 +121,10 @@ func (r *reader) scanSheet(book *workbook, sheet worksheet) (facts sheetFacts, e
 		}
 		if err != nil {
 			return facts, err
+		}
+		facts.cells++
+		if n := len(row.cells); n > 0 {
+			facts.cells += row.cells[n-1].column + 1
 		}
 		if book.note(row, filled) {
 			facts.filledRows++

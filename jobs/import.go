@@ -46,6 +46,8 @@ type Imported struct {
 	Found    int                 // problems in all
 	// Batch is the new batch; nil when nothing was imported.
 	Batch *ledger.Batch
+
+	rules importers.Rules // that the sheet was read with
 }
 
 // maxProblems is how many problems are handed back and stored; a sheet with
@@ -79,7 +81,7 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 	sink := newLoader(ctx, im, staging)
 	result, readErr := importers.Read(ctx, path, rules, sink)
 	loadErr := sink.close()
-	done := Imported{Sheet: result, Problems: sink.problems, Found: sink.found}
+	done := Imported{Sheet: result, Problems: sink.problems, Found: sink.found, rules: rules}
 	if err := errors.Join(readErr, loadErr); err != nil {
 		return done, err
 	}
@@ -102,7 +104,7 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 func (im *Import) Check(ctx context.Context, path string) (Imported, error) {
 	var found onlyProblems
 	result, err := importers.Read(ctx, path, im.Rules, &found)
-	return Imported{Sheet: result, Problems: found.problems, Found: found.found}, err
+	return Imported{Sheet: result, Problems: found.problems, Found: found.found, rules: im.Rules}, err
 }
 
 // rules adds the limits known now, so that a row outside them is named while

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"payrun/internal/database"
 	"payrun/internal/database/dbtest"
 	"payrun/internal/sandbox"
+	"payrun/internal/sheets"
 	"payrun/jobs"
 	"payrun/ledger"
 )
@@ -320,6 +322,55 @@ func (s *shop) lies(in *jobs.Inbox) (names []string) {
 	return names
 }
 
+// comesBack holds what lies beside a refused sheet against the sheet: the copy
+// is judged as the sheet was, and both it and the document name the bad row.
+func (s *shop) comesBack(in *jobs.Inbox) {
+	s.t.Helper()
+	one := func(pattern string) string {
+		s.t.Helper()
+		found, err := filepath.Glob(filepath.Join(in.Folder, "refused", pattern))
+		s.must(err)
+		if len(found) != 1 {
+			s.t.Fatalf("%s: %q", pattern, found)
+		}
+		return found[0]
+	}
+	copied, err := s.importing.Check(s.t.Context(), one("*.problems.xlsx"))
+	s.must(err)
+	if r := copied.Sheet; r.Accepted != 10 || r.Rejected != 1 || copied.Problems[0].Row != 12 || copied.Problems[0].Code != importers.AmountNegative {
+		s.t.Errorf("the copy is judged %+v, %v", r, copied.Problems)
+	}
+	var twin sheets.Twin
+	text, err := os.ReadFile(one("*.problems.json"))
+	s.must(err)
+	s.must(json.Unmarshal(text, &twin))
+	if twin.File != "bad.csv" || twin.Rejected != 1 || len(twin.Problems) != 1 || twin.Problems[0].Row != 12 || twin.Reason == "" || twin.Batch != 0 {
+		s.t.Errorf("the document says %+v", twin)
+	}
+}
+
+// A file that is no sheet comes back with reasons, and without a copy.
+func TestInboxAnswersWhatIsNoSheet(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		in := s.inbox()
+		s.drop(in, "old.xls", "../importers/testdata/old-format.xls", time.Minute)
+		if report, err := in.Run(t.Context()); err != nil || report != "0 imported, 1 refused" {
+			t.Errorf("%q, %v", report, err)
+		}
+		want := []string{"refused/old.xls", "refused/old.xls.problems.json", "refused/old.xls.problems.txt"}
+		if got := s.lies(in); !slices.Equal(got, want) {
+			t.Errorf("in the folder: %q, want %q", got, want)
+		}
+		reasons, err := filepath.Glob(filepath.Join(in.Folder, "refused", "*.problems.txt"))
+		s.must(err)
+		text, err := os.ReadFile(reasons[0])
+		s.must(err)
+		if !strings.Contains(string(text), ".xlsx") || !strings.Contains(string(text), "There is no annotated copy") {
+			t.Errorf("the reasons read %q", text)
+		}
+	})
+}
+
 func TestInbox(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
 		in := s.inbox()
@@ -331,7 +382,8 @@ func TestInbox(t *testing.T) {
 		if err != nil || report != "1 imported, 1 refused" {
 			t.Errorf("%q, %v", report, err)
 		}
-		want := []string{".hidden.csv", "being-copied.csv", "processed/good.csv", "refused/bad.csv", "refused/bad.csv.problems.txt"}
+		want := []string{".hidden.csv", "being-copied.csv", "processed/good.csv", "refused/bad.csv",
+			"refused/bad.csv.problems.json", "refused/bad.csv.problems.txt", "refused/bad.csv.problems.xlsx"}
 		if got := s.lies(in); !slices.Equal(got, want) {
 			t.Errorf("in the folder: %q, want %q", got, want)
 		}
@@ -342,6 +394,7 @@ func TestInbox(t *testing.T) {
 		if !strings.Contains(string(text), "row 12") || strings.Contains(string(text), "P10009999") {
 			t.Errorf("the reasons read %q", text)
 		}
+		s.comesBack(in)
 		batches, err := s.book.Batches(t.Context())
 		s.must(err)
 		if len(batches) != 1 || batches[0].State != ledger.Valid || batches[0].Maker != "mia" || batches[0].Name != "good.csv" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"payrun/importers"
+	"payrun/internal/sheets"
 	"payrun/ledger"
 )
 
@@ -28,7 +29,8 @@ type Inbox struct {
 const settledAfter = 5 * time.Second
 
 // Run imports every settled sheet and moves it to the folder's processed or
-// refused folder; beside a refused one lies a text with the reasons.
+// refused folder; beside a refused one lie the reasons, as text, as JSON and
+// marked in a copy of the sheet.
 func (in *Inbox) Run(ctx context.Context) (string, error) {
 	owner, err := in.Book.User(ctx, in.Owner)
 	if err != nil {
@@ -50,7 +52,7 @@ func (in *Inbox) Run(ctx context.Context) (string, error) {
 			failed = errors.Join(failed, fmt.Errorf("%s stays in the inbox: %w", file.Name(), importErr))
 			continue
 		}
-		if err := in.file(path, done, importErr); err != nil {
+		if err := in.file(ctx, path, done, importErr); err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
@@ -77,7 +79,7 @@ func (in *Inbox) settled(file fs.DirEntry) bool {
 }
 
 // file puts a sheet away under a name that does not collide.
-func (in *Inbox) file(path string, done Imported, importErr error) error {
+func (in *Inbox) file(ctx context.Context, path string, done Imported, importErr error) error {
 	folder := "processed"
 	if importErr != nil {
 		folder = "refused"
@@ -87,11 +89,25 @@ func (in *Inbox) file(path string, done Imported, importErr error) error {
 		return err
 	}
 	if importErr != nil {
-		if err := os.WriteFile(target+".problems.txt", []byte(reasons(done, importErr)), 0o600); err != nil {
+		if err := in.answer(ctx, path, target, done, importErr); err != nil {
 			return err
 		}
 	}
 	return os.Rename(path, target)
+}
+
+// answer lays beside a refused sheet what is wrong with it: in words, for
+// programs, and as a copy of the sheet with its problems marked.
+func (in *Inbox) answer(ctx context.Context, path, target string, done Imported, importErr error) error {
+	j := done.Judgement(path, importErr)
+	words := reasons(done, importErr)
+	err := done.Annotate(ctx, path, target+".problems.xlsx", j)
+	if sheets.NoCopy(err) {
+		words += "There is no annotated copy: " + err.Error() + ".\n"
+		err = nil
+	}
+	return errors.Join(err, sheets.WriteTwin(target+".problems.json", j),
+		os.WriteFile(target+".problems.txt", []byte(words), 0o600))
 }
 
 func reasons(done Imported, importErr error) string {
@@ -99,6 +115,9 @@ func reasons(done Imported, importErr error) string {
 	fmt.Fprintln(&text, importErr)
 	for _, p := range done.Problems {
 		fmt.Fprintln(&text, p.String())
+	}
+	if more := done.Found - len(done.Problems); more > 0 {
+		fmt.Fprintf(&text, "%d more problems are not listed.\n", more)
 	}
 	return text.String()
 }

@@ -22,7 +22,9 @@ type flow struct {
 	engine *jobs.Engine
 	line   *progressLine
 	choice jobs.ImportChoice
-	wake   chan struct{} // a look-up is due
+	// annotates writes a bad sheet back beside itself: a sheet of the user's own.
+	annotates bool
+	wake      chan struct{} // a look-up is due
 }
 
 // newFlow opens store, sandbox and people, and listens for notifications.
@@ -151,9 +153,14 @@ func unbooked(theirs []ledger.GatewayBalance, ours []ledger.Balances) []ledger.G
 func (f *flow) importSheet(path string) (ledger.Batch, error) {
 	f.sayf("\nImporting %s as %s.", relative(path), f.people.maker.Name)
 	imported, err := f.importJob().File(f.ctx, f.people.maker, path, f.choice)
+	copied := ""
+	if f.annotates {
+		copied = f.annotateBeside(path, imported, err)
+	}
 	if err != nil {
 		if !f.cli.JSON {
 			printProblems(f.out, imported)
+			f.printCopy(copied)
 		}
 		return ledger.Batch{}, sheetError(path, err)
 	}
@@ -161,6 +168,7 @@ func (f *flow) importSheet(path string) (ledger.Batch, error) {
 	f.sayf("Batch %d: %s accepted, %s rejected.", b.ID, counted(b.Accepted, "payout", "payouts"), counted(b.Rejected, "row", "rows"))
 	if !f.cli.JSON {
 		printProblems(f.out, imported)
+		f.printCopy(copied)
 	}
 	if b.Rejected > 0 {
 		f.sayf("\nRejected rows are left out here; on your own sheets only with --good-rows.")

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"regexp"
 
 	"payrun/importers"
+	"payrun/internal/sheets"
 	"payrun/jobs"
 	"payrun/ledger"
 )
@@ -15,11 +18,17 @@ type importCmd struct {
 	Files    []string `arg:"" help:"Sheets, xlsx or csv."`
 	DryRun   bool     `help:"Judge the sheets without touching the database."`
 	GoodRows bool     `help:"Import the good rows of a sheet that has bad ones too."`
+	// An import that leaves something to correct writes the copy beside the
+	// sheet; a dry run only where it is told to.
+	Annotated string `help:"Where the copy with the problems marked goes (default: beside a sheet that has any; a dry run writes none)." placeholder:"FILE.xlsx"`
 }
 
 // Run imports each sheet on its own; one that is refused does not keep the
 // next from being imported.
 func (c *importCmd) Run(a *app) error {
+	if c.Annotated != "" && len(c.Files) > 1 {
+		return usagef("--annotated names one file, but %d sheets are imported", len(c.Files))
+	}
 	if err := a.loadConfig(); err != nil {
 		return err
 	}
@@ -37,7 +46,9 @@ func (c *importCmd) Run(a *app) error {
 			err = sheetError(path, err)
 			failed = errors.Join(failed, err)
 		}
-		a.printImported(path, imported, err)
+		copied, copyErr := c.annotate(a, path, imported, err)
+		failed = errors.Join(failed, copyErr)
+		a.printImported(path, copied, imported, err)
 	}
 	return failed
 }
@@ -62,45 +73,80 @@ func (c *importCmd) one(a *app, maker ledger.User, path string) (jobs.Imported, 
 	return judged, err
 }
 
-type importedView struct {
-	File     string           `json:"file"`
-	Batch    *batchView       `json:"batch"` // null when nothing was imported
-	Accepted int              `json:"accepted"`
-	Rejected int              `json:"rejected"`
-	Blank    int              `json:"blank"`
-	Warnings int              `json:"warnings"`
-	Totals   []totalView      `json:"totals"`
-	Problems []rowProblemView `json:"problems"`
-	Found    int              `json:"problems_found"` // problems lists the first ones
-	Error    string           `json:"error,omitempty"`
+// annotate writes the copy with the problems marked, if there is something to
+// correct, and returns its name. Only a copy that was asked for by name is
+// missed when there is none.
+func (c *importCmd) annotate(a *app, path string, done jobs.Imported, importErr error) (string, error) {
+	switch {
+	case c.Annotated != "":
+		if j := done.Judgement(path, importErr); j.Faulty() {
+			return c.Annotated, done.Annotate(a.ctx, path, c.Annotated, j)
+		}
+	case !c.DryRun:
+		return a.annotateBeside(path, done, importErr), nil
+	}
+	return "", nil
 }
 
-func viewImported(path string, im jobs.Imported, err error) importedView {
-	s := im.Sheet
-	v := importedView{
-		File: path, Accepted: s.Accepted, Rejected: s.Rejected, Blank: s.Blank, Warnings: s.Warnings,
-		Problems: views(im.Problems, viewFound), Found: im.Found,
-		Totals: views(s.Totals, func(t importers.Total) totalView {
-			return totalView{Channel: t.Channel, Currency: t.Currency, Payouts: int64(t.Count), Amount: decimal(t.Amount, t.Currency)}
-		}),
+// annotateBeside writes the copy beside the sheet, under a name that is free.
+// It returns "" if there is nothing to correct, or no copy to be had.
+func (a *app) annotateBeside(path string, done jobs.Imported, importErr error) string {
+	j := done.Judgement(path, importErr)
+	if !j.Faulty() {
+		return ""
 	}
-	if im.Batch != nil {
-		b := viewBatch(*im.Batch)
+	for n := 1; ; n++ {
+		target := copyName(path, n)
+		err := done.Annotate(a.ctx, path, target, j)
+		switch {
+		case err == nil:
+			return target
+		case errors.Is(err, sheets.ErrUnsuitable):
+			return "" // why the file was refused says it all
+		case !errors.Is(err, fs.ErrExist):
+			a.log.Warn("no annotated copy was written", "sheet", path, "reason", err)
+			return ""
+		}
+	}
+}
+
+var copyEnding = regexp.MustCompile(`\.problems(-\d+)?\.xlsx$`)
+
+// copyName names the nth copy of a sheet; the copy of a copy has the first
+// sheet's name.
+func copyName(path string, n int) string {
+	path = copyEnding.ReplaceAllString(path, "")
+	if n == 1 {
+		return path + ".problems.xlsx"
+	}
+	return fmt.Sprintf("%s.problems-%d.xlsx", path, n)
+}
+
+// importedView is the sheet's twin, and what the store made of it.
+type importedView struct {
+	sheets.Twin
+	Batch     *batchView `json:"batch"` // null when nothing was imported
+	Annotated string     `json:"annotated,omitempty"`
+}
+
+func viewImported(path, copied string, done jobs.Imported, err error) importedView {
+	v := importedView{Twin: done.Judgement(path, err).Twin(), Annotated: copied}
+	v.File = path
+	if done.Batch != nil {
+		b := viewBatch(*done.Batch)
 		v.Batch = &b
-	}
-	if err != nil {
-		v.Error = err.Error()
 	}
 	return v
 }
 
-func (a *app) printImported(path string, done jobs.Imported, err error) {
+func (a *app) printImported(path, copied string, done jobs.Imported, err error) {
 	if a.cli.JSON {
-		printJSON(a.out, viewImported(path, done, err))
+		printJSON(a.out, viewImported(path, copied, done, err))
 		return
 	}
 	s := done.Sheet
 	if s.Accepted+s.Rejected == 0 {
+		a.printCopy(copied)
 		return // the sentence is printed at the end, with the exit code
 	}
 	a.sayf("%s: %s, %s rejected, %s", relative(path), counted(s.Accepted, "good row", "good rows"), count(s.Rejected), counted(s.Warnings, "warning", "warnings"))
@@ -117,7 +163,14 @@ func (a *app) printImported(path string, done jobs.Imported, err error) {
 		a.sayf("  control %s in row %d: %s %s", total.Kind, total.Row, total.Given, verdict)
 	}
 	printProblems(a.out, done)
+	a.printCopy(copied)
 	a.printNext(done.Batch)
+}
+
+func (a *app) printCopy(path string) {
+	if path != "" {
+		a.sayf("\nThe problems are marked in %s: correct them there and hand that in.", relative(path))
+	}
 }
 
 // printNext says who has to do what with a new batch.

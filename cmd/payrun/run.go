@@ -60,6 +60,7 @@ func (c *runCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	f.annotates = true
 	return f.run(c.File)
 }
 
@@ -103,6 +104,7 @@ func (a *app) runLive(path string, choice jobs.ImportChoice) error {
 	imported, err := a.importJob().File(a.ctx, maker, path, choice)
 	if !a.cli.JSON {
 		printProblems(a.out, imported)
+		a.printCopy(a.annotateBeside(path, imported, err))
 	}
 	if err != nil {
 		return sheetError(path, err)

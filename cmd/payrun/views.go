@@ -1,7 +1,6 @@
 package main
 
 import (
-	"payrun/importers"
 	"payrun/internal/database"
 	"payrun/internal/money"
 	"payrun/jobs"
@@ -97,10 +96,6 @@ type rowProblemView struct {
 
 func viewProblem(p ledger.Problem) rowProblemView {
 	return rowProblemView{p.Code, p.Severity, p.Sheet, p.Row, p.Column, p.Heading, p.Value, p.Message}
-}
-
-func viewFound(p importers.Problem) rowProblemView {
-	return rowProblemView{string(p.Code), string(p.Severity), p.Sheet, int64(p.Row), p.Column, p.Heading, p.Value, p.Message}
 }
 
 type exceptionView struct {

@@ -13,14 +13,15 @@ var plan = []struct {
 	may    []string
 }{
 	{"cmd/payrun", []string{
-		"internal/config", "internal/web", "internal/sandbox", "jobs", "reports", "importers", "epay", "ledger",
+		"internal/config", "internal/web", "internal/sandbox", "jobs", "reports", "internal/sheets", "importers", "epay", "ledger",
 		"migrations", "internal/database", "internal/money",
 	}},
 	{"internal/config", []string{"importers", "internal/money"}},
 	{"internal/web", []string{"jobs", "reports", "ledger", "internal/money"}},
-	{"jobs", []string{"importers", "reports", "epay", "ledger", "internal/database", "internal/money"}},
+	{"jobs", []string{"importers", "internal/sheets", "reports", "epay", "ledger", "internal/database", "internal/money"}},
 	{"reports", []string{"ledger", "internal/database", "internal/money"}},
 	{"ledger", []string{"internal/database", "internal/money"}},
+	{"internal/sheets", []string{"importers", "internal/money"}},
 	{"importers", []string{"internal/money"}},
 	{"epay", nil},
 	{"internal/sandbox", []string{"internal/money"}},

@@ -22,7 +22,7 @@ var rooms = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/web"},
 	"github.com/robfig/cron/v3":           {"jobs"},
 	"github.com/sethvargo/go-limiter":     {"jobs", "internal/web"},
-	"github.com/xuri/excelize/v2":         {"importers", "reports"},
+	"github.com/xuri/excelize/v2":         {"importers", "reports", "internal/sheets"},
 	"go.yaml.in/yaml/v3":                  {"internal/config"},
 	"golang.org/x/text":                   {"importers"},
 	"modernc.org/sqlite":                  {"internal/database"},

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/xuri/excelize/v2"
+
+	"payrun/importers"
+	"payrun/internal/sheets"
+)
+
+// beside lists what lies in a sheet's folder.
+func beside(t *testing.T, sheet string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(sheet))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// TestABadSheetComesBack goes the way of a maker: hand in, correct what is
+// marked in the copy, hand the copy in.
+func TestABadSheetComesBack(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, _ := p.people()
+	path := p.sheet(append(goodRows(2), badRow)...)
+	p.as(maker).run("import", path).exits(exitSheet).says("payouts.csv.problems.xlsx", "correct them there")
+	p.as(maker).run("import", path).exits(exitSheet).says("payouts.csv.problems-2.xlsx")
+	copied := path + ".problems.xlsx"
+	p.as(maker).run("import", copied).exits(exitSheet).says("payouts.csv.problems-3.xlsx")
+	want := []string{"payouts.csv", "payouts.csv.problems-2.xlsx", "payouts.csv.problems-3.xlsx", "payouts.csv.problems.xlsx"}
+	if got := beside(t, path); !slices.Equal(got, want) {
+		t.Errorf("beside the sheet lie %q, want %q", got, want)
+	}
+	correct(t, copied)
+	p.as(maker).must("import", copied).says("3 good rows, 0 rejected", "payrun batch submit")
+}
+
+// correct writes an amount where the copy says there is none.
+func correct(t *testing.T, path string) {
+	t.Helper()
+	file, err := excelize.OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := errors.Join(file.SetCellStr(sheets.PayoutsSheet, "D4", "5.00"), file.Save()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The good rows of a sheet are paid once, though the copy is handed in whole.
+func TestTheCopyOfAPartlyImportedSheet(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, _ := p.people()
+	path := p.sheet(append(goodRows(2), badRow)...)
+	p.as(maker).must("import", "--good-rows", path).says("payouts.csv.problems.xlsx", "payrun batch submit 1")
+	copied := path + ".problems.xlsx"
+	correct(t, copied)
+	p.as(maker).run("import", copied).exits(exitSheet).says("1 good row, 2 rejected", "imported already")
+	var document importedView
+	p.as(maker).must("import", "--json", "--good-rows", copied).document(&document)
+	if document.Accepted != 1 || document.Batch == nil || document.Batch.Accepted != 1 || document.Kinds[0].Code != importers.RowImported {
+		t.Errorf("%+v", document)
+	}
+}
+
+func TestWhereTheCopyGoes(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	path := p.sheet(append(goodRows(2), badRow)...)
+	p.run("import", "--dry-run", path).exits(exitSheet)
+	if got := beside(t, path); len(got) != 1 {
+		t.Errorf("a dry run left %q", got)
+	}
+	target := filepath.Join(t.TempDir(), "marked.xlsx")
+	p.run("import", "--dry-run", "--annotated", target, path).exits(exitSheet).says("marked.xlsx")
+	p.run("import", "--dry-run", "--annotated", target, path).exits(exitSheet).complains("file exists")
+	p.run("import", "--dry-run", "--annotated", target, path, path).exits(exitUsage).complains("--annotated names one file")
+	good := p.sheet(goodRows(2)...)
+	other := filepath.Join(t.TempDir(), "none.xlsx")
+	p.must("import", "--dry-run", "--annotated", other, good)
+	if _, err := os.Stat(other); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a good sheet came back: %v", err)
+	}
+	p.run("run", path).exits(exitSheet).says("payouts.csv.problems.xlsx")
+}
+
+// What the command prints is the document that lies beside a refused sheet.
+func TestTheDocumentOfAnImport(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, _ := p.people()
+	path := p.sheet(append(goodRows(2), badRow)...)
+	var document, refused importedView
+	p.as(maker).run("import", "--json", path).exits(exitSheet).document(&document)
+	if document.File != path || document.Annotated != path+".problems.xlsx" || document.Batch != nil || document.Reason == "" ||
+		document.Rejected != 1 || document.RejectedTotals[0].Rows != 1 || document.Totals[0].Amount != "21.50" || len(document.Digest) != 64 {
+		t.Errorf("%+v", document)
+	}
+	p.as(maker).run("import", "--json", "../../importers/testdata/old-format.xls").exits(exitSheet).document(&refused)
+	if refused.Refused == nil || refused.Refused.Code != importers.FormatOldExcel || refused.Annotated != "" {
+		t.Errorf("%+v", refused)
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	path := filepath.Join(t.TempDir(), "payouts.xlsx")
+	p.must("template", path).says("payouts.xlsx", "payrun import")
+	p.run("import", "--dry-run", path).exits(exitSheet).complains("no payout rows")
+	p.run("template", path).exits(exitUsage).complains("exists")
+	p.run("template", path+".csv").exits(exitUsage).complains(".xlsx")
+	p.run("template", "--channel", "99", path+".xlsx").exits(exitUsage).complains("no channel fits", "11 Perfect Money")
+	var written map[string]string
+	p.must("template", "--json", "--channel", "Payeer", "--currency", "usd", path+".xlsx").document(&written)
+	if written["template"] != path+".xlsx" {
+		t.Errorf("%v", written)
+	}
+	if _, err := os.Stat(p.data); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a template made a database: %v", err)
+	}
+}
