@@ -328,7 +328,7 @@ func TestAnUnusualStatusIsFlagged(t *testing.T) {
 // tracked tracks until every payout of the batch is as wanted.
 func (s *shop) tracked(batch int64, ok func(*ledger.Payout) bool) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
 	for {
 		if _, err := s.engine.Track(ctx); err != nil {

@@ -215,6 +215,28 @@ func TestAReleasedPayoutIsSentOnceMore(t *testing.T) {
 	}
 }
 
+// What was sent once is sent again to the letter, or not at all, even when
+// somebody changed the row and made its digest fit.
+func TestASecondAttemptSaysWhatTheFirstSaid(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			d := newDoubt(t, engine, automatic)
+			d.denied(0, time.Hour, time.Hour)
+			d.conclude()
+			d.refresh()
+			d.tamper((&scene{office: d.office}).reaccount(1, 1)...)
+			if claims := d.claim(1); len(claims) > 0 {
+				t.Errorf("claimed %+v", claims)
+			}
+			if p := d.payout(d.doubt.OrderNo()); p.Blocked != ledger.BlockedTampered || d.exceptionsOf(p.ID) != ledger.ExceptionTampered {
+				t.Errorf("payout %+v with cases %q", p, d.exceptionsOf(p.ID))
+			}
+		})
+	}
+}
+
 // An attempt of which no byte left is none: it neither has to be asked about
 // nor counts against the most that are allowed.
 func TestAnAttemptThatStayedHereDoesNotCount(t *testing.T) {

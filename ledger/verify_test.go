@@ -31,6 +31,8 @@ func newScene(t *testing.T, engine string) *scene {
 	t.Helper()
 	o, c := officeAt(t, engine)
 	s := &scene{o, map[ledger.State]string{}}
+	_, err := o.Learn(t.Context(), ledger.User{}, "acct@example.com", notFound)
+	must(t, err)
 	batch := o.approved("paying", sheet("p", 10)) // 1
 	for state, id := range sceneIDs {
 		s.no[state] = fmt.Sprintf("%s%08d", batch.OrderPrefix, id%100_000_000)
@@ -43,7 +45,7 @@ func newScene(t *testing.T, engine string) *scene {
 		o.put(claims[sceneIDs[state]], state)
 	}
 	cancelled := o.approved("cancelled", sheet("c", 2)) // 2
-	_, err := o.Cancel(t.Context(), o.checker, cancelled.ID, "wrong sheet")
+	_, err = o.Cancel(t.Context(), o.checker, cancelled.ID, "wrong sheet")
 	must(t, err)
 	c.advance(24 * time.Hour)
 	_, err = o.CloseDay(t.Context(), "system")
