@@ -167,8 +167,8 @@ func (d *disbursing) call(ctx context.Context, c ledger.Claim, due schedule) {
 	reply, cleared := d.clear(ctx, c, due)
 	if cleared {
 		reply = d.submit(ctx, c, due)
-		if c.AskFirst {
-			reply.Evidence.Reason = strings.TrimPrefix(reply.Evidence.Reason+"; asked just before: not found", "; ")
+		if asked := askedBefore(c); asked != "" {
+			reply.Evidence.Reason = strings.TrimPrefix(reply.Evidence.Reason+"; "+asked, "; ")
 		}
 	} else {
 		judge = d.Judge.Asked
@@ -182,25 +182,16 @@ func (d *disbursing) call(ctx context.Context, c ledger.Claim, due schedule) {
 // again. Only the learned answer for "not found" clears the way; with any other
 // nothing is sent, and the reply tells what was learned instead.
 func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due schedule) (reply Reply, cleared bool) {
-	if !c.AskFirst {
-		return Reply{}, true
+	if reply, failed := d.stillFailed(ctx, c, due); !failed || !c.AskFirst {
+		return reply, failed
 	}
 	learned, err := d.Book.Learned(ctx, d.Account)
 	if err != nil {
 		return notHandedOver("the ledger does not say how \"not found\" looks"), false
 	}
-	if err := sleep(ctx, time.Until(due.ask)); err != nil {
-		return notHandedOver("stopped before its slot"), false
-	}
-	select {
-	case <-ctx.Done():
-		return notHandedOver("stopped before its turn"), false
-	case d.places <- struct{}{}:
-		defer func() { <-d.places }()
-	}
-	reply = d.ask(ctx, order(c.Payout))
-	if ctx.Err() != nil {
-		return notHandedOver("stopped while the gateway was asked about it"), false
+	reply, asked := d.askInSlot(ctx, order(c.Payout), due)
+	if !asked {
+		return reply, false
 	}
 	if learned.ID != 0 && reply.Verdict == Refused && reply.Evidence.Shape(c.OrderNo()) == learned.Shape {
 		return reply, true

@@ -100,6 +100,10 @@ func (g *EPAY) Lookup(ctx context.Context, o Order) Reply {
 	reply := epayReply(ledger.EvidenceLookup, answer.Finding.String(), answer.Reply, answer.Order)
 	switch answer.Finding {
 	case epay.Found:
+		switch epayStatus(answer.Order.Status) {
+		case FailedReleased, FailedFeeKept:
+			reply.Evidence.Outcome = ledger.OutcomeUnpaid
+		}
 		return known(reply, o, answer.Order)
 	case epay.Refused:
 		reply.Verdict = Refused

@@ -100,6 +100,8 @@ type Reply struct {
 
 	// Invalid: our own side will never send it as it is (with NotSent).
 	Invalid bool
+	// Disputed: what it pays again may have been paid (with NotSent).
+	Disputed bool
 	// RetryAfter is how long the gateway asked us to be quiet.
 	RetryAfter time.Duration
 	// Shut: the gateway turns us away as such (address, key), not this order.

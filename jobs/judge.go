@@ -42,8 +42,11 @@ func (j Judge) Submitted(c ledger.Claim, r Reply) ledger.Finding {
 	f := finding(c.Payout, c.AttemptID, ledger.Sending, r)
 	switch r.Verdict {
 	case NotSent:
-		if r.Invalid {
+		switch {
+		case r.Invalid:
 			f.Block = ledger.BlockedInvalid
+		case r.Disputed:
+			f.Block = ledger.BlockedRepaid
 		}
 		return move(f, ledger.Approved, ledger.ByNotSending, 0)
 	case Contrary:

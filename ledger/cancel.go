@@ -45,11 +45,14 @@ func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) 
 	}
 }
 
+// neverLeft holds for a payout p of which no byte ever left.
+const neverLeft = `(p.attempts = 0 OR p.attempts = (SELECT count(*) FROM events e
+	WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent'))`
+
 func (b *Book) cancelSome(ctx context.Context, by User, batch int64, reason string) (int, error) {
 	var unsent []Payout
 	err := b.db.Select(ctx, &unsent, `SELECT p.id, p.attempt_id FROM payouts p WHERE p.batch_id = ? AND p.state = 'UNSENT' AND p.blocked <> ?
-		AND (p.attempts = 0 OR p.attempts = (SELECT count(*) FROM events e WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent'))
-		ORDER BY p.channel, p.currency, p.ordinal LIMIT ?`, batch, BlockedKnown, cancelChunk)
+		AND `+neverLeft+` ORDER BY p.channel, p.currency, p.ordinal LIMIT ?`, batch, BlockedKnown, cancelChunk)
 	if err != nil {
 		return 0, fmt.Errorf("cancel batch %d: %w", batch, err)
 	}

@@ -13,7 +13,7 @@ func (r *recording) updateExceptions(ctx context.Context) error {
 	if err := r.closeSettled(ctx); err != nil {
 		return err
 	}
-	cases := append(r.unusual(), r.blocked()...)
+	cases := append(append(r.unusual(), r.blocked()...), r.closed()...)
 	doubts, err := r.doubts(ctx)
 	if err != nil {
 		return err
@@ -26,6 +26,8 @@ func (r *recording) closeSettled(ctx context.Context) error {
 	settled := map[string][]int64{}
 	r.moved(func(_ int, f Finding, p changedPayout) {
 		switch {
+		case r.decided.note != "":
+			settled[r.decided.note] = append(settled[r.decided.note], p.ID)
 		case f.Reason == ByRelease:
 			settled["released to be sent again"] = append(settled["released to be sent again"], p.ID)
 		case f.Reason == ByProof:
@@ -66,6 +68,20 @@ func (r *recording) blocked() (cases []Exception) {
 	r.moved(func(_ int, f Finding, p changedPayout) {
 		if f.Block != "" {
 			cases = append(cases, blockedCase(p.ID, f.Block, f.Note))
+		}
+	})
+	return cases
+}
+
+// closed are the cases of payouts whose money is in suspense.
+func (r *recording) closed() (cases []Exception) {
+	r.moved(func(_ int, f Finding, p changedPayout) {
+		if f.To == Closed {
+			cases = append(cases, Exception{
+				Kind: ExceptionClosed, BatchID: p.BatchID, PayoutID: p.ID, Detail: "closed by the gateway with status " + f.Status + "; amount and fee are in suspense",
+				NextStep: "get a statement line or the gateway's written word, then two people decide: " +
+					decideAs(OutcomePaid, anOrder) + " or " + decideAs(OutcomeFailed, anOrder),
+			})
 		}
 	})
 	return cases
@@ -127,6 +143,9 @@ func (b *Book) nextStep(g grounds) string {
 	return "proven absent; two people may send it again: " + decide + "send-again, or call it failed: " + decide + "failed"
 }
 
+// anOrder stands in a next step for the order number of the case's payout.
+const anOrder = "ORDER"
+
 // openExceptions opens cases. Of one that is open already only the next step
 // changes: what it was opened for stays.
 func openExceptions(ctx context.Context, tx *database.Tx, cases []Exception) error {
@@ -154,7 +173,9 @@ func openExceptions(ctx context.Context, tx *database.Tx, cases []Exception) err
 		database.Texts("v_subject", subjects), database.Texts("v_detail", details), database.Texts("v_step", steps),
 	}
 	_, err = given.Exec(ctx, tx, `INSERT INTO exceptions (id, kind, batch_id, payout_id, subject, detail, next_step, opened_at)
-		SELECT v_id, v_kind, v_batch, v_payout, v_subject, v_detail, v_step, ? FROM v WHERE true
+		SELECT v_id, v_kind, v_batch, v_payout, v_subject, v_detail, replace(v_step, '`+anOrder+`',
+			coalesce((SELECT `+orderNoOf("b", "p")+` FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.id = v_payout), '`+anOrder+`')), ?
+		FROM v WHERE true
 		ON CONFLICT (kind, batch_id, payout_id, subject) WHERE closed_at = 0 DO UPDATE SET next_step = excluded.next_step
 		WHERE exceptions.next_step <> excluded.next_step`, now)
 	if err != nil {

@@ -31,8 +31,9 @@ type Claim struct {
 	SendAfter time.Duration // its slot in the shared budget
 	SendBy    time.Duration // past this it must not be sent
 	// AskFirst: the gateway may have the order already, from an earlier attempt
-	// or from before a restore, so it must have denied the order right before
-	// this one leaves. The question has a slot of its own, AskAfter.
+	// or from before a restore, or people unblocked it, so it must have denied
+	// the order right before this one leaves. The question, and the one about
+	// what it Repays, has a slot of its own, AskAfter.
 	AskFirst bool
 	AskAfter time.Duration
 }
@@ -211,7 +212,7 @@ func (c *claiming) candidates(ctx context.Context) ([]candidate, error) {
 type candidate struct {
 	Payout
 	ParamsBefore string `db:"params_before"`
-	MayHaveLeft  bool   `db:"may_have_left"` // an earlier attempt
+	MayHaveLeft  bool   `db:"may_have_left"` // an earlier attempt, or before people unblocked it
 }
 
 type openBatch struct {
@@ -244,10 +245,12 @@ func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, mo
 	var found []candidate
 	today := c.now.Time().In(c.zone).Format("2006-01-02")
 	err := c.tx.Select(ctx, &found, `SELECT p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel,
-		p.account, p.payee, p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest, p.attempts,
+		p.account, p.payee, p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest, p.attempts, p.repays,
 		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix,
 		CASE WHEN p.attempts = 0 THEN '' ELSE (SELECT max(a.params_digest) FROM attempts a WHERE a.payout_id = p.id) END AS params_before,
-		p.attempts > 0 AND EXISTS (SELECT 1 FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+`) AS may_have_left
+		p.attempts > 0 AND EXISTS (SELECT 1 FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+`)
+			OR EXISTS (SELECT 1 FROM proposals q JOIN decisions d ON d.proposal_id = q.id AND d.verdict = 'confirmed'
+				WHERE q.payout_id = p.id AND q.outcome = 'unblock') AS may_have_left
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
 		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
 		AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)
@@ -272,8 +275,11 @@ func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tam
 		}
 		c.left[p.Currency] -= p.Amount + p.FeeEstimate
 		claim := Claim{Payout: p.Payout, Number: p.Attempts + 1, AskFirst: p.MayHaveLeft || c.watch.origin.restoredWithin(c.askFirst, c.now)}
+		claim.AskAfter = c.slots.at(used).Sub(c.now)
 		if claim.AskFirst {
-			claim.AskAfter = c.slots.at(used).Sub(c.now)
+			used++
+		}
+		if claim.Repays != "" { // asked about what it pays again
 			used++
 		}
 		claim.SendAfter = c.slots.at(used).Sub(c.now)
@@ -348,6 +354,7 @@ const (
 	BlockedTampered = "row or order number changed after approval"
 	BlockedKnown    = "the gateway knows an order that we never sent"
 	BlockedInvalid  = "the gateway's client refuses it as invalid"
+	BlockedRepaid   = "the payout that it pays again may have been paid"
 )
 
 func block(ctx context.Context, tx *database.Tx, payouts []int64, why string) error {
@@ -370,9 +377,13 @@ func blockedCase(payout int64, why, detail string) Exception {
 	}
 	switch why {
 	case BlockedTampered:
-		e.Kind, e.NextStep = ExceptionTampered, "find out who changed the row; cancel the payout and import it anew"
+		e.Kind, e.NextStep = ExceptionTampered, "find out who changed the row; put it right and let it go: "+decideAs(OutcomeUnblock, anOrder)+
+			"; or take it back: "+decideAs(OutcomeCancel, anOrder)
 	case BlockedInvalid:
-		e.NextStep = "cancel the payout, correct its row, and hand it in anew"
+		e.NextStep = "take it back: " + decideAs(OutcomeCancel, anOrder) + "; then correct its row and hand it in anew"
+	case BlockedRepaid:
+		e.NextStep = "ask the gateway what became of the payout that it pays again; then let it go, which asks the gateway once more: " +
+			decideAs(OutcomeUnblock, anOrder) + "; or take it back: " + decideAs(OutcomeCancel, anOrder)
 	}
 	return e
 }

@@ -9,7 +9,7 @@ import (
 
 // Evidence is what a gateway said, kept for ever.
 type Evidence struct {
-	Kind         string // EvidenceCreate, EvidenceLookup, EvidenceCallback
+	Kind         string // EvidenceCreate, EvidenceLookup, EvidenceCallback, EvidenceStatement
 	Outcome      string // the gateway package's word: accepted, rejected, unknown, …; "ended" of a callback about an end
 	Reason       string // why it is unknown
 	HTTPStatus   int64  `db:"http_status"`
@@ -47,7 +47,13 @@ const (
 	EvidenceCreate   = "create"
 	EvidenceLookup   = "lookup"
 	EvidenceCallback = "callback"
+	// EvidenceStatement is what two people stated, with what they had in hand.
+	EvidenceStatement = "statement"
 )
+
+// OutcomeUnpaid marks a look-up's answer that the order ended without the
+// payee being paid, also when the order is not as we ordered it.
+const OutcomeUnpaid = "ended-unpaid"
 
 // answer is evidence as it is stored, about one payout (0 when it concerns
 // none of ours).

@@ -13,6 +13,7 @@ type Exception struct {
 	Kind       string
 	BatchID    int64  `db:"batch_id"`
 	PayoutID   int64  `db:"payout_id"` // 0 when it concerns no single payout
+	OrderNo    string `db:"order_no"`  // of the payout
 	Subject    string // what it is about when neither batch nor payout says it
 	Detail     string
 	NextStep   string           `db:"next_step"`
@@ -34,13 +35,19 @@ const (
 	ExceptionStuck    = "stuck"              // under way at the gateway for too long
 	ExceptionPending  = "pending-withdrawal" // the payee does not take the money
 	ExceptionRestored = "restored"           // a backup was restored, or a standby took over
+	ExceptionClosed   = "closed"             // the gateway closed it, and nobody says what became of the money
+	// ExceptionPaidTwice: a payout that failed was paid again, and then turned
+	// out to have been paid.
+	ExceptionPaidTwice = "paid-twice"
 )
 
 // Exceptions lists the open exceptions, oldest first.
 func (b *Book) Exceptions(ctx context.Context) ([]Exception, error) {
 	var open []Exception
-	err := b.db.Select(ctx, &open, `SELECT id, kind, batch_id, payout_id, subject, detail, next_step, opened_at, closed_at, resolution
-		FROM exceptions WHERE closed_at = 0 ORDER BY opened_at, id`)
+	err := b.db.Select(ctx, &open, `SELECT x.id, x.kind, x.batch_id, x.payout_id, x.subject, x.detail, x.next_step, x.opened_at, x.closed_at,
+		x.resolution, CASE WHEN p.id IS NULL THEN '' ELSE `+orderNoOf("b", "p")+` END AS order_no
+		FROM exceptions x LEFT JOIN payouts p ON p.id = x.payout_id LEFT JOIN batches b ON b.id = p.batch_id
+		WHERE x.closed_at = 0 ORDER BY x.opened_at, x.id`)
 	return open, err
 }
 

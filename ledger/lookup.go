@@ -199,13 +199,15 @@ func blockKnown(ctx context.Context, tx *database.Tx, p Payout, e Evidence) erro
 	if err != nil || n == 0 {
 		return err
 	}
-	return openException(ctx, tx, contrary(p.ID, p.BatchID, "not sent by this ledger, but the gateway notifies status "+e.Status))
+	known := contrary(p.ID, p.BatchID, "not sent by this ledger, but the gateway notifies status "+e.Status)
+	known.NextStep = "ask the gateway since when it has it; then let it go, which asks the gateway once more before anything is sent: " + decideAs(OutcomeUnblock, anOrder)
+	return openException(ctx, tx, known)
 }
 
 func contrary(payout, batch int64, detail string) Exception {
 	return Exception{
 		Kind: ExceptionContrary, BatchID: batch, PayoutID: payout, Detail: detail,
-		NextStep: "ask the gateway which is true; a correction takes two people",
+		NextStep: "ask the gateway which is true, then two people decide: " + decideAs(OutcomePaid, anOrder) + " or " + decideAs(OutcomeFailed, anOrder),
 	}
 }
 

@@ -46,6 +46,7 @@ type Payout struct {
 	SentAt       database.Instant `db:"sent_at"`
 	EndedAt      database.Instant `db:"ended_at"`
 	OrderPrefix  string           `db:"order_prefix"`
+	Repays       string           // the order number that this one pays again; "" normally
 }
 
 // payoutColumns selects a Payout from "payouts p JOIN batches b": a payout
@@ -54,7 +55,7 @@ const payoutColumns = `p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.referen
 	p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest,
 	CASE WHEN p.state = 'UNSENT' THEN b.state ELSE p.state END AS state, p.blocked, p.attempts, p.attempt_id,
 	p.gateway_order_no, p.gateway_status, p.status_at, p.fee, p.fee_known, p.rate, p.received, p.lookups, p.next_lookup_at,
-	p.sent_at, p.ended_at, b.order_prefix`
+	p.sent_at, p.ended_at, b.order_prefix, p.repays`
 
 // maxOrdinal is the largest batch: eight digits of an order number.
 const maxOrdinal = 99_999_999
@@ -88,8 +89,18 @@ func orderPrefix(gatewayAccount, rowsDigest string, repeat int64) string {
 
 // rowDigest covers everything a checker approves about one payout.
 func (p Payout) rowDigest() string {
-	return digest(p.BatchID, p.Ordinal, p.Sheet, p.Row, p.Reference, p.Channel, p.Account, p.Payee, p.Remark,
-		p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate))
+	fields := []any{p.BatchID, p.Ordinal, p.Sheet, p.Row, p.Reference, p.Channel, p.Account, p.Payee, p.Remark,
+		p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate)}
+	return digest(p.withRepays(fields)...)
+}
+
+// withRepays adds what a re-pay pays again; every other payout keeps the
+// digest it had before there were re-pays.
+func (p Payout) withRepays(fields []any) []any {
+	if p.Repays == "" {
+		return fields
+	}
+	return append(fields, p.Repays)
 }
 
 // paramsDigest covers what is sent to the gateway; it is equal for every
@@ -161,14 +172,15 @@ type Step struct {
 }
 
 // Story tells everything that happened to a payout, in order: its batch's
-// decisions, attempts, answers, changes of state, and entries.
+// decisions, attempts, answers, changes of state, entries, cases, what people
+// proposed and decided about it, and what pays it again.
 func (b *Book) Story(ctx context.Context, orderNo string) (Payout, []Step, error) {
 	p, err := b.Payout(ctx, orderNo)
 	if err != nil {
 		return p, nil, err
 	}
 	var steps []Step
-	err = b.db.Select(ctx, &steps, story, p.BatchID, p.ID, p.ID, p.ID, p.ID)
+	err = b.db.Select(ctx, &steps, story, p.BatchID, p.ID, p.ID, p.ID, p.ID, p.ID, p.ID, p.ID, p.OrderNo())
 	if err != nil {
 		return p, nil, fmt.Errorf("story of %s: %w", orderNo, err)
 	}
@@ -192,7 +204,7 @@ const story = `
 	UNION ALL
 	SELECT created_at, id, 'attempt ' || number, worker, 'limits ' || limits_source, 0, '' FROM attempts WHERE payout_id = ?
 	UNION ALL
-	SELECT created_at, id, kind || ' ' || outcome, 'gateway',
+	SELECT created_at, id, kind || ' ' || outcome, CASE kind WHEN 'statement' THEN 'two people' ELSE 'gateway' END,
 	       CASE WHEN code = '' THEN '' ELSE 'code ' || code END || CASE WHEN gateway_status = '' THEN '' ELSE ' status ' || gateway_status END
 	       || CASE WHEN reason = '' THEN '' ELSE ' (' || reason || ')' END || CASE WHEN message = '' THEN '' ELSE ' ' || message END, 0, ''
 	FROM evidence WHERE payout_id = ?
@@ -200,4 +212,19 @@ const story = `
 	SELECT created_at, id, 'entry ' || kind, actor, note,
 	       CAST((SELECT sum(l.amount) FROM lines l WHERE l.entry_id = e.id AND l.side = 'debit') AS BIGINT), currency
 	FROM entries e WHERE payout_id > 0 AND payout_id = ?
+	UNION ALL
+	SELECT opened_at, id, 'case ' || kind, '', detail || CASE WHEN closed_at = 0 THEN '; open' ELSE '; closed: ' || resolution END, 0, ''
+	FROM exceptions WHERE payout_id > 0 AND payout_id = ?
+	UNION ALL
+	SELECT q.created_at, q.id, 'proposal ' || q.id, 'user:' || u.name, q.outcome || ': ' || q.reason
+	       || CASE WHEN q.evidence = '' THEN '' ELSE '; evidence: ' || q.evidence END
+	       || CASE WHEN q.file_digest = '' THEN '' ELSE '; file ' || q.file_name || ' (SHA-256 ' || q.file_digest || ')' END, 0, ''
+	FROM proposals q JOIN users u ON u.id = q.proposed_by WHERE q.payout_id = ?
+	UNION ALL
+	SELECT d.created_at, d.id, 'proposal ' || q.id || ' ' || d.verdict, 'user:' || u.name, d.note, 0, ''
+	FROM proposals q JOIN decisions d ON d.proposal_id = q.id JOIN users u ON u.id = d.decided_by WHERE q.payout_id = ?
+	UNION ALL
+	SELECT v.created_at, v.id, 'paid again', v.actor, 'as ' || b.order_prefix || substr(CAST(100000000 + r.ordinal AS TEXT), 2), 0, ''
+	FROM payouts r JOIN batches b ON b.id = r.batch_id AND b.order_prefix <> '' JOIN events v ON v.batch_id = b.id AND v.payout_id = 0 AND v.from_state = ''
+	WHERE r.repays <> '' AND r.repays = ?
 	ORDER BY id`

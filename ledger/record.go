@@ -135,6 +135,8 @@ type recording struct {
 	// guard, if set, keeps the findings that hold once day, accounts and
 	// batches are locked; it locks the payouts.
 	guard func(context.Context, *database.Tx, []Finding) ([]Finding, error)
+	// decided is nothing, unless two people decided it.
+	decided decided
 }
 
 type changedPayout struct {
@@ -359,7 +361,8 @@ func (r *recording) post(ctx context.Context) error {
 		t := r.transitions[i]
 		entries = append(entries, entry{
 			kind: string(t.Reason), currency: p.Currency, batch: p.BatchID, payout: p.ID, actor: r.actor,
-			lines: t.Posting(Sums{Amount: p.Amount, Estimate: p.Estimate, Fee: p.Fee}),
+			corrects: r.decided.corrects, note: r.decided.note,
+			lines: t.Posting(Sums{Amount: p.Amount, Estimate: p.Estimate, Fee: p.Fee, FeeChange: r.decided.feeChange}),
 		})
 	})
 	return post(ctx, r.tx, r.day, r.accounts, entries)

@@ -27,6 +27,7 @@ type NewPayout struct {
 	Amount      money.Amount
 	Currency    money.Currency
 	FeeEstimate money.Amount
+	repays      string // the order number that it pays again
 }
 
 // Staging is an import under way. Rows go into the store in chunks that
@@ -44,6 +45,7 @@ type Staging struct {
 	totals  map[totalKey]*Total
 	sums    map[money.Currency]money.Amount // with fees
 	failed  error                           // of an Add: what follows would be a sheet with a hole
+	repays  []int64                         // failed payouts that this batch pays again
 }
 
 type totalKey struct {
@@ -122,6 +124,7 @@ func (s *Staging) payout(row NewPayout, ordinal int64) Payout {
 		ID: payoutID(s.batch, ordinal), BatchID: s.batch, Ordinal: ordinal, Sheet: row.Sheet, Row: row.Row,
 		Reference: row.Reference, Channel: row.Channel, Account: row.Account, Payee: row.Payee, Remark: row.Remark,
 		PayDate: row.PayDate, Amount: row.Amount, Currency: row.Currency, FeeEstimate: row.FeeEstimate,
+		Repays: row.repays,
 	}
 	p.RowDigest = p.rowDigest()
 	return p
@@ -182,13 +185,13 @@ func (s *Staging) count(p *Payout) error {
 func insertPayouts(ctx context.Context, tx *database.Tx, payouts []Payout) error {
 	columns := []string{
 		"id", "batch_id", "ordinal", "sheet", "row_no", "reference", "channel", "account", "payee",
-		"remark", "pay_date", "amount", "currency", "fee_estimate", "row_digest",
+		"remark", "pay_date", "amount", "currency", "fee_estimate", "row_digest", "repays",
 	}
 	return database.Load(ctx, tx, "payouts", columns, len(payouts), func(i int) []any {
 		p := &payouts[i]
 		return []any{
 			p.ID, p.BatchID, p.Ordinal, p.Sheet, p.Row, p.Reference, p.Channel, p.Account, p.Payee,
-			p.Remark, p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate), p.RowDigest,
+			p.Remark, p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate), p.RowDigest, p.Repays,
 		}
 	})
 }
@@ -248,6 +251,9 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 			return errCleared
 		}
 		if err := s.insertTotals(ctx, tx); err != nil {
+			return err
+		}
+		if err := lockRepayable(ctx, tx, s.batch, s.repays); err != nil {
 			return err
 		}
 		return batchEvent(ctx, tx, change{s.batch, "", Valid, byImport, s.name, s.by.actor(), rowsDigest})
@@ -341,13 +347,16 @@ func (b *Book) clear(ctx context.Context, batch int64) error {
 }
 
 // identity digests what makes a sheet the same sheet, however it is named,
-// saved or laid out: whom it pays what, in order, under which references.
+// saved or laid out: whom it pays what, in order, under which references. A
+// re-pay has another identity than what it pays again, so it needs nobody's
+// leave to repeat it.
 type identity struct{ hash hash.Hash }
 
 func newIdentity() identity { return identity{sha256.New()} }
 
 func (i identity) add(p *Payout) {
-	io.WriteString(i.hash, digest(p.Channel, p.Account, int64(p.Amount), string(p.Currency), p.Reference, p.PayDate))
+	fields := []any{p.Channel, p.Account, int64(p.Amount), string(p.Currency), p.Reference, p.PayDate}
+	io.WriteString(i.hash, digest(p.withRepays(fields)...))
 }
 
 func (i identity) sum() string { return hex.EncodeToString(i.hash.Sum(nil)) }

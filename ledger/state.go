@@ -185,6 +185,8 @@ type Sums struct {
 	Amount   money.Amount // what the payee gets
 	Estimate money.Amount // the fee that was held with it
 	Fee      money.Amount // the fee the gateway took
+	// FeeChange is by how much a correction changes the fee that is booked.
+	FeeChange money.Amount
 }
 
 // Posting turns the sums of a payout (or, for a hold, of a whole batch) into
@@ -214,11 +216,23 @@ func keepFee(s Sums) []Line {
 
 func suspend(s Sums) []Line { return move(Suspense, Held, s.Amount+s.Estimate) }
 
-func unsuspend(s Sums) []Line { return move(Available, Suspense, s.Amount+s.Estimate) }
+func unsuspend(s Sums) []Line {
+	lines := balance(Available, s.Amount+s.Estimate-s.FeeChange)
+	lines = append(lines, balance(Fees, s.FeeChange)...)
+	return append(lines, balance(Suspense, -s.Amount-s.Estimate)...)
+}
 
-func takeBack(s Sums) []Line { return move(Available, Paid, s.Amount) }
+func takeBack(s Sums) []Line {
+	lines := balance(Available, s.Amount-s.FeeChange)
+	lines = append(lines, balance(Fees, s.FeeChange)...)
+	return append(lines, balance(Paid, -s.Amount)...)
+}
 
-func payLate(s Sums) []Line { return move(Paid, Available, s.Amount) }
+func payLate(s Sums) []Line {
+	lines := balance(Available, -s.Amount-s.FeeChange)
+	lines = append(lines, balance(Fees, s.FeeChange)...)
+	return append(lines, balance(Paid, s.Amount)...)
+}
 
 func paySuspended(s Sums) []Line {
 	lines := balance(Available, s.Estimate-s.Fee)

@@ -104,7 +104,7 @@ var promises = []promise{
 		SELECT 'batch ' || id AS row, 'approved by its maker or submitter, or by nobody' AS wrong FROM batches
 		WHERE approved_at > 0 AND (approved_by IN (made_by, submitted_by) OR approved_by = 0)
 		   OR state = 'APPROVED' AND approved_at = 0`)},
-	{"seals", "no event, attempt or answer was edited", checkSeals},
+	{"seals", "no event, attempt, proposal or decision was edited", checkSeals},
 	{"states", "a payout's state is what its events add up to", checkStates},
 	{"attempts", "every sent payout has its attempts, numbered, under one order number and with one content", checkAttempts},
 	{"evidence", "the answer that a state stands on is kept, and its digest fits", checkEvidence},
@@ -115,6 +115,9 @@ var promises = []promise{
 			FROM lines GROUP BY account_id) l ON l.account_id = a.id
 		WHERE a.balance <> coalesce(l.total, 0)`)},
 	{"postings", "every final payout has the entry its state asks for, and only one", checkPostings},
+	{"corrections", "a correction is linked to the entry before it, and together they book what the state asks for", rows(correctionsWrong)},
+	{"proposals", "what two people decided was proposed by one and confirmed by another, as the audit trail says", rows(proposalsWrong)},
+	{"re-pays", "what is paid again is the same payout, and nothing is paid again twice", rows(repaysWrong)},
 	{"holds", "what is held is what approved, unfinished payouts need", rows(`
 		SELECT a.currency || ' held' AS row, 'held ' || a.balance || ', needed ' || coalesce(n.total, 0) AS wrong
 		FROM accounts a LEFT JOIN (SELECT p.currency, sum(p.amount + p.fee_estimate) AS total
@@ -174,10 +177,16 @@ var guards = map[string]string{
 		AND (t.tgname NOT LIKE '%_insert_only' OR t.tgtype & 56 = 56)`, // update, delete and truncate
 }
 
+// insertOnly are the tables whose rows never change.
+var insertOnly = []string{
+	"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines",
+	"learned", "restores", "proposals", "decisions",
+}
+
 // guardNames lists the triggers there must be.
 func guardNames(engine string) []string {
-	names := []string{"batches_frozen", "payouts_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept"}
-	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "learned", "restores"} {
+	names := []string{"batches_frozen", "payouts_frozen", "payouts_repays_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept"}
+	for _, table := range insertOnly {
 		if engine == database.SQLite.Name {
 			names = append(names, table+"_no_update", table+"_no_delete")
 		} else {
@@ -357,7 +366,11 @@ func checkSeals(ctx context.Context, tx *database.Tx) ([]found, error) {
 		}
 		return nil
 	})
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	edited, err := checkDecisionSeals(ctx, tx)
+	return append(all, edited...), err
 }
 
 // checkStates folds the events of each payout: every event starts where the

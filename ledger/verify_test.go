@@ -319,12 +319,19 @@ func (s *scene) named(check string, wanted []string) []string {
 	return rows
 }
 
+// insertOnly are the tables whose rows never change, written a second time on
+// purpose: a table that is forgotten in the code is missed here.
+var insertOnly = []string{
+	"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines",
+	"learned", "restores", "proposals", "decisions",
+}
+
 // A guard that is gone, switched off or hollow protects nothing.
 func TestVerifyNamesTheMissingGuard(t *testing.T) {
 	t.Parallel()
 	type sabotage struct{ name, trigger, table, how, row string }
 	sqlite, postgres := []sabotage{}, []sabotage{}
-	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "learned", "restores"} {
+	for _, table := range insertOnly {
 		for _, verb := range []string{"update", "delete"} {
 			name := table + "_no_" + verb
 			sqlite = append(sqlite, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name, "table " + table})
@@ -334,7 +341,7 @@ func TestVerifyNamesTheMissingGuard(t *testing.T) {
 			sabotage{name + " dropped", name, table, "DROP TRIGGER " + name + " ON " + table, "table " + table},
 			sabotage{name + " disabled", name, table, "ALTER TABLE " + table + " DISABLE TRIGGER " + name, "table " + table})
 	}
-	for _, name := range []string{"payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept"} {
+	for _, name := range []string{"payouts_frozen", "payouts_repays_frozen", "payouts_kept", "problems_frozen", "problems_kept"} {
 		table, _, _ := strings.Cut(name, "_")
 		sqlite = append(sqlite, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name, "trigger " + name})
 		postgres = append(postgres, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name + " ON " + table, "trigger " + name})
@@ -383,8 +390,10 @@ func TestTheSchemaRefusesEdits(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t, engine)
-			edits := []string{"DELETE FROM payouts", "UPDATE payouts SET amount = 1", "UPDATE payouts SET account = 'x'", "UPDATE payouts SET row_digest = 'x'"}
-			for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines"} {
+			s.decide(s.no[ledger.Unknown], said(ledger.OutcomePaid))
+			must(t, s.DeclareRestore(t.Context(), s.admin, "a backup of yesterday"))
+			edits := []string{"DELETE FROM payouts", "UPDATE payouts SET amount = 1", "UPDATE payouts SET account = 'x'", "UPDATE payouts SET row_digest = 'x'", "UPDATE payouts SET repays = 'x'"}
+			for _, table := range insertOnly {
 				var column string
 				switch table {
 				case "audit":

@@ -26,6 +26,11 @@ var (
 		right("Event", 0), left("Time (UTC)", 0), right("Batch", 0), left("From", 0), left("To", 0), left("By", 0), left("What", 0),
 		left("Note", 0), left("", 0), left("Digest seen", 0),
 	}
+	decisionColumns = []column{
+		right("Proposal", 0), left("Order number", 0), left("Decided as", 0), left("It was", 0), left("Proposed by", 0), left("Verdict", 0),
+		right("Proposed at", 0), right("Decided at", 0), left("Decided by", 0), right("Fee", 0), left("Reason", 0), left("", 0),
+		left("Evidence", 0), left("", 0), left("Evidence file (SHA-256)", 0),
+	}
 	auditColumns = []column{
 		right("Record", 0), left("Time (UTC)", 0), left("By", 0), left("Action", 0), left("Subject", 0), left("Detail", 0), left("", 0),
 		left("", 0), left("", 0), left("Chain digest", 0),
@@ -33,7 +38,8 @@ var (
 )
 
 // approvals writes who made, submitted and approved each batch and what they
-// saw, what happened to the batches, and what people did in the period.
+// saw, what happened to the batches, what two people decided about payouts,
+// and what people did in the period.
 func (r *report) approvals(ctx context.Context, b *book) error {
 	if err := b.addSheet("Approvals and audit"); err != nil {
 		return err
@@ -44,7 +50,7 @@ func (r *report) approvals(ctx context.Context, b *book) error {
 	if err != nil {
 		return err
 	}
-	for _, write := range []func(context.Context, *sheet) error{r.batchRows, r.digestRows, r.eventRows, r.auditRows} {
+	for _, write := range []func(context.Context, *sheet) error{r.batchRows, r.digestRows, r.eventRows, r.decisionRows, r.auditRows} {
 		if err := write(ctx, s); err != nil {
 			return fmt.Errorf("approvals: %w", err)
 		}
@@ -102,6 +108,32 @@ func (r *report) eventRows(ctx context.Context, s *sheet) error {
 		func(e *batchEvent) error {
 			return s.put([]value{count(e.ID), text(iso(e.At)), count(e.BatchID), text(e.From), text(e.To), text(e.Actor),
 				text(e.Reason), text(e.Note), {}, text(e.Digest)})
+		})
+}
+
+// decisionRows writes what people proposed and decided about the payouts that
+// are shown.
+func (r *report) decisionRows(ctx context.Context, s *sheet) error {
+	if err := s.begin("What two people decided about payouts", decisionColumns); err != nil {
+		return err
+	}
+	where := r.filter.payouts()
+	return each(ctx, r.tx, `SELECT p.ordinal, p.currency, b.order_prefix, q.id AS proposal, q.outcome, q.reason, q.evidence, q.file_name, q.file_digest,
+		q.fee AS named_fee, q.fee_known AS fee_named, q.state AS stood, m.name AS proposer, q.created_at AS proposed_at,
+		coalesce(d.verdict, '') AS verdict, coalesce(d.note, '') AS note, coalesce(c.name, '') AS decider, coalesce(d.created_at, 0) AS decided_at
+		FROM proposals q JOIN payouts p ON p.id = q.payout_id JOIN batches b ON b.id = p.batch_id JOIN users m ON m.id = q.proposed_by
+		LEFT JOIN decisions d ON d.proposal_id = q.id LEFT JOIN users c ON c.id = d.decided_by WHERE `+where.text+" ORDER BY q.id", where.args,
+		func(d *ledger.Decision) error {
+			verdict, fee := string(d.Verdict), value{}
+			if verdict == "" {
+				verdict = "open"
+			}
+			if d.FeeNamed != 0 {
+				fee = amount(d.NamedFee, d.Currency)
+			}
+			return s.put([]value{count(d.Proposal), text(d.OrderNo()), text(string(d.Outcome)), text(string(d.Stood)), text(d.Proposer),
+				text(verdict), instant(d.ProposedAt), instant(d.DecidedAt), text(d.Decider), fee, text(d.Reason), {},
+				text(d.Evidence), {}, text(d.FileDigest)})
 		})
 }
 

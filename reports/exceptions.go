@@ -60,7 +60,7 @@ var sources = []source{
 		WHERE p.state = 'UNSENT' AND p.blocked <> '' AND ` + noOpenCase + ` AND %[1]s ORDER BY p.id`},
 	{"closed by the gateway", "get a statement line or the gateway's written word; two people then correct it", `SELECT ` + aPayout + `,
 		'closed with status ' || p.gateway_status || '; amount and fee are in suspense' AS detail, p.ended_at AS since
-		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.state = 'CLOSED' AND %[1]s ORDER BY p.id`},
+		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.state = 'CLOSED' AND ` + noOpenCase + ` AND %[1]s ORDER BY p.id`},
 	{"failed, fee kept", "correct the payee's details and pay it in a new sheet; ask the gateway for the fee", `SELECT ` + aPayout + `,
 		'not paid; the gateway kept the fee (status ' || p.gateway_status || ')' AS detail, p.ended_at AS since
 		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.state = 'FAILED_FEE' AND %[1]s ORDER BY p.id`},

@@ -15,6 +15,7 @@ var payoutColumns = []column{
 	left("Channel", 8), left("Channel name", 15), left("Account", 11), left("Payee", 24), left("Currency", 9), right("Amount", 15),
 	right("Fee", 11), left("Fee is", 16), left("Rate", 10), left("Received", 17), left("Status", 13), left("Gateway status", 9),
 	right("Attempts", 10), right("Sent at", 20), right("Ended at", 20), right("Pay date", 12), left("Held back because", 20), left("Remark", 28),
+	left("Pays again", 28),
 }
 
 // payoutRow is a payout as the database has it, with what corrections made of
@@ -33,7 +34,7 @@ const selectPayouts = `WITH corrected AS (SELECT e.payout_id, sum(CASE WHEN a.ki
 	WHERE e.payout_id IN (SELECT k.payout_id FROM entries k WHERE k.corrects > 0) GROUP BY e.payout_id)
 	SELECT p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel, p.account, p.payee, p.remark, p.pay_date,
 	p.amount, p.currency, p.fee_estimate, ` + stateOf + ` AS state, p.blocked, p.attempts, p.gateway_order_no, p.gateway_status,
-	p.fee, p.fee_known, p.rate, p.received, p.sent_at, p.ended_at, b.order_prefix,
+	p.fee, p.fee_known, p.rate, p.received, p.sent_at, p.ended_at, b.order_prefix, p.repays,
 	CASE WHEN c.payout_id IS NULL THEN 0 ELSE 1 END AS corrected, coalesce(c.fee, 0) AS booked_fee
 	FROM payouts p JOIN batches b ON b.id = p.batch_id LEFT JOIN corrected c ON c.payout_id = p.id WHERE `
 
@@ -75,7 +76,7 @@ func (p *payoutRow) values(row []value, options Options) []value {
 		text(p.Channel), text(options.channel(p.Channel)), text(p.MaskedAccount()), text(p.Payee), text(string(p.Currency)),
 		amount(p.Amount, p.Currency), amount(fee, p.Currency), text(source), text(p.Rate), text(p.Received),
 		text(string(p.State)), text(p.Status), count(p.Attempts), instant(p.SentAt), instant(p.EndedAt),
-		day(p.PayDate), text(p.Blocked), text(p.Remark))
+		day(p.PayDate), text(p.Blocked), text(p.Remark), text(p.Repays))
 }
 
 // eachPayout hands the rows of the Payouts sheet to write, in the order of

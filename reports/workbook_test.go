@@ -39,7 +39,7 @@ func TestTheWorkbookHasItsSheetsAndHeadings(t *testing.T) {
 		}
 		headings := map[string]string{
 			"Payouts": "Batch|Sheet|Row|Reference|Order number|Gateway order|Channel|Channel name|Account|Payee|Currency|Amount|Fee|Fee is|Rate|" +
-				"Received|Status|Gateway status|Attempts|Sent at|Ended at|Pay date|Held back because|Remark",
+				"Received|Status|Gateway status|Attempts|Sent at|Ended at|Pay date|Held back because|Remark|Pays again",
 			"Exceptions":    "Kind|Since|Days|Batch|Sheet|Row|Reference|Order number|Channel|Payouts|Currency|Amount|What is wrong|What to do next",
 			"Journal":       "Entry|Business day|Time (UTC)|Kind|Batch|Order number|Account|Currency|Debit|Credit|By|Note|Corrects entry",
 			"Trial balance": "Currency|Account|What it holds|Opening|Debits|Credits|Closing|Since then|Balance now|Ledger says|Difference",
@@ -320,6 +320,13 @@ func TestExceptionsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 func TestApprovalsNameEverybody(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		o.busy(20)
+		var order string
+		for no, p := range o.payouts() {
+			if p.State == ledger.Succeeded {
+				order = no
+			}
+		}
+		proposal, digest := o.correct(order), strings.Repeat("ab", 32)
 		path, _ := o.workbook(reports.Filter{})
 		batch, err := o.Batch(t.Context(), 1)
 		must(t, err)
@@ -331,9 +338,11 @@ func TestApprovalsNameEverybody(t *testing.T) {
 			found["people"] = found["people"] || strings.HasPrefix(line, "1|November salaries|APPROVED|mia|mia|charles|")
 			found["content"] = found["content"] || strings.HasPrefix(line, "1|November salaries|"+batch.ContentDigest)
 			found["event"] = found["event"] || strings.Contains(line, "|1|SUBMITTED|APPROVED|user:charles|approved|") && strings.Contains(line, batch.ContentDigest)
+			found["decision"] = found["decision"] || strings.HasPrefix(line, fmt.Sprint(proposal)+"|"+order+"|failed|SUCCEEDED|mia|confirmed|") &&
+				strings.Contains(line, "|charles|") && strings.Contains(line, "|came back||line 7||"+digest)
 			found["audit"] = found["audit"] || strings.HasPrefix(line, fmt.Sprint(position)+"|") && strings.HasSuffix(line, head)
 		}
-		for _, what := range []string{"people", "content", "event", "audit"} {
+		for _, what := range []string{"people", "content", "event", "decision", "audit"} {
 			if !found[what] {
 				t.Errorf("%s not found", what)
 			}
@@ -579,32 +588,17 @@ func TestAnInterruptedReportLeavesNothing(t *testing.T) {
 	})
 }
 
-// correct takes a paid payout back, as two people would: amount returned, fee
-// kept by the gateway.
-func (o *office) correct(p ledger.Payout) {
+// correct has two people say that a payout came back, and returns the number
+// of the proposal.
+func (o *office) correct(order string) int64 {
 	o.t.Helper()
 	ctx := o.t.Context()
-	must(o.t, o.db.InTx(ctx, func(tx *database.Tx) error {
-		for _, statement := range []struct {
-			text string
-			args []any
-		}{
-			{`INSERT INTO entries (id, day_id, kind, currency, batch_id, payout_id, corrects, note, actor, created_at, digest)
-				SELECT 900000001, e.day_id, 'corrected', e.currency, e.batch_id, e.payout_id, e.id, 'returned', 'user:ada', e.created_at, ''
-				FROM entries e WHERE e.payout_id = ?`, []any{p.ID}},
-			{`INSERT INTO lines (entry_id, position, account_id, side, amount) SELECT 900000001,
-				CASE kind WHEN 'available' THEN 1 ELSE 2 END, id, CASE kind WHEN 'available' THEN 'debit' ELSE 'credit' END, CAST(? AS BIGINT)
-				FROM accounts WHERE currency = ? AND kind IN ('available', 'paid')`, []any{p.Amount, p.Currency}},
-			{`UPDATE accounts SET balance = balance + CASE kind WHEN 'available' THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END
-				WHERE currency = ? AND kind IN ('available', 'paid')`, []any{p.Amount, -p.Amount, p.Currency}},
-			{"UPDATE payouts SET state = 'FAILED' WHERE id = ?", []any{p.ID}},
-		} {
-			if _, err := tx.Exec(ctx, statement.text, statement.args...); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
+	proposal, err := o.Propose(ctx, o.maker, order, ledger.Proposal{
+		Outcome: ledger.OutcomeFailed, Reason: "came back", Evidence: "line 7", FileName: "statement.pdf", FileDigest: strings.Repeat("ab", 32),
+	})
+	must(o.t, err)
+	must(o.t, o.Confirm(ctx, o.checker, proposal))
+	return proposal
 }
 
 func TestACorrectedPayoutShowsTheFeeThatStayedWithTheGateway(t *testing.T) {
@@ -616,7 +610,7 @@ func TestACorrectedPayoutShowsTheFeeThatStayedWithTheGateway(t *testing.T) {
 				corrected = p
 			}
 		}
-		o.correct(corrected)
+		o.correct(corrected.OrderNo())
 		path, _ := o.workbook(reports.Filter{})
 		o.workbook(reports.Filter{Batch: 1})
 		for _, line := range table(cells(t, path, "Payouts")) {

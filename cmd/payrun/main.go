@@ -29,26 +29,29 @@ type cli struct {
 	JSON      bool   `help:"Print results as JSON, one document each, for programs." name:"json"`
 	TokenFile string `help:"File with your token, mode 600 (or PAYRUN_TOKEN)." placeholder:"FILE"`
 
-	Demo     demoCmd     `cmd:"" help:"Everything on the sandbox, from nothing to a finished workbook."`
-	Run      runCmd      `cmd:"" help:"The same with your own sheet; on a live gateway it stops at submitted."`
-	Import   importCmd   `cmd:"" help:"Turn sheets into batches, or name what is wrong with them."`
-	Template templateCmd `cmd:"" help:"Write an empty sheet to fill in, with drop-downs and instructions."`
-	Batch    batchCmd    `cmd:"" help:"List, show and decide about batches."`
-	Payout   payoutCmd   `cmd:"" help:"Tell one payout's story."`
-	Stop     stopCmd     `cmd:"" help:"Stop sending: everything or a channel; lift it again."`
-	Funds    fundsCmd    `cmd:"" help:"Show balances, book top-ups."`
-	Job      jobCmd      `cmd:"" help:"See what runs when, or run a job now."`
-	Settle   settleCmd   `cmd:"" help:"Close the business day (checker or admin)."`
-	Report   reportCmd   `cmd:"" help:"Write the reconciliation workbook."`
-	Verify   verifyCmd   `cmd:"" help:"Check every promise of the ledger; name the row that breaks one."`
-	Check    checkCmd    `cmd:"" help:"Check settings, database, gateway and limits before anything runs."`
-	Serve    serveCmd    `cmd:"" help:"Run everything: schedules, sending, tracking, notifications, metrics."`
-	Backup   backupCmd   `cmd:"" help:"Copy the database to a file, checked, while everything runs."`
-	Restored restoredCmd `cmd:"" help:"Tell that a backup was restored, or a standby took over (admin or checker)."`
-	Migrate  migrateCmd  `cmd:"" help:"Bring the database to this version."`
-	User     userCmd     `cmd:"" help:"Manage people and their tokens."`
-	Sandbox  sandboxCmd  `cmd:"" help:"Run the sandbox gateway alone."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Demo       demoCmd       `cmd:"" help:"Everything on the sandbox, from nothing to a finished workbook."`
+	Run        runCmd        `cmd:"" help:"The same with your own sheet; on a live gateway it stops at submitted."`
+	Import     importCmd     `cmd:"" help:"Turn sheets into batches, or name what is wrong with them."`
+	Template   templateCmd   `cmd:"" help:"Write an empty sheet to fill in, with drop-downs and instructions."`
+	Batch      batchCmd      `cmd:"" help:"List, show and decide about batches."`
+	Payout     payoutCmd     `cmd:"" help:"List payouts, tell one payout's story, propose a decision about it."`
+	Decision   decisionCmd   `cmd:"" help:"Confirm or refuse what somebody proposed about a payout."`
+	Exceptions exceptionsCmd `cmd:"" help:"What needs a person: open cases with their age and next step."`
+	Repay      repayCmd      `cmd:"" help:"Pay failed payouts again, in a batch with new order numbers (maker)."`
+	Stop       stopCmd       `cmd:"" help:"Stop sending: everything or a channel; lift it again."`
+	Funds      fundsCmd      `cmd:"" help:"Show balances, book top-ups."`
+	Job        jobCmd        `cmd:"" help:"See what runs when, or run a job now."`
+	Settle     settleCmd     `cmd:"" help:"Close the business day (checker or admin)."`
+	Report     reportCmd     `cmd:"" help:"Write the reconciliation workbook."`
+	Verify     verifyCmd     `cmd:"" help:"Check every promise of the ledger; name the row that breaks one."`
+	Check      checkCmd      `cmd:"" help:"Check settings, database, gateway and limits before anything runs."`
+	Serve      serveCmd      `cmd:"" help:"Run everything: schedules, sending, tracking, notifications, metrics."`
+	Backup     backupCmd     `cmd:"" help:"Copy the database to a file, checked, while everything runs."`
+	Restored   restoredCmd   `cmd:"" help:"Tell that a backup was restored, or a standby took over (admin or checker)."`
+	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this version."`
+	User       userCmd       `cmd:"" help:"Manage people and their tokens."`
+	Sandbox    sandboxCmd    `cmd:"" help:"Run the sandbox gateway alone."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 func main() {

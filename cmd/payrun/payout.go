@@ -2,14 +2,131 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"payrun/epay"
+	"payrun/internal/database"
 	"payrun/ledger"
 )
 
-// payoutCmd tells about one payout.
+// payoutCmd tells about payouts, and lets people decide about one.
 type payoutCmd struct {
-	Show payoutShowCmd `cmd:"" help:"Everything that happened to a payout, in order."`
+	List   payoutListCmd   `cmd:"" help:"List payouts with what to do next; without flags those that need a person."`
+	Show   payoutShowCmd   `cmd:"" help:"Everything that happened to a payout, in order."`
+	Decide payoutDecideCmd `cmd:"" help:"Propose what became of a payout, or what to do with it (maker or checker); a second person confirms."`
+}
+
+type payoutListCmd struct {
+	State   []string `help:"Only payouts in this state, such as FAILED; may be repeated." enum:"VALID,SUBMITTED,APPROVED,CANCELLED,SENDING,UNKNOWN,ACCEPTED,REVIEW,SUCCEEDED,FAILED,FAILED_FEE,CLOSED"`
+	InDoubt bool     `help:"Only payouts in doubt or under review."`
+	Batch   int64    `help:"Only payouts of this batch."`
+	Most    int      `help:"How many to list at most." default:"1000"`
+}
+
+func (c *payoutListCmd) filter() ledger.PayoutFilter {
+	f := ledger.PayoutFilter{Batch: c.Batch, Most: c.Most, InCase: len(c.State) == 0 && !c.InDoubt && c.Batch == 0}
+	for _, state := range c.State {
+		f.States = append(f.States, ledger.State(state))
+	}
+	if c.InDoubt {
+		f.States = append(f.States, ledger.Unknown, ledger.Review)
+	}
+	return f
+}
+
+// listedPayout is a payout with what somebody has to do about it.
+type listedPayout struct {
+	ledger.Payout
+	now  database.Instant
+	next string // "" for nothing
+}
+
+// Run lists payouts.
+func (c *payoutListCmd) Run(a *app) error {
+	if err := a.openStore(); err != nil {
+		return err
+	}
+	listed, err := a.listPayouts(c.filter())
+	if err != nil {
+		return err
+	}
+	return a.show(views(listed, viewListed), func() {
+		if len(listed) == 0 {
+			a.sayf("No such payouts.")
+			return
+		}
+		t := newTable(a.out, "order", "state", "amount ", "currency", "account", "channel", "age ", "next")
+		for _, p := range listed {
+			t.row(p.OrderNo(), payoutState(p.Payout), grouped(p.Amount, p.Currency), p.Currency, p.MaskedAccount(), a.channelName(p.Channel), p.age(), p.next)
+		}
+		t.flush()
+		if len(listed) == c.Most {
+			a.sayf("There may be more: --most %d lists more of them.", 10*c.Most)
+		}
+	})
+}
+
+// listPayouts finds payouts, and for each the next step of its case.
+func (a *app) listPayouts(filter ledger.PayoutFilter) ([]listedPayout, error) {
+	payouts, err := a.book.Payouts(a.ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	open, err := a.book.Exceptions(a.ctx)
+	if err != nil {
+		return nil, err
+	}
+	steps := map[int64]string{}
+	for _, e := range open {
+		steps[e.PayoutID] = e.NextStep
+	}
+	now, err := a.book.Now(a.ctx)
+	listed := make([]listedPayout, len(payouts))
+	for i, p := range payouts {
+		listed[i] = listedPayout{p, now, steps[p.ID]}
+		if listed[i].next == "" {
+			listed[i].next = nextFor(p)
+		}
+	}
+	return listed, err
+}
+
+func payoutState(p ledger.Payout) string {
+	if p.Blocked != "" && p.State == ledger.Approved {
+		return string(p.State) + ", blocked"
+	}
+	return string(p.State)
+}
+
+// age is how long ago the payout was sent.
+func (p listedPayout) age() string {
+	if p.SentAt == 0 {
+		return ""
+	}
+	return shortAge(p.now.Sub(p.SentAt))
+}
+
+// shortAge is a duration in its two largest units.
+func shortAge(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return d.Truncate(time.Second).String()
+}
+
+// nextFor says what somebody can do about a payout that no case is about.
+func nextFor(p ledger.Payout) string {
+	switch p.State {
+	case ledger.Failed, ledger.FailedFee:
+		return "payrun repay " + p.OrderNo() + " --reason … pays it again"
+	case ledger.Closed:
+		return "with a statement line two people decide: payrun payout decide " + p.OrderNo() + " --as paid or --as failed"
+	}
+	return ""
 }
 
 type payoutShowCmd struct {
@@ -25,14 +142,19 @@ func (c *payoutShowCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(viewPayout(p, steps), func() {
-		a.sayf("Payout %s: %s, %s to %s on %s", p.OrderNo(), p.State, amount(p.Amount, p.Currency), p.MaskedAccount(), a.channelName(p.Channel))
-		a.sayf("  batch %d, row %d of the sheet, reference %q, payee %q", p.BatchID, p.Row, p.Reference, p.Payee)
-		if p.GatewayOrder != "" {
-			a.sayf("  the gateway calls it %s: status %s, fee %s, rate %s, received %s", p.GatewayOrder, a.statusInWords(p), amount(fee(p), p.Currency), orNone(p.Rate), orNone(p.Received))
+	cases, err := a.casesOf(p)
+	if err != nil {
+		return err
+	}
+	view := viewPayout(p, steps)
+	view.Cases = views(cases, viewException)
+	return a.show(view, func() {
+		a.printPayout(p)
+		for _, e := range cases {
+			a.sayf("  OPEN CASE, %s: %s. Next: %s", e.Kind, e.Detail, e.NextStep)
 		}
-		if p.Blocked != "" {
-			a.sayf("  BLOCKED: %s", p.Blocked)
+		if next := nextFor(p); next != "" && len(cases) == 0 {
+			a.sayf("  next: %s", next)
 		}
 		a.sayf("")
 		t := newTable(a.out, "at", "what", "who", "detail")
@@ -53,6 +175,31 @@ func (a *app) statusInWords(p ledger.Payout) string {
 		name = "not a documented one"
 	}
 	return fmt.Sprintf("%s (%s) since %s", p.Status, name, a.localTime(p.StatusAt))
+}
+
+func (a *app) printPayout(p ledger.Payout) {
+	a.sayf("Payout %s: %s, %s to %s on %s", p.OrderNo(), p.State, amount(p.Amount, p.Currency), p.MaskedAccount(), a.channelName(p.Channel))
+	a.sayf("  batch %d, row %d of the sheet, reference %q, payee %q", p.BatchID, p.Row, p.Reference, p.Payee)
+	if p.Repays != "" {
+		a.sayf("  pays %s again", p.Repays)
+	}
+	if p.GatewayOrder != "" {
+		a.sayf("  the gateway calls it %s: status %s, fee %s, rate %s, received %s", p.GatewayOrder, a.statusInWords(p), amount(fee(p), p.Currency), orNone(p.Rate), orNone(p.Received))
+	}
+	if p.Blocked != "" {
+		a.sayf("  BLOCKED: %s", p.Blocked)
+	}
+}
+
+// casesOf finds the open cases about a payout.
+func (a *app) casesOf(p ledger.Payout) (cases []ledger.Exception, err error) {
+	all, err := a.book.Exceptions(a.ctx)
+	for _, e := range all {
+		if e.PayoutID == p.ID {
+			cases = append(cases, e)
+		}
+	}
+	return cases, err
 }
 
 func orNone(text string) string {

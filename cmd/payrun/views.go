@@ -99,8 +99,10 @@ func viewProblem(p ledger.Problem) rowProblemView {
 }
 
 type exceptionView struct {
+	Case     int64  `json:"case"`
 	Kind     string `json:"kind"`
 	Batch    int64  `json:"batch,omitempty"`
+	Order    string `json:"order,omitempty"`
 	Subject  string `json:"subject,omitempty"`
 	Detail   string `json:"detail"`
 	NextStep string `json:"next_step"`
@@ -108,32 +110,57 @@ type exceptionView struct {
 }
 
 func viewException(e ledger.Exception) exceptionView {
-	return exceptionView{e.Kind, e.BatchID, e.Subject, e.Detail, e.NextStep, instant(e.OpenedAt)}
+	return exceptionView{e.ID, e.Kind, e.BatchID, e.OrderNo, e.Subject, e.Detail, e.NextStep, instant(e.OpenedAt)}
 }
 
 type payoutView struct {
-	Order        string         `json:"order"`
-	State        ledger.State   `json:"state"`
-	Batch        int64          `json:"batch"`
-	Sheet        string         `json:"sheet,omitempty"`
-	Row          int64          `json:"row"`
-	Reference    string         `json:"reference,omitempty"`
-	Payee        string         `json:"payee,omitempty"`
-	Channel      string         `json:"channel"`
-	Account      string         `json:"account"` // masked
-	Amount       string         `json:"amount"`
-	Currency     money.Currency `json:"currency"`
-	Fee          string         `json:"fee"`
-	FeeKnown     bool           `json:"fee_known"`
-	GatewayOrder string         `json:"gateway_order,omitempty"`
-	Status       string         `json:"gateway_status,omitempty"`
-	Rate         string         `json:"rate,omitempty"`
-	Received     string         `json:"received,omitempty"`
-	Attempts     int64          `json:"attempts"`
-	Blocked      string         `json:"blocked,omitempty"`
-	SentAt       string         `json:"sent_at,omitempty"`
-	EndedAt      string         `json:"ended_at,omitempty"`
-	Steps        []stepView     `json:"steps"`
+	Order        string          `json:"order"`
+	State        ledger.State    `json:"state"`
+	Batch        int64           `json:"batch"`
+	Sheet        string          `json:"sheet,omitempty"`
+	Row          int64           `json:"row"`
+	Reference    string          `json:"reference,omitempty"`
+	Payee        string          `json:"payee,omitempty"`
+	Channel      string          `json:"channel"`
+	Account      string          `json:"account"` // masked
+	Amount       string          `json:"amount"`
+	Currency     money.Currency  `json:"currency"`
+	Fee          string          `json:"fee"`
+	FeeKnown     bool            `json:"fee_known"`
+	GatewayOrder string          `json:"gateway_order,omitempty"`
+	Status       string          `json:"gateway_status,omitempty"`
+	Rate         string          `json:"rate,omitempty"`
+	Received     string          `json:"received,omitempty"`
+	Attempts     int64           `json:"attempts"`
+	Blocked      string          `json:"blocked,omitempty"`
+	Repays       string          `json:"repays,omitempty"`
+	SentAt       string          `json:"sent_at,omitempty"`
+	EndedAt      string          `json:"ended_at,omitempty"`
+	Cases        []exceptionView `json:"cases"`
+	Steps        []stepView      `json:"steps"`
+}
+
+type listedView struct {
+	Order    string         `json:"order"`
+	State    ledger.State   `json:"state"`
+	Batch    int64          `json:"batch"`
+	Channel  string         `json:"channel"`
+	Account  string         `json:"account"` // masked
+	Amount   string         `json:"amount"`
+	Currency money.Currency `json:"currency"`
+	Status   string         `json:"gateway_status,omitempty"`
+	Blocked  string         `json:"blocked,omitempty"`
+	Repays   string         `json:"repays,omitempty"`
+	SentAt   string         `json:"sent_at,omitempty"`
+	EndedAt  string         `json:"ended_at,omitempty"`
+	Next     string         `json:"next_step,omitempty"`
+}
+
+func viewListed(p listedPayout) listedView {
+	return listedView{
+		p.OrderNo(), p.State, p.BatchID, p.Channel, p.MaskedAccount(), decimal(p.Amount, p.Currency), p.Currency, p.Status, p.Blocked, p.Repays,
+		instant(p.SentAt), instant(p.EndedAt), p.next,
+	}
 }
 
 type stepView struct {
@@ -148,7 +175,7 @@ func viewPayout(p ledger.Payout, steps []ledger.Step) payoutView {
 		Order: p.OrderNo(), State: p.State, Batch: p.BatchID, Sheet: p.Sheet, Row: p.Row, Reference: p.Reference, Payee: p.Payee,
 		Channel: p.Channel, Account: p.MaskedAccount(), Amount: decimal(p.Amount, p.Currency), Currency: p.Currency,
 		Fee: decimal(fee(p), p.Currency), FeeKnown: p.FeeKnown != 0, GatewayOrder: p.GatewayOrder, Status: p.Status,
-		Rate: p.Rate, Received: p.Received, Attempts: p.Attempts, Blocked: p.Blocked,
+		Rate: p.Rate, Received: p.Received, Attempts: p.Attempts, Blocked: p.Blocked, Repays: p.Repays,
 		SentAt: instant(p.SentAt), EndedAt: instant(p.EndedAt),
 		Steps: views(steps, func(s ledger.Step) stepView { return stepView{instant(s.At), s.What, s.Actor, s.Detail} }),
 	}

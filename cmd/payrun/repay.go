@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+
+	"payrun/ledger"
+)
+
+// repayCmd pays failed payouts again.
+type repayCmd struct {
+	Orders []string `arg:"" optional:"" name:"order" help:"Order numbers of failed payouts."`
+	Batch  int64    `help:"All failed payouts of this batch that were not paid again yet, instead of order numbers."`
+	withReason
+}
+
+// Run makes a batch of them.
+func (c *repayCmd) Run(a *app) error {
+	if (len(c.Orders) == 0) == (c.Batch == 0) {
+		return usagef("name order numbers, or a batch with --batch")
+	}
+	user, err := a.user()
+	if err != nil {
+		return err
+	}
+	orders := c.Orders
+	if c.Batch != 0 {
+		if orders, err = a.failedOf(c.Batch); err != nil {
+			return err
+		}
+	}
+	batch, err := a.book.Repay(a.ctx, user, orders, c.Reason)
+	if err != nil {
+		return err
+	}
+	return a.show(viewBatch(batch), func() {
+		a.sayf("Batch %d pays %s again, under new order numbers.", batch.ID, counted(batch.Accepted, "payout", "payouts"))
+		if batch.Repeats > 0 {
+			a.sayf("The same payouts were paid again before, as batch %d. Next, a checker: payrun batch allow-repeat %d --reason …", batch.Repeats, batch.ID)
+			return
+		}
+		a.sayf("Next: payrun batch submit %d, then another person: payrun batch approve %d", batch.ID, batch.ID)
+	})
+}
+
+// failedOf lists the order numbers of a batch's failed payouts.
+func (a *app) failedOf(batch int64) ([]string, error) {
+	const all = 100_000_000
+	failed, err := a.book.Payouts(a.ctx, ledger.PayoutFilter{
+		Batch: batch, States: []ledger.State{ledger.Failed, ledger.FailedFee}, NotRepaid: true, Most: all,
+	})
+	if err == nil && len(failed) == 0 {
+		if _, err = a.book.Batch(a.ctx, batch); err == nil {
+			err = fmt.Errorf("%w: no failed payout of batch %d is left to pay again", ledger.ErrConflict, batch)
+		}
+	}
+	orders := make([]string, len(failed))
+	for i, p := range failed {
+		orders[i] = p.OrderNo()
+	}
+	return orders, err
+}

@@ -1,0 +1,208 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"payrun/internal/database"
+)
+
+// Repay makes a batch that pays failed payouts again, each under a new order
+// number that is linked to the old one. It goes through submit and approve
+// like any other. The numbers follow from the old ones, so doing it again
+// after a restored backup meets the same. It returns ErrConflict with the
+// payout that may not be paid again: one that has not failed, is paid again
+// already, or whose end is disputed.
+func (b *Book) Repay(ctx context.Context, by User, orders []string, reason string) (Batch, error) {
+	reason = strings.TrimSpace(storable(reason))
+	if reason == "" {
+		return Batch{}, fmt.Errorf("%w: a reason is needed", ErrInvalid)
+	}
+	failed, account, err := b.failedPayouts(ctx, orders)
+	if err != nil {
+		return Batch{}, fmt.Errorf("re-pay: %w", err)
+	}
+	s, err := b.Stage(ctx, by, "re-pay: "+reason, account)
+	if err != nil {
+		return Batch{}, err
+	}
+	rows, fields := make([]NewPayout, len(failed)), make([]any, len(failed))
+	for i, p := range failed {
+		rows[i] = NewPayout{
+			Sheet: p.Sheet, Row: p.Row, Reference: p.Reference, Channel: p.Channel, Account: p.Account, Payee: p.Payee,
+			Remark: p.Remark, PayDate: p.PayDate, Amount: p.Amount, Currency: p.Currency, FeeEstimate: p.FeeEstimate, repays: p.OrderNo(),
+		}
+		s.repays, fields[i] = append(s.repays, p.ID), p.OrderNo()
+	}
+	n := int64(len(rows))
+	err = s.Add(ctx, rows)
+	if err == nil {
+		var batch Batch
+		if batch, err = s.Publish(ctx, Counts{SourceDigest: digest(fields...), Read: n, Accepted: n}); err == nil {
+			return batch, nil
+		}
+	}
+	return Batch{}, fmt.Errorf("re-pay: %w", errors.Join(err, s.Discard(context.WithoutCancel(ctx))))
+}
+
+// failedPayouts finds the payouts of some order numbers, in the order of
+// their batches, and the gateway account that all of them were sent from.
+func (b *Book) failedPayouts(ctx context.Context, orders []string) ([]Payout, string, error) {
+	if len(orders) == 0 {
+		return nil, "", fmt.Errorf("%w: name at least one order number", ErrInvalid)
+	}
+	prefixes, ordinals := make([]string, len(orders)), make([]int64, len(orders))
+	for i, no := range orders {
+		var ok bool
+		if prefixes[i], ordinals[i], ok = splitOrderNo(no); !ok {
+			return nil, "", fmt.Errorf("%w: %q is not an order number of ours", ErrNotFound, no)
+		}
+	}
+	type row struct {
+		Payout
+		GatewayAccount string `db:"gateway_account"`
+	}
+	var found []row
+	err := b.db.Snapshot(ctx, func(tx *database.Tx) (err error) {
+		given := database.Rows{database.Texts("v_prefix", prefixes), database.Ints("v_ordinal", ordinals)}
+		found, err = database.Select[row](ctx, tx, given, "SELECT "+payoutColumns+`, b.gateway_account FROM v
+			JOIN batches b ON b.order_prefix = v_prefix JOIN payouts p ON p.id = b.id * 100000000 + v_ordinal`)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	slices.SortFunc(found, func(a, b row) int { return int(a.ID - b.ID) })
+	payouts, numbers := make([]Payout, len(found)), make([]int64, len(found))
+	for i, f := range found {
+		payouts[i], numbers[i] = f.Payout, f.ID
+		switch {
+		case f.GatewayAccount != found[0].GatewayAccount:
+			return nil, "", fmt.Errorf("%w: %s and %s belong to different gateway accounts; re-pay them apart", ErrInvalid, payouts[0].OrderNo(), f.OrderNo())
+		case i > 0 && f.ID == found[i-1].ID:
+			return nil, "", fmt.Errorf("%w: %s is named twice", ErrInvalid, f.OrderNo())
+		}
+	}
+	for _, no := range orders {
+		if !slices.ContainsFunc(payouts, func(p Payout) bool { return p.OrderNo() == no }) {
+			return nil, "", fmt.Errorf("%w: there is no payout %s", ErrNotFound, no)
+		}
+	}
+	return payouts, found[0].GatewayAccount, b.db.Snapshot(ctx, func(tx *database.Tx) error { return checkRepayable(ctx, tx, 0, numbers) })
+}
+
+// lockRepayable locks failed payouts that are about to be paid again, so that
+// each is paid again by one batch only.
+func lockRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts []int64) error {
+	if len(payouts) == 0 {
+		return nil
+	}
+	if err := lockPayouts(ctx, tx, payouts); err != nil {
+		return err
+	}
+	return checkRepayable(ctx, tx, batch, payouts)
+}
+
+// checkRepayable refuses the payouts that a batch may not pay again.
+func checkRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts []int64) error {
+	given := database.Rows{database.Ints("v_payout", payouts)}
+	type row struct {
+		Payout
+		Again    string // the order number under which it is paid again
+		Disputed string // the kind of case that is open about its payee and amount
+		Proposal int64
+	}
+	// A case about this payout, or about another one to the same payee over
+	// the same amount: then the two may have been mixed up.
+	all, err := database.Select[row](ctx, tx, given, "SELECT "+payoutColumns+`,
+		coalesce((SELECT max(`+orderNoOf("rb", "r")+`) FROM payouts r JOIN batches rb ON rb.id = r.batch_id
+			WHERE r.repays <> '' AND r.repays = `+orderNoOf("b", "p")+` AND `+live("rb", "r")+` AND rb.state <> 'STAGING' AND rb.id <> ?), '') AS again,
+		coalesce((SELECT max(x.kind) FROM exceptions x JOIN payouts o ON o.id = x.payout_id
+			WHERE x.closed_at = 0 AND x.kind IN ('`+strings.Join(disputes, "', '")+`')
+			AND o.channel = p.channel AND o.account = p.account AND o.amount = p.amount AND o.currency = p.currency), '') AS disputed,
+		coalesce((SELECT max(q.id) FROM proposals q WHERE q.payout_id = p.id
+			AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = q.id)), 0) AS proposal
+		FROM v JOIN payouts p ON p.id = v_payout JOIN batches b ON b.id = p.batch_id ORDER BY p.id`, batch)
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		var why string
+		switch {
+		case p.State != Failed && p.State != FailedFee:
+			why = fmt.Sprintf("is %s; only one that failed can be paid again", p.State)
+		case p.GatewayOrder == "":
+			why = "was never known to the gateway, which therefore cannot confirm that it failed; pay it in a new sheet"
+		case p.Again != "":
+			why = "is paid again already, as " + p.Again
+		case p.Disputed != "":
+			why = fmt.Sprintf("may have been paid: a case of the kind %s about its payee and amount is open (payrun exceptions)", p.Disputed)
+		case p.Proposal != 0:
+			why = fmt.Sprintf("may change: proposal %d about it is open", p.Proposal)
+		default:
+			continue
+		}
+		return fmt.Errorf("%w: payout %s %s", ErrConflict, p.OrderNo(), why)
+	}
+	return nil
+}
+
+// disputes are the kinds of open cases in which a payee may have been paid
+// although the ledger says otherwise.
+var disputes = []string{ExceptionReview, ExceptionContrary, ExceptionPaidTwice}
+
+// orderNoOf is SQL for the order number of payout p in batch b.
+func orderNoOf(b, p string) string {
+	return b + ".order_prefix || substr(CAST(100000000 + " + p + ".ordinal AS TEXT), 2)"
+}
+
+// live is SQL for a payout p in batch b that nobody took back.
+func live(b, p string) string { return p + ".state <> 'CANCELLED' AND " + b + ".state <> 'CANCELLED'" }
+
+// warnRepaid opens cases when a payout that failed, and was paid again, turns
+// out to be paid: what pays it again, and again after that, is paid too much.
+// What was not sent yet is kept from being sent.
+func (d *deciding) warnRepaid(ctx context.Context) error {
+	no := d.at.OrderNo()
+	for {
+		var again Payout
+		err := d.tx.Get(ctx, &again, "SELECT "+payoutColumns+` FROM payouts p JOIN batches b ON b.id = p.batch_id
+			WHERE p.repays <> '' AND p.repays = ? AND b.state <> 'STAGING' AND `+live("b", "p")+` ORDER BY p.id DESC LIMIT 1`, no)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("find what pays %s again: %w", no, err)
+		}
+		if err := d.warnOf(ctx, again); err != nil {
+			return err
+		}
+		no = again.OrderNo()
+	}
+}
+
+func (d *deciding) warnOf(ctx context.Context, again Payout) error {
+	n, err := d.tx.Exec(ctx, "UPDATE payouts SET blocked = ? WHERE id = ? AND state = 'UNSENT'", BlockedRepaid, again.ID)
+	if err != nil {
+		return err
+	}
+	detail := fmt.Sprintf("%s was paid after all, and %s pays it again", d.at.OrderNo(), again.OrderNo())
+	next := "ask the payee or the gateway for one of them back; then two people close the case: " + decideAs(OutcomePaid, d.at.OrderNo())
+	if n > 0 {
+		detail += "; that was not sent yet"
+		next = "take it back: " + decideAs(OutcomeCancel, again.OrderNo())
+	}
+	for _, p := range []Payout{d.at.Payout, again} {
+		if n > 0 && p.ID == d.at.ID {
+			continue // nobody is paid twice
+		}
+		err := openException(ctx, d.tx, Exception{Kind: ExceptionPaidTwice, BatchID: p.BatchID, PayoutID: p.ID, Detail: detail, NextStep: next})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
