@@ -75,7 +75,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case isOne(err, errBreach):
+	case isOne(err, errBreach, jobs.ErrBreach):
 		return exitBreach
 	case as[usageError](err), as[*config.Error](err):
 		return exitUsage

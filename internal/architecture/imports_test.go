@@ -13,17 +13,18 @@ var plan = []struct {
 	may    []string
 }{
 	{"cmd/payrun", []string{
-		"internal/config", "internal/web", "internal/sandbox", "jobs", "reports", "internal/sheets", "importers", "epay", "ledger",
+		"internal/config", "internal/web", "internal/sandbox", "internal/alert", "jobs", "reports", "internal/sheets", "importers", "epay", "ledger",
 		"migrations", "internal/database", "internal/money",
 	}},
 	{"internal/config", []string{"importers", "internal/money"}},
 	{"internal/web", []string{"jobs", "reports", "ledger", "internal/money"}},
-	{"jobs", []string{"importers", "internal/sheets", "reports", "epay", "ledger", "internal/database", "internal/money"}},
+	{"jobs", []string{"importers", "internal/sheets", "reports", "epay", "ledger", "internal/alert", "internal/database", "internal/money"}},
 	{"reports", []string{"ledger", "internal/database", "internal/money"}},
 	{"ledger", []string{"internal/database", "internal/money"}},
 	{"internal/sheets", []string{"importers", "internal/money"}},
 	{"importers", []string{"internal/money"}},
 	{"epay", nil},
+	{"internal/alert", nil},
 	{"internal/sandbox", []string{"internal/money"}},
 	{"migrations", []string{"internal/database"}},
 	{"internal/database/dbtest", []string{"internal/database"}},
