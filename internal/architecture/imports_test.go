@@ -24,6 +24,7 @@ var plan = []struct {
 	{"internal/sheets", []string{"importers", "internal/money"}},
 	{"importers", []string{"internal/money"}},
 	{"epay", nil},
+	{"internal/alert/alerttest", nil},
 	{"internal/alert", nil},
 	{"internal/sandbox", []string{"internal/money"}},
 	{"migrations", []string{"internal/database"}},
@@ -34,7 +35,7 @@ var plan = []struct {
 }
 
 // testOnly packages never become part of the program.
-var testOnly = []string{"internal/database/dbtest", "internal/architecture"}
+var testOnly = []string{"internal/database/dbtest", "internal/alert/alerttest", "internal/architecture"}
 
 // strangers never know each other, not even in tests: the one would then be
 // checked with the other's mistakes.
