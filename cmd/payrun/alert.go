@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"payrun/internal/alert"
@@ -184,22 +183,18 @@ func (a *app) alertsToShow(c *alertListCmd) ([]ledger.Alert, error) {
 
 func (a *app) sayAlert(l ledger.Alert, deliveries []ledger.Delivery) {
 	a.sayf("%s  %s", a.localTime(l.RaisedAt), l.Summary)
-	for _, text := range []string{l.Detail, "Next: " + l.NextStep, a.deliveriesInWords(deliveries)} {
+	texts := []string{l.Detail, "Next: " + l.NextStep}
+	for _, d := range deliveries {
+		texts = append(texts, a.deliveryInWords(d))
+	}
+	if len(deliveries) == 0 {
+		texts = append(texts, "Told here and in the log only")
+	}
+	for _, text := range texts {
 		if text != "" {
 			a.sayf("%s", wrapped(text, "    "))
 		}
 	}
-}
-
-func (a *app) deliveriesInWords(deliveries []ledger.Delivery) string {
-	if len(deliveries) == 0 {
-		return "Told here and in the log only."
-	}
-	words := make([]string, len(deliveries))
-	for i, d := range deliveries {
-		words[i] = a.deliveryInWords(d)
-	}
-	return strings.Join(words, "; ") + "."
 }
 
 func (a *app) deliveryInWords(d ledger.Delivery) string {
@@ -222,9 +217,6 @@ type testedView struct {
 	Answer string `json:"answer,omitempty"`
 	Error  string `json:"error,omitempty"`
 }
-
-// errNotTold: a test alert did not arrive.
-var errNotTold = errors.New("the test alert did not arrive every way")
 
 // Run sends a test alert. It needs no database.
 func (c *alertTestCmd) Run(a *app) error {

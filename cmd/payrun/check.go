@@ -146,7 +146,10 @@ func (k *checking) alerts() (string, error) {
 	if len(reached) == 0 {
 		return "kept for payrun alert list, nobody is told: see alert.webhook_url and alert.mail_server", nil
 	}
-	return strings.Join(reached, ", ") + "; payrun alert test sends one", err
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errNotTold, err)
+	}
+	return strings.Join(reached, ", ") + "; payrun alert test sends one", nil
 }
 
 // checkGateway talks to the gateway: settings alone, then balances, limits and

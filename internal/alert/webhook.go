@@ -55,7 +55,7 @@ func NewWebhook(config WebhookConfig) (*Webhook, error) {
 	address, err := url.Parse(config.URL)
 	if err != nil || address.Host == "" || address.User != nil || address.Fragment != "" ||
 		address.Scheme != "https" && (address.Scheme != "http" || !isLoopback(address.Hostname())) {
-		return nil, errors.New("the webhook's address must be https, without a user and password in it")
+		return nil, errors.New("the webhook's address must be https (or http on this machine), without a user and password in it")
 	}
 	secret, err := keyOf(config.Secret)
 	if err != nil {
