@@ -46,14 +46,13 @@ func (b *Book) KeepCases(ctx context.Context, actor, kind string, cases []Except
 		if err := closeCases(ctx, tx, actor, kind, passed); err != nil {
 			return err
 		}
+		var missing []Exception
 		for _, subject := range slices.Sorted(maps.Keys(wanted)) {
 			c := wanted[subject]
 			c.Kind = kind
-			if err := openException(ctx, tx, c); err != nil {
-				return err
-			}
+			missing = append(missing, c)
 		}
-		return nil
+		return openExceptions(ctx, tx, missing)
 	})
 	if err != nil {
 		return fmt.Errorf("keep cases %s: %w", kind, err)
