@@ -30,7 +30,7 @@ const victimTask = "PAYRUN_TEST_VICTIM"
 
 // task is what a victim does, over and over, until it is killed.
 type task struct {
-	Do                  string // disburse, import, approve, report, listen
+	Do                  string // disburse, import, approve, report, listen, alert
 	Database            string
 	Gateway, Notify     string
 	Worker              string
@@ -78,6 +78,8 @@ func victim(text string) error {
 			err = todo.listen(ctx, book)
 		case "report":
 			_, err = reports.Workbook(ctx, db, todo.Path, reports.Filter{}, reports.Options{})
+		case "alert":
+			err = todo.tell(ctx, db)
 		}
 		if err != nil {
 			return err

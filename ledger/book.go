@@ -45,6 +45,9 @@ type Config struct {
 	// AskFirst is how long after a restore claims say that the gateway must
 	// be asked about a payout before it is sent. Default 30 days.
 	AskFirst time.Duration
+	// AlertTo names the ways by which alerts are delivered. Default none:
+	// alerts are kept and shown only.
+	AlertTo []string
 }
 
 // Book is the ledger on one store.
@@ -55,6 +58,7 @@ type Book struct {
 	resend     Resend
 	generation string // file, "" for none
 	askFirst   time.Duration
+	alertTo    []string
 }
 
 // New returns the ledger on a migrated store.
@@ -67,7 +71,7 @@ func New(db *database.DB, config Config) *Book {
 	}
 	return &Book{
 		db: db, zone: config.Zone, proof: config.Proof.withDefaults(), resend: config.Resend,
-		generation: config.GenerationFile, askFirst: config.AskFirst,
+		generation: config.GenerationFile, askFirst: config.AskFirst, alertTo: config.AlertTo,
 	}
 }
 

@@ -45,6 +45,13 @@ func (b *Book) SetLimits(ctx context.Context, limits []Limit) error {
 		if err != nil {
 			return err
 		}
+		shrunk, err := limitsShrunk(ctx, tx, limits, now)
+		if err != nil {
+			return err
+		}
+		if _, err := b.insertAlerts(ctx, tx, shrunk); err != nil {
+			return err
+		}
 		for _, l := range limits {
 			_, err := tx.Exec(ctx, `INSERT INTO limits (channel, currency, minimum, maximum, source, fetched_at) VALUES (?, ?, ?, ?, ?, ?)
 				ON CONFLICT (channel, currency) DO UPDATE SET minimum = excluded.minimum, maximum = excluded.maximum,

@@ -156,6 +156,16 @@ var promises = []promise{
 		SELECT 'payout ' || p.id, 'its lease ended before it was sent' FROM payouts p
 		WHERE p.state = 'SENDING' AND p.lease_until < p.sent_at`)},
 	{"restores", "every restore that was noticed or declared is as it was written, and audited", checkRestores},
+	{"alerts", "every open case and every stop in force was told or will be, and no batch is called finished that is not", rows(`
+		SELECT 'case ' || x.id AS row, x.kind || ' is open, and nobody was told or will be' AS wrong FROM exceptions x
+		WHERE x.closed_at = 0 AND x.alert_at = 0 AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.once = 'case ' || x.id)
+		UNION ALL
+		SELECT trim(s.scope || ' ' || s.subject), 'is stopped, and nobody was told or will be' FROM stops s
+		WHERE s.lifted_at = 0 AND s.alert_at = 0 AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.once = 'stop ' || s.id)
+		UNION ALL
+		SELECT 'batch ' || b.id, 'called finished, but has payouts that have not ended' FROM batches b
+		WHERE b.finished_at > 0 AND EXISTS (SELECT 1 FROM payouts p WHERE p.batch_id = b.id
+			AND p.state IN ('UNSENT', 'SENDING', 'UNKNOWN', 'ACCEPTED', 'REVIEW'))`)},
 	{"days", "a closed day's digest covers exactly its entries", checkDays},
 	{"audit", "the audit trail is one unbroken chain", checkAudit},
 }

@@ -113,6 +113,12 @@ func (s *scene) forgeries() []forgery {
 	}
 
 	all := []forgery{
+		// Alerts that somebody kept from being sent.
+		{"a case is hidden", edit("UPDATE exceptions SET alert_at = 0 WHERE payout_id = " + id(ledger.Unknown)), "alerts",
+			[]string{fmt.Sprint("case ", s.count("SELECT id FROM exceptions"+of(ledger.Unknown)))}},
+		{"a stop is hidden", edit("UPDATE stops SET alert_at = 0"), "alerts", []string{"batch 2"}},
+		{"a batch is called finished", edit("UPDATE batches SET finished_at = 1 WHERE id = 1"), "alerts", []string{"batch 1"}},
+
 		// Rows that people approved.
 		{"amount of a payout", edit("UPDATE payouts SET amount = 9900" + at(ledger.Approved)), "approved rows", []string{byNo(ledger.Approved), "batch 1"}},
 		{"amount of a paid payout", edit("UPDATE payouts SET amount = 9900" + at(ledger.Succeeded)), "approved rows", []string{byNo(ledger.Succeeded), "batch 1"}},

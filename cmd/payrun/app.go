@@ -115,7 +115,7 @@ func (a *app) openStore() error {
 func (a *app) ledgerConfig() ledger.Config {
 	r := a.config.Resend
 	c := ledger.Config{
-		Zone: a.config.Zone, Resend: ledger.ResendManual,
+		Zone: a.config.Zone, Resend: ledger.ResendManual, AlertTo: a.alertTo(),
 		Proof:          ledger.Proof{Answers: r.Answers, Over: r.Grace, Attempts: r.Attempts},
 		GenerationFile: a.config.GenerationFile, AskFirst: a.config.AskAfterRestore,
 	}

@@ -25,6 +25,7 @@ func (c *checkCmd) Run(a *app) error {
 		k.step("restores", "database", k.restores)
 		k.step("schedules", "database", k.schedules)
 		k.step("people", "database", k.peopleInWords)
+		k.step("alerts", "settings", k.alerts)
 		k.checkGateway()
 	}
 	return k.result()
@@ -125,6 +126,30 @@ func (k *checking) peopleInWords() (string, error) {
 		words += ": nobody can pay yet, see payrun user add"
 	}
 	return words, nil
+}
+
+// alerts reaches every receiver, and tells nobody anything.
+func (k *checking) alerts() (string, error) {
+	w, err := k.alertWays()
+	if err != nil {
+		return "", err
+	}
+	var reached []string
+	if w.webhook != nil {
+		err = errors.Join(err, w.webhook.Check(k.ctx))
+		reached = append(reached, w.webhook.String())
+	}
+	if w.mail != nil {
+		err = errors.Join(err, w.mail.Check(k.ctx))
+		reached = append(reached, w.mail.String())
+	}
+	if len(reached) == 0 {
+		return "kept for payrun alert list, nobody is told: see alert.webhook_url and alert.mail_server", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errNotTold, err)
+	}
+	return strings.Join(reached, ", ") + "; payrun alert test sends one", nil
 }
 
 // checkGateway talks to the gateway: settings alone, then balances, limits and

@@ -58,6 +58,7 @@ var (
 	errEngineBusy = errors.New("another payrun process runs the jobs on this database file")
 	errBreach     = errors.New("the ledger breaks a promise; the rows are named above")
 	errListener   = errors.New("the web listener failed, so everything was stopped")
+	errNotTold    = errors.New("alerts do not arrive every way")
 	errStillOpen  = errors.New("some payouts are still open")
 	errNoToken    = errors.New("this needs to know who you are: set PAYRUN_TOKEN or use --token-file (payrun user token NAME issues one)")
 )
@@ -75,7 +76,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case isOne(err, errBreach):
+	case isOne(err, errBreach, jobs.ErrBreach):
 		return exitBreach
 	case as[usageError](err), as[*config.Error](err):
 		return exitUsage
@@ -90,7 +91,7 @@ func exitCode(err error) int {
 		return exitOpen
 	case isOne(err, errNoToken, ledger.ErrToken, ledger.ErrForbidden, ledger.ErrConflict, ledger.ErrInvalid, ledger.ErrFunds, ledger.ErrNotFound, ledger.ErrTampered, errRestored):
 		return exitRefused
-	case as[*fs.PathError](err), isOne(err, errListener): // IsConnection would take them for a lost database
+	case as[*fs.PathError](err), isOne(err, errListener, errNotTold): // IsConnection would take them for a lost database
 		return exitFailure
 	case database.IsConnection(err):
 		return exitDatabase

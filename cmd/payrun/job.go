@@ -95,7 +95,7 @@ func (a *app) printJobs(statuses []jobs.JobStatus) {
 }
 
 type jobRunCmd struct {
-	Name string `arg:"" name:"job" enum:"import,limits,disburse,track,settle,report" help:"import, limits, disburse, track, settle or report."`
+	Name string `arg:"" name:"job" enum:"import,limits,disburse,track,settle,report,verify" help:"import, limits, disburse, track, settle, report or verify."`
 }
 
 // Run runs one job once. Only those that talk to the gateway need it, and with
@@ -186,6 +186,7 @@ func (a *app) plans(worker string, gateway jobs.Gateway) []jobs.Plan {
 			path, summary, err := a.writeReport(reports.Filter{}, "", "worker:"+worker)
 			return fmt.Sprintf("%s, %d payouts", path, summary.Payouts), err
 		}},
+		{Job: "verify", Spec: spec["verify"], Missed: jobs.RunOnce, Run: (&jobs.Verify{Book: a.book, Actor: "worker:" + worker}).Run},
 	}
 	if a.config.Inbox.Folder != "" {
 		inbox := &jobs.Inbox{Import: a.importJob(), Book: a.book, Folder: a.config.Inbox.Folder, Owner: a.config.Inbox.Owner}

@@ -44,6 +44,7 @@ type cli struct {
 	Settle     settleCmd     `cmd:"" help:"Close the business day (checker or admin)."`
 	Report     reportCmd     `cmd:"" help:"Write the reconciliation workbook."`
 	Verify     verifyCmd     `cmd:"" help:"Check every promise of the ledger; name the row that breaks one."`
+	Alert      alertCmd      `cmd:"" help:"What people were told; try whether alerts arrive."`
 	Check      checkCmd      `cmd:"" help:"Check settings, database, gateway and limits before anything runs."`
 	Serve      serveCmd      `cmd:"" help:"Run everything: schedules, sending, tracking, notifications, metrics."`
 	Backup     backupCmd     `cmd:"" help:"Copy the database to a file, checked, while everything runs."`

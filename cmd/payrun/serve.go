@@ -21,6 +21,7 @@ type service struct {
 	engine    *jobs.Engine
 	scheduler *jobs.Scheduler
 	web       *web.Server
+	alerts    *jobs.Alerts
 	listener  net.Listener
 	wake      chan struct{} // a look-up is due
 }
@@ -65,6 +66,9 @@ func (a *app) newService() (*service, error) {
 	if s.scheduler, err = jobs.NewScheduler(a.db, s.engine.Worker, a.log, a.plans(s.engine.Worker, s.engine.Gateway)...); err != nil {
 		return nil, err
 	}
+	if s.alerts, err = a.newAlerts(s.engine.Worker); err != nil {
+		return nil, err
+	}
 	s.web, err = web.New(web.Config{
 		Book: a.book, Notifier: s.engine, Wake: ring(s.wake), Counters: &s.engine.Counters, Log: a.log,
 		NotificationsPerSecond: a.notificationsPerSecond(),
@@ -85,6 +89,7 @@ func (s *service) run(ctx context.Context) (err error) {
 		}
 	})
 	running.Go(func() { s.scheduler.Run(ctx) })
+	running.Go(func() { s.alerts.Run(ctx) })
 	running.Go(func() {
 		s.askLimits(ctx)
 		jobs.Loop(ctx, s.log, "disburse", time.Second, nil, disburse(s.engine))

@@ -13,17 +13,19 @@ var plan = []struct {
 	may    []string
 }{
 	{"cmd/payrun", []string{
-		"internal/config", "internal/web", "internal/sandbox", "jobs", "reports", "internal/sheets", "importers", "epay", "ledger",
+		"internal/config", "internal/web", "internal/sandbox", "internal/alert", "jobs", "reports", "internal/sheets", "importers", "epay", "ledger",
 		"migrations", "internal/database", "internal/money",
 	}},
 	{"internal/config", []string{"importers", "internal/money"}},
 	{"internal/web", []string{"jobs", "reports", "ledger", "internal/money"}},
-	{"jobs", []string{"importers", "internal/sheets", "reports", "epay", "ledger", "internal/database", "internal/money"}},
+	{"jobs", []string{"importers", "internal/sheets", "reports", "epay", "ledger", "internal/alert", "internal/database", "internal/money"}},
 	{"reports", []string{"ledger", "internal/database", "internal/money"}},
 	{"ledger", []string{"internal/database", "internal/money"}},
 	{"internal/sheets", []string{"importers", "internal/money"}},
 	{"importers", []string{"internal/money"}},
 	{"epay", nil},
+	{"internal/alert/alerttest", nil},
+	{"internal/alert", nil},
 	{"internal/sandbox", []string{"internal/money"}},
 	{"migrations", []string{"internal/database"}},
 	{"internal/database/dbtest", []string{"internal/database"}},
@@ -33,7 +35,7 @@ var plan = []struct {
 }
 
 // testOnly packages never become part of the program.
-var testOnly = []string{"internal/database/dbtest", "internal/architecture"}
+var testOnly = []string{"internal/database/dbtest", "internal/alert/alerttest", "internal/architecture"}
 
 // strangers never know each other, not even in tests: the one would then be
 // checked with the other's mistakes.

@@ -39,6 +39,7 @@ type Config struct {
 	Inbox     Inbox
 	Reports   string // folder
 	Schedules map[string]string
+	Alert     Alert
 	LogLevel  slog.Level
 	LogFormat string // text or json
 
@@ -97,6 +98,20 @@ type Resend struct {
 
 // Inbox is a folder whose sheets are imported by themselves.
 type Inbox struct{ Folder, Owner string }
+
+// Alert is whom to tell, and when.
+type Alert struct {
+	WebhookURL    string // its path may be a secret: never show it
+	WebhookSecret Secret
+
+	MailServer, MailSecurity, MailUser string
+	MailPassword                       Secret
+	MailFrom                           string
+	MailTo                             []string
+
+	ApprovalAfter, InDoubtAfter, HeldBackAfter, LateAfter time.Duration
+	BalanceLow                                            map[money.Currency]money.Amount
+}
 
 // Secret is a text that never shows itself: printing and logging it say only
 // whether it is set. Convert it to a string where it is used.

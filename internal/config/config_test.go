@@ -73,6 +73,10 @@ func sample(t *testing.T, k config.Key) (value string) {
 		"tracking.stuck": "7h", "tracking.pending_withdrawal": "8h", "gateway.proven_refusals": "4711,4712",
 		"resend": "automatic", "resend_answers": "5", "resend_grace": "9m", "resend_attempts": "4",
 		"listen": "127.0.0.1:1", "inbox.folder": "in", "inbox.owner": "mia", "reports.folder": "out", "log.level": "debug", "log.format": "json",
+		"alert.webhook_url": "https://hooks.example/payrun", "alert.webhook_secret": "a-secret-of-enough-letters", "alert.mail_server": "mail.example:587",
+		"alert.mail_security": "tls", "alert.mail_user": "payrun", "alert.mail_password": "p", "alert.mail_from": "payrun@example.org",
+		"alert.mail_to": "mia@example.org,charles@example.org", "alert.approval_after": "2h", "alert.in_doubt_after": "3h", "alert.held_back_after": "4h",
+		"alert.late_after": "5h", "alert.balance_low": "USD 1000.00,EUR 5.00",
 		"enabled": "false", "currencies": "EUR,USD", "fee_flat": "0.50", "fee_percent": "1.5", "limits": "configured", "minimum": "2.00", "maximum": "9.00",
 	}
 	for _, name := range []string{k.Name, k.Name[strings.LastIndexByte(k.Name, '.')+1:]} {
@@ -91,6 +95,12 @@ func needs(name string) []string {
 		return []string{"PAYRUN_GATEWAY_URL=https://x.example/openapi/", "PAYRUN_GATEWAY_ACCOUNT=a", "PAYRUN_GATEWAY_KEY=k"}
 	case name == "gateway.url":
 		return []string{"PAYRUN_GATEWAY_ACCOUNT=a", "PAYRUN_GATEWAY_KEY=k"}
+	case strings.HasPrefix(name, "alert.webhook"):
+		return []string{"PAYRUN_ALERT_WEBHOOK_URL=https://x.example", "PAYRUN_ALERT_WEBHOOK_SECRET=s"}
+	case name == "alert.mail_user" || strings.HasPrefix(name, "alert.mail_password"):
+		return []string{"PAYRUN_ALERT_MAIL_USER=u", "PAYRUN_ALERT_MAIL_PASSWORD=p"}
+	case name == "alert.mail_server" || name == "alert.mail_from" || name == "alert.mail_to":
+		return []string{"PAYRUN_ALERT_MAIL_SERVER=h:25", "PAYRUN_ALERT_MAIL_FROM=f", "PAYRUN_ALERT_MAIL_TO=t"}
 	case name == "inbox.folder":
 		return []string{"PAYRUN_INBOX_OWNER=o"}
 	case name == "inbox.owner":
@@ -166,6 +176,7 @@ func view(c config.Config) map[string]any {
 		"gateway": c.Gateway, "key": string(c.Gateway.Key), "previous": string(c.Gateway.PreviousKey), "channels": c.Channels,
 		"tracking": c.Tracking, "resend": c.Resend, "listen": c.Listen, "inbox": c.Inbox, "reports": c.Reports, "schedules": c.Schedules,
 		"level": c.LogLevel, "format": c.LogFormat,
+		"alert": c.Alert, "webhook secret": string(c.Alert.WebhookSecret), "mail password": string(c.Alert.MailPassword),
 	}
 }
 
@@ -229,6 +240,9 @@ func TestProblemsAreNamedAllAtOnce(t *testing.T) {
 		"listen without port":          {"listen: localhost\n", nil, []string{`listen is "localhost"`}},
 		"notify address over http":     {"gateway: {notify_url: http://pay.example.org/notify/epay}\n", nil, []string{"it must be an https address"}},
 		"inbox without owner":          {"inbox: {folder: in}\n", nil, []string{"inbox.owner is missing"}},
+		"webhook without secret":       {"alert: {webhook_url: 'https://x.example'}\n", nil, []string{"alert.webhook_url is set, but not alert.webhook_secret"}},
+		"mail without people":          {"alert: {mail_server: 'x.example:25'}\n", nil, []string{"alert.mail_server is set, but not alert.mail_from and alert.mail_to"}},
+		"floor without currency":       {"alert: {balance_low: [1000]}\n", nil, []string{`alert.balance_low holds "1000"; it must be a currency and an amount`}},
 		"owner without inbox":          {"inbox: {owner: mia}\n", nil, []string{"inbox.owner is set, but not inbox.folder"}},
 		"live gateway without the rest": {"gateway: {url: 'https://x.example/openapi/'}\n", nil,
 			[]string{"gateway.account is missing", "gateway.key is missing: set PAYRUN_GATEWAY_KEY"}},

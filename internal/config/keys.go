@@ -23,7 +23,7 @@ func (k Key) Env() string {
 
 // Keys lists everything there is to set, in the order of the documentation.
 func Keys() []Key {
-	return slices.Concat(storeKeys, gatewayKeys, channelKeys(), runningKeys)
+	return slices.Concat(storeKeys, gatewayKeys, channelKeys(), runningKeys, alertKeys)
 }
 
 var storeKeys = []Key{
@@ -90,8 +90,27 @@ var runningKeys = []Key{
 	{Name: "schedule.limits", Default: "@every 1m", Doc: "when limits and balances are refreshed"},
 	{Name: "schedule.settle", Default: "5 4 * * *", Doc: "when the business day closes; `CRON_TZ=Zone` in front sets its zone"},
 	{Name: "schedule.report", Default: "15 4 * * *", Doc: "when the workbook is written"},
+	{Name: "schedule.verify", Default: "35 4 * * *", Doc: "when every promise of the ledger is checked"},
 	{Name: "log.level", Default: "info", Doc: "`debug`, `info`, `warn` or `error`; `demo` and `run` default to `warn`"},
 	{Name: "log.format", Default: "text", Doc: "`text` or `json`"},
+}
+
+var alertKeys = []Key{
+	{Name: "alert.webhook_url", Doc: "https address that alerts are posted to; empty: none"},
+	{Name: "alert.webhook_secret", Secret: true, Doc: "signs what is posted: `whsec_` and base64, or 24 characters or more"},
+	{Name: "alert.webhook_secret_file", Doc: "file that holds the secret, mode 600"},
+	{Name: "alert.mail_server", Doc: "`host:port` of the server that alerts are mailed through; empty: none"},
+	{Name: "alert.mail_security", Default: "starttls", Doc: "`starttls`, `tls` (from the first byte), or `none` for a server on this machine"},
+	{Name: "alert.mail_user", Doc: "user at the mail server; empty: without a login"},
+	{Name: "alert.mail_password", Secret: true, Doc: "their password"},
+	{Name: "alert.mail_password_file", Doc: "file that holds it, mode 600"},
+	{Name: "alert.mail_from", Doc: "the sender's address"},
+	{Name: "alert.mail_to", List: true, Doc: "addresses of those who are told"},
+	{Name: "alert.approval_after", Default: "1h", Doc: "a batch that waits longer for a checker is told"},
+	{Name: "alert.in_doubt_after", Default: "30m", Doc: "a payout that is in doubt longer is told"},
+	{Name: "alert.held_back_after", Default: "10m", Doc: "approved payouts that cannot be sent for longer are told"},
+	{Name: "alert.late_after", Default: "10m", Doc: "a job's run that is later counts as missed"},
+	{Name: "alert.balance_low", List: true, Doc: "gateway balances below which somebody is told, such as `USD 1000.00`; what approved payouts need is watched anyway"},
 }
 
 func find(name string) (Key, bool) {

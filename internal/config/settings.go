@@ -19,14 +19,14 @@ func (l *loader) config() Config {
 		Data: l.text("data"), Zone: l.zone(), Connections: l.number("database.max_connections", 2, 1000),
 		Listen: l.listen(), Inbox: l.inbox(), Schedules: map[string]string{},
 		LogLevel: l.level(), LogFormat: l.oneOf("log.format", "text", "json"),
-		Gateway: l.gateway(), Channels: l.channels(),
+		Gateway: l.gateway(), Channels: l.channels(), Alert: l.alert(),
 		Tracking: l.tracking(),
 		Resend: Resend{
 			Automatic: l.oneOf("resend", "manual", "automatic") == "automatic",
 			Answers:   l.number("resend_answers", 2, 1000), Grace: l.duration("resend_grace"), Attempts: l.number("resend_attempts", 1, 100),
 		},
 	}
-	for _, job := range []string{"import", "limits", "settle", "report"} {
+	for _, job := range []string{"import", "limits", "settle", "report", "verify"} {
 		c.Schedules[job] = l.text("schedule." + job)
 	}
 	if c.Reports = l.text("reports.folder"); c.Reports == "" {

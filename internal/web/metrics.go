@@ -77,6 +77,7 @@ var (
 	openPayouts = prometheus.NewDesc("payrun_payouts_open", "Payouts that were sent and have not ended, by state.", []string{"state"}, nil)
 	oldestOpen  = prometheus.NewDesc("payrun_payouts_oldest_seconds", "Age of the oldest payout in a state, since it was sent.", []string{"state"}, nil)
 	exceptions  = prometheus.NewDesc("payrun_exceptions_open", "Open exceptions, by kind.", []string{"kind"}, nil)
+	alertsLeft  = prometheus.NewDesc("payrun_alerts_undelivered", "Alerts that did not arrive, by way: still tried, or given up.", []string{"way", "fate"}, nil)
 	up          = prometheus.NewDesc("payrun_database_up", "1 when the database answers.", nil, nil)
 )
 
@@ -88,11 +89,12 @@ var sentStates = []ledger.State{ledger.Sending, ledger.Unknown, ledger.Accepted,
 var exceptionKinds = []string{
 	ledger.ExceptionInDoubt, ledger.ExceptionReview, ledger.ExceptionTampered,
 	ledger.ExceptionOrphan, ledger.ExceptionHeldBack, ledger.ExceptionUnusual, ledger.ExceptionContrary,
+	ledger.ExceptionBalanceLow, ledger.ExceptionRunFailed, ledger.ExceptionNotVerified, ledger.ExceptionUnchecked,
 }
 
 // Describe implements prometheus.Collector.
 func (b *books) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{openPayouts, oldestOpen, exceptions, up} {
+	for _, d := range []*prometheus.Desc{openPayouts, oldestOpen, exceptions, alertsLeft, up} {
 		descriptions <- d
 	}
 }
@@ -107,7 +109,8 @@ func (b *books) Collect(metrics chan<- prometheus.Metric) {
 	}
 	open, errOpen := b.book.Open(ctx)
 	cases, errCases := b.book.Exceptions(ctx)
-	if errOpen != nil || errCases != nil {
+	backlogs, errAlerts := b.book.Backlogs(ctx)
+	if errOpen != nil || errCases != nil || errAlerts != nil {
 		gauge(up, 0)
 		return
 	}
@@ -118,6 +121,10 @@ func (b *books) Collect(metrics chan<- prometheus.Metric) {
 	}
 	for kind, n := range byKind(cases) {
 		gauge(exceptions, float64(n), kind)
+	}
+	for _, w := range backlogs {
+		gauge(alertsLeft, float64(w.Waiting), w.Way, "waiting")
+		gauge(alertsLeft, float64(w.GivenUp), w.Way, "given-up")
 	}
 }
 
