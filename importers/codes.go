@@ -35,6 +35,7 @@ const (
 	HeaderMissing       Code = "header-missing"
 	HeaderDoubled       Code = "header-doubled"
 	HeaderAmbiguous     Code = "header-ambiguous"
+	HeaderUnconfirmed   Code = "header-unconfirmed"
 	SheetMissing        Code = "sheet-missing"
 	SeveralSheets       Code = "several-sheets"
 	HiddenSheet         Code = "hidden-sheet"
@@ -53,6 +54,7 @@ const (
 // Codes of rows that are rejected.
 const (
 	RowHidden         Code = "row-hidden"
+	RowTest           Code = "row-test"
 	FieldCount        Code = "field-count"
 	CellFormula       Code = "cell-formula"
 	CellError         Code = "cell-error"

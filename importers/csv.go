@@ -32,7 +32,7 @@ type csvSource struct {
 }
 
 func (r *reader) openCSV(file *os.File, size int64) (source, error) {
-	decoded, encoding, err := decodeText(io.NewSectionReader(file, 0, size))
+	decoded, encoding, err := decodeText(io.NewSectionReader(file, 0, size), r.rules.Charset)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +67,9 @@ func newCSVReader(text io.Reader, delimiter rune) *csv.Reader {
 }
 
 // decodeText turns the file into UTF-8 by its byte order mark. Without a mark
-// the text must be UTF-8 already; older code pages are never guessed.
-func decodeText(file *io.SectionReader) (io.Reader, string, error) {
+// the profile's charset counts, and without that the text must be UTF-8
+// already; older code pages are never guessed.
+func decodeText(file *io.SectionReader, charset string) (io.Reader, string, error) {
 	var mark [4]byte
 	n, err := file.ReadAt(mark[:], 0)
 	if err != nil && err != io.EOF {
@@ -83,6 +84,11 @@ func decodeText(file *io.SectionReader) (io.Reader, string, error) {
 	case bytes.HasPrefix(mark[:n], []byte("\xef\xbb\xbf")):
 		_, err := file.Seek(3, io.SeekStart)
 		return file, "UTF-8 with byte order mark", err
+	}
+	for _, c := range charsets {
+		if c.name == charset && c.encoding != nil {
+			return transform.NewReader(file, c.encoding.NewDecoder()), c.name, nil
+		}
 	}
 	return file, "UTF-8", nil
 }
@@ -109,7 +115,7 @@ func checkSample(sample []byte, whole bool) error {
 }
 
 func invalidText() *FileError {
-	return refuse(EncodingInvalid, "The text is not UTF-8, so letters would be read wrongly. Save the sheet again as CSV UTF-8 or as .xlsx.")
+	return refuse(EncodingInvalid, "The text is not UTF-8, so letters would be read wrongly. Save the sheet again as CSV UTF-8 or as .xlsx, or name its charset in an import profile.")
 }
 
 // delimiter finds what separates the fields: a leading sep= line, as Excel
@@ -124,6 +130,9 @@ func (set *ruleset) delimiter(sample []byte, whole bool) (delimiter rune, skip i
 			return 0, 0, refuse(DelimiterAmbiguous, "The sep= line names a delimiter that cannot be one.").in(1, "")
 		}
 		return delimiter, min(len(first)+1, len(sample)), nil
+	}
+	if set.Delimiter != "" {
+		return rune(set.Delimiter[0]), 0, nil
 	}
 	if !whole {
 		sample = sample[:bytes.LastIndexByte(sample, '\n')+1]
@@ -143,7 +152,7 @@ func (set *ruleset) delimiter(sample []byte, whole bool) (delimiter rune, skip i
 	case len(fitting) == 1:
 		return fitting[0], 0, nil
 	case len(fitting) > 1:
-		return 0, 0, refuse(DelimiterAmbiguous, "The fields could be separated by %q or by %q. Put a line such as sep=%c at the very top.", fitting[0], fitting[1], fitting[0])
+		return 0, 0, refuse(DelimiterAmbiguous, "The fields could be separated by %q or by %q. Put a line such as sep=%c at the very top, or name the delimiter in an import profile.", fitting[0], fitting[1], fitting[0])
 	case fault != nil:
 		return 0, 0, fault
 	}
@@ -159,7 +168,7 @@ func (set *ruleset) findHeader(sample []byte, delimiter rune) (found bool, fault
 			break
 		}
 		layout, rowFault, n := set.matchHeader(row)
-		if layout != nil {
+		if layout != nil || rowFault != nil && rowFault.Problem.Code == HeaderUnconfirmed {
 			return true, nil, n
 		}
 		if rowFault != nil && n > known {

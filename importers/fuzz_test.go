@@ -52,7 +52,7 @@ func FuzzReadSheetXML(f *testing.F) {
 
 // smallRules keep hostile inputs cheap.
 func smallRules() importers.Rules {
-	return importers.Rules{MaxBytes: 1 << 20, MaxUnzipped: 4 << 20, MaxRows: 1000, Currency: "USD", Channel: "16"}
+	return importers.Rules{Profile: importers.Profile{Currency: "USD", Channel: "16"}, MaxBytes: 1 << 20, MaxUnzipped: 4 << 20, MaxRows: 1000}
 }
 
 // seed adds all samples of the given names.

@@ -68,7 +68,7 @@ const (
 
 // Result sums up one reading. For every file that was read to its end,
 // Rows = Titles + 1 + ControlRows + Blank + Accepted + Rejected,
-// where the 1 is the header.
+// where the 1 is the header; a sheet without headings has none.
 type Result struct {
 	Format        string         // "xlsx" or "csv"
 	Sheet         string         // name of the sheet that was read, "" for csv
@@ -76,8 +76,8 @@ type Result struct {
 	Delimiter     string         // of a csv file, such as ";"
 	Digest        string         // SHA-256 of the file's bytes, lower-case hexadecimal
 	Size          int64          // bytes
-	HeaderRow     int            // row of the headings
-	Columns       []Column       // every column that has a heading, in sheet order
+	HeaderRow     int            // row of the headings, 0 for a sheet without
+	Columns       []Column       // every column that has a heading or a field, in sheet order
 	Rows          int            // rows down to the last one that is not blank
 	Titles        int            // rows above the header that are not blank
 	ControlRows   int            // rows below the header that give totals or counts

@@ -106,9 +106,15 @@ func (r *reader) take(row *record) error {
 // takeTitle looks for the header; rows above it are titles.
 func (r *reader) takeTitle(row *record) error {
 	layout, fault, known := r.rules.matchHeader(row)
-	if layout != nil {
+	switch {
+	case layout != nil && r.rules.NoHeadings:
+		r.layout, r.result.Columns = layout, layout.columns
+		return r.takeData(row)
+	case layout != nil:
 		r.layout, r.result.HeaderRow, r.result.Columns = layout, row.number, layout.columns
 		return nil
+	case r.rules.NoHeadings:
+		return fault
 	}
 	if fault != nil && known > r.headingsSeen {
 		r.headerFault, r.headingsSeen = fault, known
