@@ -16,7 +16,13 @@ import (
 	"payrun/internal/money"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the test binary be the process that reads a sheet apart.
+func TestMain(m *testing.M) {
+	if way := os.Getenv(apartWay); way != "" {
+		os.Exit(serveApart(way))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // FuzzReadCSV and FuzzReadXLSX hand over any bytes: nothing may panic, and
 // what comes back must be consistent. Run them with -fuzzminimizetime=1x:

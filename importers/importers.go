@@ -2,6 +2,8 @@ package importers
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"payrun/internal/money"
 )
@@ -97,5 +99,10 @@ type Result struct {
 // was known by that point. Other errors come from the disk, the context or
 // the sink. Calls are independent of each other and may run concurrently.
 func Read(ctx context.Context, path string, rules Rules, sink Sink) (Result, error) {
-	return read(ctx, path, rules, sink)
+	file, err := os.Open(path)
+	if err != nil {
+		return Result{}, fmt.Errorf("read sheet: %w", err)
+	}
+	defer file.Close()
+	return read(ctx, file, path, rules, sink)
 }

@@ -17,17 +17,12 @@ const batchSize = 512
 // The header must stand within this many filled rows from the top.
 const longestPreamble = 50
 
-func read(ctx context.Context, path string, rules Rules, sink Sink) (result Result, err error) {
+// read reads an open file; its path only gives the extension.
+func read(ctx context.Context, file *os.File, path string, rules Rules, sink Sink) (result Result, err error) {
 	set, err := rules.compile()
 	if err != nil {
 		return Result{}, err
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return Result{}, fmt.Errorf("read sheet: %w", err)
-	}
-	defer file.Close()
-
 	r := &reader{rules: set, sink: sink, repeats: newRepeats()}
 	err = r.read(ctx, file, path)
 	r.result.Totals = r.accepted.list()
@@ -171,19 +166,23 @@ func (r *reader) report(p Problem) {
 }
 
 func (r *reader) flush() error {
-	if len(r.rows) > 0 {
-		if err := r.sink.Rows(r.rows); err != nil {
+	err := passOn(r.sink, r.rows, r.problems)
+	clear(r.rows)
+	clear(r.problems)
+	r.rows, r.problems = r.rows[:0], r.problems[:0]
+	return err
+}
+
+func passOn(sink Sink, rows []Row, problems []Problem) error {
+	if len(rows) > 0 {
+		if err := sink.Rows(rows); err != nil {
 			return fmt.Errorf("pass on rows: %w", err)
 		}
-		clear(r.rows)
-		r.rows = r.rows[:0]
 	}
-	if len(r.problems) > 0 {
-		if err := r.sink.Problems(r.problems); err != nil {
+	if len(problems) > 0 {
+		if err := sink.Problems(problems); err != nil {
 			return fmt.Errorf("pass on problems: %w", err)
 		}
-		clear(r.problems)
-		r.problems = r.problems[:0]
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ func (rules Rules) withDefaults() Rules {
 	return rules
 }
 
-func orDefault[T int | int64](value *T, otherwise T) {
+func orDefault[T ~int | ~int64](value *T, otherwise T) {
 	if *value == 0 {
 		*value = otherwise
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/xml"
 	"io"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -140,17 +139,17 @@ func (w *workbook) readSheets() error {
 		return err
 	}
 	w.date1904 = isTrue([]byte(book.Properties.Date1904))
-	var names []string
+	names, parts := map[string]bool{}, map[string]bool{}
 	for _, sheet := range book.Sheets {
 		part := worksheetPart(relations, relationID(sheet.Attrs))
 		if part == "" {
 			continue // a chart or dialog, which has no cells
 		}
 		folded := strings.ToLower(sheet.Name)
-		if sheet.Name == "" || slices.Contains(names, folded) {
-			return damagedXML("two of its sheets have the same name, or one has none")
+		if sheet.Name == "" || names[folded] || parts[strings.ToLower(part)] {
+			return damagedXML("two of its sheets have the same name or the same content, or one has no name")
 		}
-		names = append(names, folded)
+		names[folded], parts[strings.ToLower(part)] = true, true
 		w.sheets = append(w.sheets, worksheet{sheet.Name, part, sheet.State == "hidden" || sheet.State == "veryHidden"})
 	}
 	return nil
