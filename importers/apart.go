@@ -13,9 +13,11 @@ import (
 	"time"
 )
 
-// Apart reads sheets in a process of its own, which gets only so much memory
-// and time: whatever a hostile file does to it, it does not do to us. Calls
-// may run concurrently, each with a process of its own.
+// Apart reads workbooks in a process of their own, which gets only so much
+// memory and time: whatever a hostile file does to it, it does not do to us.
+// Text is read here: what it can take is bounded by the file's size and by
+// the length of a line. Calls may run concurrently, each with a process of its
+// own.
 type Apart struct {
 	// Command makes the process. It must do nothing but call [ServeApart];
 	// it needs neither secrets nor settings, so it best gets no environment.
@@ -56,8 +58,8 @@ type (
 	}
 )
 
-// Read is [Read] in a process apart. A file over which that process runs out
-// of memory or time, or dies, is refused.
+// Read is [Read], for a workbook in a process apart. A file over which that
+// process runs out of memory or time, or dies, is refused.
 func (a Apart) Read(ctx context.Context, path string, rules Rules, sink Sink) (result Result, err error) {
 	if _, err := rules.compile(); err != nil {
 		return Result{}, err
@@ -67,6 +69,9 @@ func (a Apart) Read(ctx context.Context, path string, rules Rules, sink Sink) (r
 		return Result{}, fmt.Errorf("read sheet: %w", err)
 	}
 	defer sheet.Close()
+	if !isZip(sheet) {
+		return read(ctx, sheet, path, rules, sink)
+	}
 	// A process that is killed leaves its files behind.
 	if rules.TempDir, err = os.MkdirTemp(rules.TempDir, "payrun-read-"); err != nil {
 		return Result{}, fmt.Errorf("read sheet: %w", err)
@@ -88,6 +93,14 @@ func (a Apart) Read(ctx context.Context, path string, rules Rules, sink Sink) (r
 		return end.Result, fmt.Errorf("read sheet: %w", err)
 	}
 	return end.Result, nil
+}
+
+// isZip tells whether a file may be a workbook. What cannot be read is told
+// later.
+func isZip(file io.ReaderAt) bool {
+	magic := make([]byte, len(magicZip))
+	n, _ := file.ReadAt(magic, 0)
+	return bytes.Equal(magic[:n], magicZip)
 }
 
 // converse starts the process, hands what it reads to the sink, and waits
@@ -172,6 +185,10 @@ func (c *apartChild) fault(waitErr error, silent bool, request apartRequest) err
 	case silent, errors.As(waitErr, &exit) && !exit.Exited():
 		return refuse(ReaderTime, "Reading the file takes more than %v, far more than any payout sheet needs. Copy the payouts into a new workbook.", request.Time)
 	}
+	return readerFailed()
+}
+
+func readerFailed() *FileError {
 	return refuse(ReaderFailed, "The file makes the reader fail, so nothing of it was taken. Save it again in a spreadsheet program, and keep this one for whoever looks after Payrun.")
 }
 

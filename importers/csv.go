@@ -55,7 +55,7 @@ func (r *reader) openCSV(file *os.File, size int64) (source, error) {
 	if r.result.Delimiter == "" {
 		r.result.Delimiter = string(delimiter)
 	}
-	return &csvSource{csv: newCSVReader(buffered, delimiter), rules: r.rules}, nil
+	return &csvSource{csv: newCSVReader(&lineGuard{in: buffered}, delimiter), rules: r.rules}, nil
 }
 
 func newCSVReader(text io.Reader, delimiter rune) *csv.Reader {
@@ -64,6 +64,29 @@ func newCSVReader(text io.Reader, delimiter rune) *csv.Reader {
 	reader.FieldsPerRecord = -1 // judged row by row
 	reader.ReuseRecord = true
 	return reader
+}
+
+// longestLine is the most bytes between two line ends: the csv reader takes
+// many times as much memory for a line of nothing but delimiters.
+const longestLine = 1 << 20
+
+// lineGuard refuses text with a line that is too long.
+type lineGuard struct {
+	in     io.Reader
+	length int // of the line so far
+}
+
+func (g *lineGuard) Read(buffer []byte) (int, error) {
+	n, err := g.in.Read(buffer)
+	if end := bytes.LastIndexByte(buffer[:n], '\n'); end >= 0 {
+		g.length = n - end - 1
+	} else {
+		g.length += n
+	}
+	if g.length > longestLine {
+		return 0, refuse(CellTooLong, "A line of the text has more than %d bytes, which no payout has. Save the sheet again as CSV.", longestLine)
+	}
+	return n, err
 }
 
 // decodeText turns the file into UTF-8 by its byte order mark. Without a mark

@@ -23,6 +23,11 @@ func read(ctx context.Context, file *os.File, path string, rules Rules, sink Sin
 	if err != nil {
 		return Result{}, err
 	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("%w (%v)", readerFailed(), fault)
+		}
+	}()
 	r := &reader{rules: set, sink: sink, repeats: newRepeats()}
 	err = r.read(ctx, file, path)
 	r.result.Totals = r.accepted.list()

@@ -30,6 +30,16 @@ type Import struct {
 	GatewayAccount string
 	Rules          importers.Rules
 	Fees           map[string]Fee // by channel
+	// Read reads a sheet: [importers.Read], the default, or the Read method of
+	// an [importers.Apart].
+	Read func(context.Context, string, importers.Rules, importers.Sink) (importers.Result, error)
+}
+
+func (im *Import) read(ctx context.Context, path string, rules importers.Rules, sink importers.Sink) (importers.Result, error) {
+	if im.Read == nil {
+		return importers.Read(ctx, path, rules, sink)
+	}
+	return im.Read(ctx, path, rules, sink)
 }
 
 // ImportChoice says what to do about rows that cannot be paid.
@@ -77,7 +87,7 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 	defer func() { _ = staging.Discard(context.WithoutCancel(ctx)) }()
 
 	sink := newLoader(ctx, im, staging)
-	result, readErr := importers.Read(ctx, path, rules, sink)
+	result, readErr := im.read(ctx, path, rules, sink)
 	loadErr := sink.close()
 	done := Imported{Sheet: result, Problems: sink.problems, Found: sink.found}
 	if err := errors.Join(readErr, loadErr); err != nil {
@@ -101,7 +111,7 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 // the limits of the moment.
 func (im *Import) Check(ctx context.Context, path string) (Imported, error) {
 	var found onlyProblems
-	result, err := importers.Read(ctx, path, im.Rules, &found)
+	result, err := im.read(ctx, path, im.Rules, &found)
 	return Imported{Sheet: result, Problems: found.problems, Found: found.found}, err
 }
 

@@ -17,7 +17,7 @@ func (a *app) gatewayAccount() string {
 
 // importJob reads sheets by the configured channels.
 func (a *app) importJob() *jobs.Import {
-	im := &jobs.Import{Book: a.book, GatewayAccount: a.gatewayAccount(), Fees: map[string]jobs.Fee{}}
+	im := &jobs.Import{Book: a.book, GatewayAccount: a.gatewayAccount(), Fees: map[string]jobs.Fee{}, Read: readApart().Read}
 	for _, standard := range importers.DefaultChannels() {
 		c := a.channel(standard.Code)
 		im.Fees[c.Code] = jobs.Fee{Flat: c.FeeFlat, PartsPerMillion: c.FeePPM}

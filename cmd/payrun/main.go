@@ -46,6 +46,8 @@ type cli struct {
 	User    userCmd    `cmd:"" help:"Manage people and their tokens."`
 	Sandbox sandboxCmd `cmd:"" help:"Run the sandbox gateway alone."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	ReadSheet readSheetCmd `cmd:"" hidden:"" help:"Read one sheet for another payrun process."`
 }
 
 func main() {
