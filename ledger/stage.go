@@ -216,6 +216,8 @@ func (s *Staging) AddProblems(ctx context.Context, problems []Problem) error {
 type Counts struct {
 	SourceDigest                    string // SHA-256 of the file's bytes
 	Read, Accepted, Rejected, Blank int64
+	Reading                         Reading  // how it was read; its Warnings are counted here
+	Scrutiny                        Scrutiny // what to look for in the rows
 }
 
 // Publish makes the staged rows a batch. A sheet with the same rows as an
@@ -229,6 +231,12 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 	}
 	rowsDigest := s.rows.sum()
 	publish := func(tx *database.Tx) error {
+		if err := s.scrutinize(ctx, tx, counts.Scrutiny); err != nil {
+			return err
+		}
+		if err := s.keepReading(ctx, tx, counts.Reading); err != nil {
+			return err
+		}
 		earlier, err := earlierBatch(ctx, tx, rowsDigest, s.account)
 		if err != nil {
 			return err
@@ -329,6 +337,9 @@ func (b *Book) clear(ctx context.Context, batch int64) error {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "DELETE FROM problems WHERE batch_id = ?", batch); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM warnings WHERE batch_id = ?", batch); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, "DELETE FROM batches WHERE id = ?", batch)

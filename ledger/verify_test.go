@@ -322,7 +322,7 @@ func TestVerifyNamesTheMissingGuard(t *testing.T) {
 	t.Parallel()
 	type sabotage struct{ name, trigger, table, how, row string }
 	sqlite, postgres := []sabotage{}, []sabotage{}
-	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines"} {
+	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "readings", "confirmations", "payees"} {
 		for _, verb := range []string{"update", "delete"} {
 			name := table + "_no_" + verb
 			sqlite = append(sqlite, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name, "table " + table})
@@ -332,7 +332,7 @@ func TestVerifyNamesTheMissingGuard(t *testing.T) {
 			sabotage{name + " dropped", name, table, "DROP TRIGGER " + name + " ON " + table, "table " + table},
 			sabotage{name + " disabled", name, table, "ALTER TABLE " + table + " DISABLE TRIGGER " + name, "table " + table})
 	}
-	for _, name := range []string{"payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept"} {
+	for _, name := range []string{"payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept", "warnings_frozen", "warnings_kept", "warnings_only_staged"} {
 		table, _, _ := strings.Cut(name, "_")
 		sqlite = append(sqlite, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name, "trigger " + name})
 		postgres = append(postgres, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name + " ON " + table, "trigger " + name})

@@ -3,6 +3,8 @@ package migrations_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -48,8 +50,8 @@ func TestManyProcessesMigrateAtOnce(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if applied != 2 {
-				t.Errorf("%d versions were applied in all, want each of 2 once", applied)
+			if want := versions(t); applied != want {
+				t.Errorf("%d versions were applied in all, want each of %d once", applied, want)
 			}
 			if err := migrations.Check(t.Context(), open(t, address)); err != nil {
 				t.Error(err)
@@ -76,7 +78,7 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			if _, err := migrations.Up(t.Context(), db); err != nil {
 				t.Fatal(err)
 			}
-			if err := exec(t, db, "UPDATE payrun_migrations SET version_id = 99 WHERE version_id = 2"); err != nil {
+			if err := exec(t, db, "UPDATE payrun_migrations SET version_id = 99 WHERE version_id = (SELECT max(version_id) FROM payrun_migrations)"); err != nil {
 				t.Fatal(err)
 			}
 		}, migrations.ErrNewer, migrations.ErrNewer},
@@ -153,4 +155,19 @@ func TestInsertOnlyTablesRefuseChange(t *testing.T) {
 			t.Errorf("a payout's progress must stay changeable: %v", err)
 		}
 	})
+}
+
+// versions counts the versions that there are files for.
+func versions(t *testing.T) int {
+	t.Helper()
+	files, err := filepath.Glob("*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	seen := map[string]bool{}
+	for _, name := range files {
+		number, _, _ := strings.Cut(name, "_")
+		seen[number] = true
+	}
+	return len(seen)
 }
