@@ -131,7 +131,7 @@ func (r *reader) noHeader() error {
 	if r.headerFault != nil {
 		return r.headerFault
 	}
-	return refuse(HeaderMissing, "No row of headings was found. Put a row above the payouts that names the columns: %s.",
+	return refuse(HeaderMissing, "No row of headings was found. Put a row above the payouts that names the columns: %s; or say what the columns are (--map, or an import profile).",
 		"Reference, Channel, Account, Amount, Currency")
 }
 

@@ -157,6 +157,15 @@ func (set *ruleset) addChannel(channel *Channel) error {
 	return nil
 }
 
+// ChannelCode finds the code of a channel by any of its names.
+func (rules Rules) ChannelCode(name string) (code string, known bool) {
+	set, err := rules.compile()
+	if err != nil || set.channels[fold(name)] == nil {
+		return "", false
+	}
+	return set.channels[fold(name)].Code, true
+}
+
 // channelNames lists the channels for messages: "Payeer (16), FasaPay (18)".
 func (set *ruleset) channelNames() string {
 	names := make([]string, len(set.Channels))

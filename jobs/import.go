@@ -99,6 +99,8 @@ type Imported struct {
 	Found    int                 // problems in all
 	// Batch is the new batch; nil when nothing was imported.
 	Batch *ledger.Batch
+	// ToConfirm is how many of its warnings people have to confirm.
+	ToConfirm int64
 }
 
 // maxProblems is how many problems are handed back and stored; a sheet with
@@ -147,7 +149,10 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 		return done, err
 	}
 	done.Batch = &batch
-	return done, nil
+	// It is published: a caller who gave up meanwhile must hear of it.
+	reading, err := im.Book.Reading(context.WithoutCancel(ctx), batch.ID)
+	done.ToConfirm = reading.Warnings
+	return done, err
 }
 
 // Check judges a sheet without touching the store, and so without knowing

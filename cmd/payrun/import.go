@@ -12,9 +12,9 @@ import (
 
 // importCmd turns sheets into batches.
 type importCmd struct {
-	Files    []string `arg:"" help:"Sheets, xlsx or csv."`
-	DryRun   bool     `help:"Judge the sheets without touching the database."`
-	GoodRows bool     `help:"Import the good rows of a sheet that has bad ones too."`
+	Files  []string `arg:"" help:"Sheets, xlsx or csv."`
+	DryRun bool     `help:"Judge the sheets without touching the database."`
+	howRead
 }
 
 // Run imports each sheet on its own; one that is refused does not keep the
@@ -23,43 +23,42 @@ func (c *importCmd) Run(a *app) error {
 	if err := a.loadConfig(); err != nil {
 		return err
 	}
+	choice, err := c.choice(a)
+	if err != nil {
+		return err
+	}
+	if c.DryRun && choice.Totals == "" {
+		choice.Totals = jobs.AnyTotals // they are what somebody wants to know
+	}
 	var maker ledger.User
 	if !c.DryRun {
-		var err error
 		if maker, err = a.user(); err != nil {
 			return err
 		}
 	}
 	var failed error
 	for _, path := range c.Files {
-		imported, err := c.one(a, maker, path)
+		imported, err := c.one(a, maker, path, choice)
 		if err != nil {
 			err = sheetError(path, err)
 			failed = errors.Join(failed, err)
 		}
 		a.printImported(path, imported, err)
+		if c.DryRun && !a.cli.JSON {
+			a.printDryRun(imported.Sheet, choice)
+		}
 	}
 	return failed
 }
 
-func (c *importCmd) one(a *app, maker ledger.User, path string) (jobs.Imported, error) {
+func (c *importCmd) one(a *app, maker ledger.User, path string, choice jobs.ImportChoice) (jobs.Imported, error) {
 	if err := findSheet(path); err != nil {
 		return jobs.Imported{}, err
 	}
-	im := a.importJob()
-	if !c.DryRun {
-		return im.File(a.ctx, maker, path, jobs.ImportChoice{GoodRows: c.GoodRows})
+	if c.DryRun {
+		return a.importJob().Check(a.ctx, path, choice)
 	}
-	judged, err := im.Check(a.ctx, path)
-	s := judged.Sheet
-	switch {
-	case err != nil:
-	case s.Accepted == 0:
-		err = jobs.ErrNoRows
-	case s.Rejected > 0 && !c.GoodRows:
-		err = fmt.Errorf("%w: %d of %d", jobs.ErrRowsRejected, s.Rejected, s.Accepted+s.Rejected)
-	}
-	return judged, err
+	return a.importJob().File(a.ctx, maker, path, choice)
 }
 
 type importedView struct {
@@ -69,6 +68,7 @@ type importedView struct {
 	Rejected int              `json:"rejected"`
 	Blank    int              `json:"blank"`
 	Warnings int              `json:"warnings"`
+	Columns  []columnView     `json:"columns"`
 	Totals   []totalView      `json:"totals"`
 	Problems []rowProblemView `json:"problems"`
 	Found    int              `json:"problems_found"` // problems lists the first ones
@@ -79,7 +79,7 @@ func viewImported(path string, im jobs.Imported, err error) importedView {
 	s := im.Sheet
 	v := importedView{
 		File: path, Accepted: s.Accepted, Rejected: s.Rejected, Blank: s.Blank, Warnings: s.Warnings,
-		Problems: views(im.Problems, viewFound), Found: im.Found,
+		Problems: views(im.Problems, viewFound), Found: im.Found, Columns: views(s.Columns, viewColumn),
 		Totals: views(s.Totals, func(t importers.Total) totalView {
 			return totalView{Channel: t.Channel, Currency: t.Currency, Payouts: int64(t.Count), Amount: decimal(t.Amount, t.Currency)}
 		}),
@@ -117,15 +117,17 @@ func (a *app) printImported(path string, done jobs.Imported, err error) {
 		a.sayf("  control %s in row %d: %s %s", total.Kind, total.Row, total.Given, verdict)
 	}
 	printProblems(a.out, done)
-	a.printNext(done.Batch)
+	a.printNext(done.Batch, done.ToConfirm)
 }
 
 // printNext says who has to do what with a new batch.
-func (a *app) printNext(b *ledger.Batch) {
+func (a *app) printNext(b *ledger.Batch, toConfirm int64) {
 	switch {
 	case b == nil:
 	case b.Repeats > 0:
 		a.sayf("\nBatch %d. The same rows were imported before, as batch %d:\na checker has to allow the repeat (payrun batch allow-repeat %d --reason …),\nthen: payrun batch submit %d", b.ID, b.Repeats, b.ID, b.ID)
+	case toConfirm > 0:
+		a.sayf("\nBatch %d, not submitted yet. %s to confirm first: payrun batch warnings %d", b.ID, counted(toConfirm, "warning", "warnings"), b.ID)
 	default:
 		a.sayf("\nBatch %d, not submitted yet. Next: payrun batch submit %d", b.ID, b.ID)
 	}

@@ -184,8 +184,7 @@ func (a *app) plans(worker string, gateway jobs.Gateway) []jobs.Plan {
 		}},
 	}
 	if a.config.Inbox.Folder != "" {
-		inbox := &jobs.Inbox{Import: a.importJob(), Book: a.book, Folder: a.config.Inbox.Folder, Owner: a.config.Inbox.Owner}
-		plans = append(plans, jobs.Plan{Job: "import", Spec: spec["import"], Missed: jobs.RunOnce, Run: inbox.Run})
+		plans = append(plans, jobs.Plan{Job: "import", Spec: spec["import"], Missed: jobs.RunOnce, Run: a.inboxes})
 	}
 	return plans
 }

@@ -32,6 +32,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Everything on the sandbox, from nothing to a finished workbook."`
 	Run     runCmd     `cmd:"" help:"The same with your own sheet; on a live gateway it stops at submitted."`
 	Import  importCmd  `cmd:"" help:"Turn sheets into batches, or name what is wrong with them."`
+	Profile profileCmd `cmd:"" help:"Say once how a team writes its sheets."`
 	Batch   batchCmd   `cmd:"" help:"List, show and decide about batches."`
 	Payout  payoutCmd  `cmd:"" help:"Tell one payout's story."`
 	Stop    stopCmd    `cmd:"" help:"Stop sending: everything or a channel; lift it again."`

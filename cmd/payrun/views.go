@@ -205,12 +205,12 @@ func viewLimit(l ledger.Limit) limitView {
 }
 
 type preflightView struct {
-	Batch    batchView   `json:"batch"`
-	Totals   []totalView `json:"totals"`
-	Limits   []limitView `json:"limits"`
-	Funds    []needView  `json:"funds"`
-	Warnings int         `json:"warnings"`
-	Seconds  int64       `json:"sending_takes_seconds"`
+	Batch    batchView         `json:"batch"`
+	Totals   []totalView       `json:"totals"`
+	Limits   []limitView       `json:"limits"`
+	Funds    []needView        `json:"funds"`
+	Warnings []warningKindView `json:"warnings"`
+	Seconds  int64             `json:"sending_takes_seconds"`
 }
 
 type needView struct {
@@ -224,7 +224,7 @@ type needView struct {
 func viewPreflight(p jobs.Preflight) preflightView {
 	return preflightView{
 		Batch: viewBatch(p.Batch), Totals: views(p.Totals, viewTotal), Limits: views(p.Limits, viewLimit),
-		Warnings: p.Warnings, Seconds: int64(p.Duration.Seconds()),
+		Warnings: views(p.Warnings, viewWarningKind), Seconds: int64(p.Duration.Seconds()),
 		Funds: views(p.Funds, func(f jobs.Funds) needView {
 			return needView{f.Currency, decimal(f.Needed, f.Currency), decimal(f.Available, f.Currency), decimal(f.AtGateway, f.Currency), f.Enough()}
 		}),

@@ -32,6 +32,8 @@ type Config struct {
 
 	Listen    string // of notifications, health and metrics
 	Inbox     Inbox
+	Profiles  string // folder
+	Warnings  Warnings
 	Reports   string // folder
 	Schedules map[string]string
 	LogLevel  slog.Level
@@ -82,6 +84,14 @@ type Tracking struct {
 
 // Inbox is a folder whose sheets are imported by themselves.
 type Inbox struct{ Folder, Owner string }
+
+// Warnings says what people have to confirm about a sheet besides what the
+// importer finds.
+type Warnings struct {
+	RepeatsWithin time.Duration // 0: repeats need not be confirmed
+	FirstPayment  string        // all, large or none
+	Large         string        // a whole amount in any currency
+}
 
 // Secret is a text that never shows itself: printing and logging it say only
 // whether it is set. Convert it to a string where it is used.

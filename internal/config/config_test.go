@@ -69,7 +69,8 @@ func sample(t *testing.T, k config.Key) (value string) {
 		"gateway.separator": "amp", "gateway.reply_signature": "required", "gateway.notify_url": "https://us.example/notify/epay",
 		"gateway.timeout": "7s", "gateway.in_flight": "3", "gateway.calls_per_second": "5", "gateway.headroom_percent": "20",
 		"gateway.lookup_percent": "30", "tracking.accepted": "1s,2s", "tracking.in_doubt": "3s", "tracking.closed_again": "4s",
-		"listen": "127.0.0.1:1", "inbox.folder": "in", "inbox.owner": "mia", "reports.folder": "out", "log.level": "debug", "log.format": "json",
+		"listen": "127.0.0.1:1", "inbox.folder": "in", "inbox.owner": "mia", "profiles.folder": "p",
+		"warnings.repeats_within": "24h", "warnings.first_payment": "all", "warnings.large_amount": "50", "reports.folder": "out", "log.level": "debug", "log.format": "json",
 		"enabled": "false", "currencies": "EUR,USD", "fee_flat": "0.50", "fee_percent": "1.5", "limits": "configured", "minimum": "2.00", "maximum": "9.00",
 	}
 	for _, name := range []string{k.Name, k.Name[strings.LastIndexByte(k.Name, '.')+1:]} {
@@ -160,7 +161,7 @@ func view(c config.Config) map[string]any {
 	return map[string]any{
 		"data": c.Data, "zone": c.Zone.String(), "database": string(c.DatabaseURL), "connections": c.Connections,
 		"gateway": c.Gateway, "key": string(c.Gateway.Key), "previous": string(c.Gateway.PreviousKey), "channels": c.Channels,
-		"tracking": c.Tracking, "listen": c.Listen, "inbox": c.Inbox, "reports": c.Reports, "schedules": c.Schedules,
+		"tracking": c.Tracking, "listen": c.Listen, "inbox": c.Inbox, "profiles": c.Profiles, "warnings": c.Warnings, "reports": c.Reports, "schedules": c.Schedules,
 		"level": c.LogLevel, "format": c.LogFormat,
 	}
 }
