@@ -12,6 +12,7 @@ const (
 	FormatOldExcel      Code = "format-old-excel"
 	FormatMacros        Code = "format-macros"
 	FormatBinary        Code = "format-binary-workbook"
+	FormatOpenDocument  Code = "format-open-document"
 	FormatEncrypted     Code = "format-encrypted"
 	FormatUnknown       Code = "format-unknown"
 	ZipDamaged          Code = "zip-damaged"

@@ -65,7 +65,7 @@ func smallRules() importers.Rules {
 func seed(f *testing.F, patterns ...string) {
 	f.Helper()
 	for _, pattern := range patterns {
-		for _, folder := range []string{"testdata", filepath.Join("..", "examples")} {
+		for _, folder := range []string{"testdata", filepath.Join("testdata", "office"), filepath.Join("..", "examples")} {
 			paths, err := filepath.Glob(filepath.Join(folder, pattern))
 			if err != nil {
 				f.Fatal(err)

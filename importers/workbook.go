@@ -105,6 +105,9 @@ func (a *archive) refuseForeign() error {
 			return refuse(ExternalLinks, "The workbook takes values from other files or data connections, which may have changed since. Break the links (Data, Edit links), save, and hand it in again.")
 		}
 	}
+	if a.parts["mimetype"] != nil && a.parts["content.xml"] != nil {
+		return refuse(FormatOpenDocument, "The file is an OpenDocument sheet (.ods). Open it and save as .xlsx, then hand that in.")
+	}
 	if a.parts["[content_types].xml"] == nil || a.parts["xl/workbook.xml"] == nil {
 		return refuse(FormatUnknown, "The file is a zip archive but not an Excel workbook. Save the sheet as .xlsx or .csv.")
 	}
