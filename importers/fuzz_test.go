@@ -133,7 +133,7 @@ func TestBothFormatsReadTheSamePayouts(t *testing.T) {
 			p := drawPayout(rt, i)
 			ref := fmt.Sprintf("PO-%d", i)
 			write(row, []string{ref, p.channel, p.account, money.Format(p.cents, "USD"), "USD", "x"})
-			want = append(want, importers.Row{Number: row, Reference: ref, Channel: p.code, Account: p.account, Amount: p.cents, Currency: "USD"})
+			want = append(want, importers.Row{Number: row, Reference: ref, Channel: p.code, Account: p.account, Amount: p.cents, Currency: "USD", Beside: "Team: x"})
 			sum += p.cents
 		}
 		write(row+1, []string{"Total", "", "", money.Format(sum, "USD"), "USD", ""})

@@ -140,6 +140,13 @@ type layout struct {
 	// rules' currency; "" leaves it to the rows.
 	currency money.Currency
 	stated   bool // the heading says it
+	extras   []extraColumn
+}
+
+// extraColumn is a column without a meaning to a payout.
+type extraColumn struct {
+	at      int
+	heading string
 }
 
 // heading returns the column that holds the field, or a Column without a
@@ -323,6 +330,8 @@ func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (
 	for i, h := range headings {
 		if fields[i] != FieldIgnored {
 			l.at[fields[i]] = h.column
+		} else {
+			l.extras = append(l.extras, extraColumn{h.column, h.text})
 		}
 		if h.currency != "" {
 			l.currency, l.stated = h.currency, true
@@ -346,6 +355,8 @@ func (set *ruleset) fixedLayout(row *record) (*layout, *FileError) {
 		field := set.letters[column]
 		if field != FieldIgnored {
 			l.at[field] = column
+		} else {
+			l.extras = append(l.extras, extraColumn{column, columnLetter(column)})
 		}
 		if field != FieldIgnored || strings.TrimSpace(c.text) != "" {
 			l.columns = append(l.columns, Column{Field: field, Letter: columnLetter(column)})

@@ -21,6 +21,7 @@ type Row struct {
 	Payee     string         // name of the payee, may be ""
 	Remark    string         // note; stored and shown, never sent
 	PayDate   string         // "2006-01-02", or "" for as soon as approved
+	Beside    string         // what stands in columns without a meaning, as "Team: Sales; Boss: Eve"; shortened
 }
 
 // Sink receives what [Read] finds, in sheet order and in batches. The slices

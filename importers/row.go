@@ -29,12 +29,33 @@ func (r *reader) judge(row *record) Row {
 	payout.Remark = r.judgeText(row, FieldRemark, longestRemark)
 	payout.PayDate = r.judgeDate(row)
 	r.judgeTest(row)
+	payout.Beside = r.layout.beside(row)
 	if !r.rejected {
 		if first := r.repeats.payee(payout); first > 0 {
 			r.warn(row, FieldAmount, PayeeRepeated, "Row %d already pays the same amount to the same account. Confirm that both are meant.", first)
 		}
 	}
 	return payout
+}
+
+// longestBeside is how many bytes of the columns without a meaning are kept.
+const longestBeside = 1000
+
+// beside puts the cells of the columns without a meaning into words. They are
+// kept for people, so that nothing of a sheet is lost, and never interpreted.
+func (l *layout) beside(row *record) string {
+	var parts []string
+	length := 0
+	for _, column := range l.extras {
+		text := strings.TrimSpace(row.at(column.at).text)
+		if text == "" || length > longestBeside {
+			continue
+		}
+		part := shown(column.heading) + ": " + shown(text)
+		parts = append(parts, part)
+		length += len(part)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // fault reports why the row cannot be paid, warn what a person must confirm.

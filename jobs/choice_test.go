@@ -90,6 +90,10 @@ func TestTheProfileIsKeptWithTheBatch(t *testing.T) {
 		if got, err := s.book.Reading(t.Context(), im.Batch.ID); err != nil || got != want {
 			t.Errorf("on record: %+v, %v", got, err)
 		}
+		p, _, err := s.book.Story(t.Context(), im.Batch.OrderPrefix+"00000001")
+		if err != nil || p.Beside != "Team: Sales" {
+			t.Errorf("beside the payout: %q, %v", p.Beside, err)
+		}
 	})
 }
 

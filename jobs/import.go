@@ -302,6 +302,7 @@ func (l *loader) Rows(rows []importers.Row) error {
 		l.chunk.payouts = append(l.chunk.payouts, ledger.NewPayout{
 			Sheet: r.Sheet, Row: int64(r.Number), Reference: r.Reference, Channel: r.Channel, Account: r.Account,
 			Payee: r.Payee, Remark: r.Remark, PayDate: r.PayDate, Amount: r.Amount, Currency: r.Currency, FeeEstimate: fee,
+			Beside: r.Beside,
 		})
 	}
 	if len(l.chunk.payouts) < loadRows {

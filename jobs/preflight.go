@@ -15,7 +15,7 @@ type Preflight struct {
 	Limits   []ledger.Limit
 	Funds    []Funds
 	Warnings []ledger.WarningKind // that people have to confirm
-	Rejected int // rows of the sheet that are not in the batch
+	Rejected int                  // rows of the sheet that are not in the batch
 	// Duration is how long sending takes at the configured rate; 0 when the
 	// rate is not limited.
 	Duration time.Duration

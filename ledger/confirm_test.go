@@ -238,11 +238,16 @@ func TestWarningsAreForged(t *testing.T) {
 // TestAClearedImportTakesItsWarningsAlong, or it could not be cleared away.
 func TestAClearedImportTakesItsWarningsAlong(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
-		s := o.stage("a", pays("P1 10"))
+		rows := pays("P1 10", "P2 10")
+		rows[1].Beside = "Team: Sales"
+		s := o.stage("a", rows)
+		if n := o.count("SELECT count(*) FROM extras"); n != 1 {
+			t.Errorf("%d payouts have something beside them", n)
+		}
 		must(t, s.AddWarnings(t.Context(), []ledger.SheetWarning{{Code: "account-length", Row: 2}}))
 		must(t, s.Discard(t.Context()))
-		if n := o.count("SELECT count(*) FROM warnings"); n != 0 {
-			t.Errorf("%d warnings are left", n)
+		if n := o.count("SELECT (SELECT count(*) FROM warnings) + (SELECT count(*) FROM extras)"); n != 0 {
+			t.Errorf("%d warnings and extras are left", n)
 		}
 		if err := s.AddWarnings(t.Context(), []ledger.SheetWarning{{Code: "x", Row: 2}}); err == nil || !strings.Contains(err.Error(), "cleared away") {
 			t.Errorf("warnings of a cleared import: %v", err)

@@ -27,6 +27,7 @@ type NewPayout struct {
 	Amount      money.Amount
 	Currency    money.Currency
 	FeeEstimate money.Amount
+	Beside      string // what the sheet says beside it, in columns that Payrun does not interpret
 }
 
 // Staging is an import under way. Rows go into the store in chunks that
@@ -108,7 +109,10 @@ func (s *Staging) add(ctx context.Context, rows []NewPayout) error {
 		if err := s.stillStaging(ctx, tx); err != nil {
 			return err
 		}
-		return insertPayouts(ctx, tx, payouts)
+		if err := insertPayouts(ctx, tx, payouts); err != nil {
+			return err
+		}
+		return insertExtras(ctx, tx, payouts)
 	})
 	if err != nil {
 		return fmt.Errorf("stage payouts: %w", err)
@@ -121,7 +125,7 @@ func (s *Staging) payout(row NewPayout, ordinal int64) Payout {
 	p := Payout{
 		ID: payoutID(s.batch, ordinal), BatchID: s.batch, Ordinal: ordinal, Sheet: row.Sheet, Row: row.Row,
 		Reference: row.Reference, Channel: row.Channel, Account: row.Account, Payee: row.Payee, Remark: row.Remark,
-		PayDate: row.PayDate, Amount: row.Amount, Currency: row.Currency, FeeEstimate: row.FeeEstimate,
+		PayDate: row.PayDate, Amount: row.Amount, Currency: row.Currency, FeeEstimate: row.FeeEstimate, Beside: storable(row.Beside),
 	}
 	p.RowDigest = p.rowDigest()
 	return p
@@ -191,6 +195,21 @@ func insertPayouts(ctx context.Context, tx *database.Tx, payouts []Payout) error
 			p.Remark, p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate), p.RowDigest,
 		}
 	})
+}
+
+// insertExtras keeps what stands beside the payouts that have something there.
+func insertExtras(ctx context.Context, tx *database.Tx, payouts []Payout) error {
+	var with []*Payout
+	for i := range payouts {
+		if payouts[i].Beside != "" {
+			with = append(with, &payouts[i])
+		}
+	}
+	if len(with) == 0 {
+		return nil
+	}
+	return database.Load(ctx, tx, "extras", []string{"payout_id", "batch_id", "beside"}, len(with),
+		func(i int) []any { return []any{with[i].ID, with[i].BatchID, with[i].Beside} })
 }
 
 // AddProblems stages what was wrong with the sheet.
@@ -340,6 +359,9 @@ func (b *Book) clear(ctx context.Context, batch int64) error {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "DELETE FROM warnings WHERE batch_id = ?", batch); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM extras WHERE payout_id BETWEEN ? AND ?", firstID(batch), lastID(batch)); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, "DELETE FROM batches WHERE id = ?", batch)

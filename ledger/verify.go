@@ -178,7 +178,7 @@ var guards = map[string]string{
 // guardNames lists the triggers there must be.
 func guardNames(engine string) []string {
 	names := []string{"batches_frozen", "payouts_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept",
-		"warnings_frozen", "warnings_kept", "warnings_only_staged"}
+		"warnings_frozen", "warnings_kept", "warnings_only_staged", "extras_frozen", "extras_kept", "extras_only_staged"}
 	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "readings", "confirmations", "payees"} {
 		if engine == database.SQLite.Name {
 			names = append(names, table+"_no_update", table+"_no_delete")

@@ -35,6 +35,13 @@ CREATE TABLE warnings (
     PRIMARY KEY (batch_id, code, row_no, payout_id)
 );
 
+-- What a sheet says beside a payout, in columns that mean nothing to Payrun.
+CREATE TABLE extras (
+    payout_id BIGINT PRIMARY KEY,
+    batch_id  BIGINT NOT NULL,
+    beside    TEXT   NOT NULL CHECK (beside <> '')
+);
+
 -- Who confirmed what: one kind of warning of a batch, in all rows (row_no 0)
 -- or in one.
 CREATE TABLE confirmations (

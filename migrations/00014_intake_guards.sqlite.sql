@@ -43,3 +43,19 @@ BEGIN SELECT RAISE(ABORT, 'warnings of a published batch stay'); END;
 CREATE TRIGGER warnings_frozen BEFORE UPDATE ON warnings
 BEGIN SELECT RAISE(ABORT, 'warnings is insert-only: correct it with a new row'); END;
 -- +goose StatementEnd
+
+-- Likewise what its sheet said beside a payout.
+-- +goose StatementBegin
+CREATE TRIGGER extras_only_staged BEFORE INSERT ON extras
+WHEN coalesce((SELECT state FROM batches WHERE id = NEW.batch_id), '') <> 'STAGING'
+BEGIN SELECT RAISE(ABORT, 'an imported batch takes no more extras'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER extras_kept BEFORE DELETE ON extras
+WHEN (SELECT state FROM batches WHERE id = OLD.batch_id) <> 'STAGING'
+BEGIN SELECT RAISE(ABORT, 'extras of a published batch stay'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER extras_frozen BEFORE UPDATE ON extras
+BEGIN SELECT RAISE(ABORT, 'extras is insert-only: correct it with a new row'); END;
+-- +goose StatementEnd

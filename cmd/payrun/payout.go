@@ -21,6 +21,9 @@ func (c *payoutShowCmd) Run(a *app) error {
 	return a.show(viewPayout(p, steps), func() {
 		a.sayf("Payout %s: %s, %s to %s on %s", p.OrderNo(), p.State, amount(p.Amount, p.Currency), p.MaskedAccount(), a.channelName(p.Channel))
 		a.sayf("  batch %d, row %d of the sheet, reference %q, payee %q", p.BatchID, p.Row, p.Reference, p.Payee)
+		if p.Beside != "" {
+			a.sayf("  beside it in the sheet: %s", p.Beside)
+		}
 		if p.GatewayOrder != "" {
 			a.sayf("  the gateway calls it %s: status %s, fee %s, rate %s, received %s", p.GatewayOrder, orNone(p.Status), amount(fee(p), p.Currency), orNone(p.Rate), orNone(p.Received))
 		}

@@ -124,6 +124,7 @@ type payoutView struct {
 	Row          int64          `json:"row"`
 	Reference    string         `json:"reference,omitempty"`
 	Payee        string         `json:"payee,omitempty"`
+	Beside       string         `json:"beside,omitempty"` // in columns that are not interpreted
 	Channel      string         `json:"channel"`
 	Account      string         `json:"account"` // masked
 	Amount       string         `json:"amount"`
@@ -150,7 +151,7 @@ type stepView struct {
 
 func viewPayout(p ledger.Payout, steps []ledger.Step) payoutView {
 	return payoutView{
-		Order: p.OrderNo(), State: p.State, Batch: p.BatchID, Sheet: p.Sheet, Row: p.Row, Reference: p.Reference, Payee: p.Payee,
+		Order: p.OrderNo(), State: p.State, Batch: p.BatchID, Sheet: p.Sheet, Row: p.Row, Reference: p.Reference, Payee: p.Payee, Beside: p.Beside,
 		Channel: p.Channel, Account: p.MaskedAccount(), Amount: decimal(p.Amount, p.Currency), Currency: p.Currency,
 		Fee: decimal(fee(p), p.Currency), FeeKnown: p.FeeKnown != 0, GatewayOrder: p.GatewayOrder, Status: p.Status,
 		Rate: p.Rate, Received: p.Received, Attempts: p.Attempts, Blocked: p.Blocked,
