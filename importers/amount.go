@@ -37,7 +37,7 @@ func (set *ruleset) parseAmount(c cell, currency money.Currency) (amount money.A
 	} else if plain = shortestDecimal(c.text); plain == "" {
 		return 0, false, cmp.Or(code, AmountFormat)
 	}
-	amount, err := money.Parse(plain, currency)
+	amount, err := set.toAmount(plain, currency)
 	switch {
 	case errors.Is(err, money.ErrTooManyDecimals):
 		return 0, false, cmp.Or(code, AmountDecimals)
@@ -53,6 +53,18 @@ func (set *ruleset) parseAmount(c cell, currency money.Currency) (amount money.A
 		code = AmountTooLarge
 	}
 	return amount, true, code
+}
+
+// toAmount turns a plain decimal into minor units.
+func (set *ruleset) toAmount(plain string, currency money.Currency) (money.Amount, error) {
+	if !set.MinorUnits {
+		return money.Parse(plain, currency)
+	}
+	minor, err := strconv.ParseInt(plain, 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		err = money.ErrOverflow
+	}
+	return money.Amount(minor), err
 }
 
 func digits(amount money.Amount) int {
@@ -111,6 +123,9 @@ func (set *ruleset) plainNumber(text string) (string, Code) {
 
 // declaredFormat reads a number written with the rules' marks, "1.234,56".
 func (set *ruleset) declaredFormat(text string) (string, bool) {
+	if set.GroupMark == " " {
+		text = strings.NewReplacer("\u00a0", " ", "\u202f", " ").Replace(text)
+	}
 	whole, fraction, hasFraction := strings.Cut(text, set.DecimalMark)
 	if set.GroupMark != "" && strings.Contains(whole, set.GroupMark) {
 		groups := strings.Split(strings.TrimPrefix(whole, "-"), set.GroupMark)
@@ -220,6 +235,9 @@ func shownNumber(c cell) string {
 }
 
 func (r *reader) formatMessage() string {
+	if r.rules.MinorUnits {
+		return "The amount is not a whole number of minor units, as the import profile says it is. Write 1050 for 10.50, or choose another profile."
+	}
 	mark, other := "point", "comma"
 	if r.rules.DecimalMark == "," {
 		mark, other = other, mark

@@ -79,7 +79,7 @@ func TestWithoutDust(t *testing.T) {
 // taken must be the same number in the only declared format.
 func TestPlainNumberNeverGuesses(t *testing.T) {
 	t.Parallel()
-	comma, err := Rules{DecimalMark: ",", GroupMark: "."}.compile()
+	comma, err := Rules{Profile: Profile{DecimalMark: ",", GroupMark: "."}}.compile()
 	if err != nil {
 		t.Fatal(err)
 	}

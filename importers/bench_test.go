@@ -33,7 +33,8 @@ func (c *counter) Problems(problems []importers.Problem) error {
 // BenchmarkXLSX reads a workbook of 100,000 payouts, stored with shared
 // strings as Excel saves it and with inline strings as exports have it. Each
 // iteration alternates with the library's bare streaming loop over the same
-// file; x-bare is the ratio.
+// file; x-bare is the ratio, x-apart that of reading in a process apart to
+// reading here.
 func BenchmarkXLSX(b *testing.B) {
 	for _, shared := range []bool{true, false} {
 		name := map[bool]string{true: "shared", false: "inline"}[shared]
@@ -62,7 +63,9 @@ func BenchmarkCSV(b *testing.B) {
 func againstBare(b *testing.B, path string, bare func(testing.TB, string)) {
 	b.Helper()
 	rules := importers.Rules{MaxRows: benchRows, MaxBytes: 1 << 30, MaxUnzipped: 1 << 30}
-	var ours, theirs time.Duration
+	separate := apart("well")
+	separate.Memory = 1 << 30
+	var ours, theirs, apartTime time.Duration
 	for b.Loop() {
 		runtime.GC()
 		started := time.Now()
@@ -76,8 +79,17 @@ func againstBare(b *testing.B, path string, bare func(testing.TB, string)) {
 			b.Fatalf("%d rows, %d problems, %v", sink.rows, sink.problems, err)
 		}
 		ours += time.Since(started)
+
+		runtime.GC()
+		started = time.Now()
+		sink = counter{}
+		if _, err := separate.Read(context.Background(), path, rules, &sink); err != nil || sink.rows != benchRows {
+			b.Fatalf("%d rows, %d problems, %v", sink.rows, sink.problems, err)
+		}
+		apartTime += time.Since(started)
 	}
 	b.ReportMetric(float64(ours)/float64(theirs), "x-bare")
+	b.ReportMetric(float64(apartTime)/float64(ours), "x-apart")
 	b.ReportMetric(float64(benchRows)*float64(b.N)/ours.Seconds(), "rows/s")
 	b.ReportMetric(0, "ns/op")
 }

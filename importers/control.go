@@ -265,13 +265,17 @@ func (set *ruleset) givenTotal(c cell, currency money.Currency) (money.Amount, b
 			return 0, false
 		}
 	}
-	if amount, err := money.Parse(plain, currency); err == nil {
+	if amount, err := set.toAmount(plain, currency); err == nil {
 		return amount, true
 	}
 	if c.kind == kindText {
 		return 0, false
 	}
-	amount, err := money.Parse(withoutDust(plain, exponent(currency)), currency)
+	decimals := exponent(currency)
+	if set.MinorUnits {
+		decimals = 0
+	}
+	amount, err := set.toAmount(withoutDust(plain, decimals), currency)
 	return amount, err == nil
 }
 

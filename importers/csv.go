@@ -32,7 +32,7 @@ type csvSource struct {
 }
 
 func (r *reader) openCSV(file *os.File, size int64) (source, error) {
-	decoded, encoding, err := decodeText(io.NewSectionReader(file, 0, size))
+	decoded, encoding, err := decodeText(io.NewSectionReader(file, 0, size), r.rules.Charset)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (r *reader) openCSV(file *os.File, size int64) (source, error) {
 	if r.result.Delimiter == "" {
 		r.result.Delimiter = string(delimiter)
 	}
-	return &csvSource{csv: newCSVReader(buffered, delimiter), rules: r.rules}, nil
+	return &csvSource{csv: newCSVReader(&lineGuard{in: buffered}, delimiter), rules: r.rules}, nil
 }
 
 func newCSVReader(text io.Reader, delimiter rune) *csv.Reader {
@@ -66,9 +66,33 @@ func newCSVReader(text io.Reader, delimiter rune) *csv.Reader {
 	return reader
 }
 
+// longestLine is the most bytes between two line ends: the csv reader takes
+// many times as much memory for a line of nothing but delimiters.
+const longestLine = 1 << 20
+
+// lineGuard refuses text with a line that is too long.
+type lineGuard struct {
+	in     io.Reader
+	length int // of the line so far
+}
+
+func (g *lineGuard) Read(buffer []byte) (int, error) {
+	n, err := g.in.Read(buffer)
+	if end := bytes.LastIndexByte(buffer[:n], '\n'); end >= 0 {
+		g.length = n - end - 1
+	} else {
+		g.length += n
+	}
+	if g.length > longestLine {
+		return 0, refuse(CellTooLong, "A line of the text has more than %d bytes, which no payout has. Save the sheet again as CSV.", longestLine)
+	}
+	return n, err
+}
+
 // decodeText turns the file into UTF-8 by its byte order mark. Without a mark
-// the text must be UTF-8 already; older code pages are never guessed.
-func decodeText(file *io.SectionReader) (io.Reader, string, error) {
+// the profile's charset counts, and without that the text must be UTF-8
+// already; older code pages are never guessed.
+func decodeText(file *io.SectionReader, charset string) (io.Reader, string, error) {
 	var mark [4]byte
 	n, err := file.ReadAt(mark[:], 0)
 	if err != nil && err != io.EOF {
@@ -83,6 +107,11 @@ func decodeText(file *io.SectionReader) (io.Reader, string, error) {
 	case bytes.HasPrefix(mark[:n], []byte("\xef\xbb\xbf")):
 		_, err := file.Seek(3, io.SeekStart)
 		return file, "UTF-8 with byte order mark", err
+	}
+	for _, c := range charsets {
+		if c.name == charset && c.encoding != nil {
+			return transform.NewReader(file, c.encoding.NewDecoder()), c.name, nil
+		}
 	}
 	return file, "UTF-8", nil
 }
@@ -109,7 +138,7 @@ func checkSample(sample []byte, whole bool) error {
 }
 
 func invalidText() *FileError {
-	return refuse(EncodingInvalid, "The text is not UTF-8, so letters would be read wrongly. Save the sheet again as CSV UTF-8 or as .xlsx.")
+	return refuse(EncodingInvalid, "The text is not UTF-8, so letters would be read wrongly. Save the sheet again as CSV UTF-8 or as .xlsx, or name its charset in an import profile.")
 }
 
 // delimiter finds what separates the fields: a leading sep= line, as Excel
@@ -124,6 +153,9 @@ func (set *ruleset) delimiter(sample []byte, whole bool) (delimiter rune, skip i
 			return 0, 0, refuse(DelimiterAmbiguous, "The sep= line names a delimiter that cannot be one.").in(1, "")
 		}
 		return delimiter, min(len(first)+1, len(sample)), nil
+	}
+	if set.Delimiter != "" {
+		return rune(set.Delimiter[0]), 0, nil
 	}
 	if !whole {
 		sample = sample[:bytes.LastIndexByte(sample, '\n')+1]
@@ -143,7 +175,7 @@ func (set *ruleset) delimiter(sample []byte, whole bool) (delimiter rune, skip i
 	case len(fitting) == 1:
 		return fitting[0], 0, nil
 	case len(fitting) > 1:
-		return 0, 0, refuse(DelimiterAmbiguous, "The fields could be separated by %q or by %q. Put a line such as sep=%c at the very top.", fitting[0], fitting[1], fitting[0])
+		return 0, 0, refuse(DelimiterAmbiguous, "The fields could be separated by %q or by %q. Put a line such as sep=%c at the very top, or name the delimiter in an import profile.", fitting[0], fitting[1], fitting[0])
 	case fault != nil:
 		return 0, 0, fault
 	}
@@ -159,7 +191,7 @@ func (set *ruleset) findHeader(sample []byte, delimiter rune) (found bool, fault
 			break
 		}
 		layout, rowFault, n := set.matchHeader(row)
-		if layout != nil {
+		if layout != nil || rowFault != nil && rowFault.Problem.Code == HeaderUnconfirmed {
 			return true, nil, n
 		}
 		if rowFault != nil && n > known {

@@ -14,7 +14,7 @@
 //     An xlsx file is scanned strictly before the spreadsheet library opens
 //     it, and what the library reads is compared with the scan row by row.
 //   - Memory does not grow with the rows, except for the table of repeats
-//     (about 100 bytes a row) and a workbook's table of shared strings.
+//     (about 25 bytes a row) and a workbook's table of shared strings.
 //
 // The package knows no database and no gateway: limits, channels and number
 // formats come in as [Rules], rows and problems go out through a [Sink]. If

@@ -16,7 +16,13 @@ import (
 	"payrun/internal/money"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the test binary be the process that reads a sheet apart.
+func TestMain(m *testing.M) {
+	if way := os.Getenv(apartWay); way != "" {
+		os.Exit(serveApart(way))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // FuzzReadCSV and FuzzReadXLSX hand over any bytes: nothing may panic, and
 // what comes back must be consistent. Run them with -fuzzminimizetime=1x:
@@ -52,14 +58,14 @@ func FuzzReadSheetXML(f *testing.F) {
 
 // smallRules keep hostile inputs cheap.
 func smallRules() importers.Rules {
-	return importers.Rules{MaxBytes: 1 << 20, MaxUnzipped: 4 << 20, MaxRows: 1000, Currency: "USD", Channel: "16"}
+	return importers.Rules{Profile: importers.Profile{Currency: "USD", Channel: "16"}, MaxBytes: 1 << 20, MaxUnzipped: 4 << 20, MaxRows: 1000}
 }
 
 // seed adds all samples of the given names.
 func seed(f *testing.F, patterns ...string) {
 	f.Helper()
 	for _, pattern := range patterns {
-		for _, folder := range []string{"testdata", filepath.Join("..", "examples")} {
+		for _, folder := range []string{"testdata", filepath.Join("testdata", "office"), filepath.Join("..", "examples")} {
 			paths, err := filepath.Glob(filepath.Join(folder, pattern))
 			if err != nil {
 				f.Fatal(err)
@@ -127,7 +133,7 @@ func TestBothFormatsReadTheSamePayouts(t *testing.T) {
 			p := drawPayout(rt, i)
 			ref := fmt.Sprintf("PO-%d", i)
 			write(row, []string{ref, p.channel, p.account, money.Format(p.cents, "USD"), "USD", "x"})
-			want = append(want, importers.Row{Number: row, Reference: ref, Channel: p.code, Account: p.account, Amount: p.cents, Currency: "USD"})
+			want = append(want, importers.Row{Number: row, Reference: ref, Channel: p.code, Account: p.account, Amount: p.cents, Currency: "USD", Beside: "Team: x"})
 			sum += p.cents
 		}
 		write(row+1, []string{"Total", "", "", money.Format(sum, "USD"), "USD", ""})

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // everything that comes back with testdata/golden.
 func TestSamples(t *testing.T) {
 	t.Parallel()
-	comma := importers.Rules{DecimalMark: ","}
+	comma := importers.Rules{Profile: importers.Profile{DecimalMark: ","}}
 	tests := []struct {
 		name, path         string
 		rules              importers.Rules

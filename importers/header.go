@@ -16,7 +16,8 @@ import (
 type Field uint8
 
 // The fields. FieldPayeeID is known so that it is not mistaken for a reference;
-// no rule uses it. FieldProblems is the column of an annotated copy.
+// no rule uses it. FieldTest marks rows that are only a test, and not paid;
+// FieldProblems is the column of an annotated copy.
 const (
 	FieldIgnored Field = iota
 	FieldReference
@@ -28,12 +29,14 @@ const (
 	FieldRemark
 	FieldPayDate
 	FieldPayeeID
+	FieldTest
 	FieldProblems // written by Payrun itself
 	fieldCount
 )
 
 var fieldNames = [fieldCount]string{
-	"ignored", "reference", "channel", "account", "amount", "currency", "payee", "remark", "pay date", "payee id", "problems",
+	"ignored", "reference", "channel", "account", "amount", "currency", "payee", "remark", "pay date", "payee id",
+	"test mark", "problems",
 }
 
 // String is the field's name in messages and in saved profiles.
@@ -97,6 +100,7 @@ var aliases = [fieldCount][]string{
 		"дата", "дата выплаты", "дата виплати",
 	},
 	FieldPayeeID:  {"payee id", "contact id", "customer id", "user id", "beneficiary id", "external id", "id"},
+	FieldTest:     {"test", "is test", "test payment", "тест", "тестовый платеж", "тестовий платіж"},
 	FieldProblems: {ProblemsHeading},
 }
 
@@ -139,6 +143,13 @@ type layout struct {
 	// rules' currency; "" leaves it to the rows.
 	currency money.Currency
 	stated   bool // the heading says it
+	extras   []extraColumn
+}
+
+// extraColumn is a column without a meaning to a payout.
+type extraColumn struct {
+	at      int
+	heading string
 }
 
 // heading returns the column that holds the field, or a Column without a
@@ -159,6 +170,10 @@ func (l *layout) heading(field Field) Column {
 // that this row deserves if no other row is the header, with the number of
 // headings it recognised.
 func (set *ruleset) matchHeader(row *record) (*layout, *FileError, int) {
+	if set.NoHeadings {
+		layout, fault := set.fixedLayout(row)
+		return layout, fault, len(set.letters)
+	}
 	headings := set.headings(row)
 	known := 0
 	for _, h := range headings {
@@ -202,6 +217,13 @@ func (set *ruleset) headings(row *record) []heading {
 // heading finds out what a heading may mean. The heading of an amount may
 // end with the currency: "Amount (USD)".
 func (set *ruleset) heading(column int, text string) heading {
+	if field, ok := set.letters[column]; ok {
+		h := heading{column: column, text: text}
+		if field != FieldIgnored {
+			h.candidates = []Field{field}
+		}
+		return h
+	}
 	h := heading{column: column, text: text, candidates: set.candidates(text)}
 	if name, currency := splitCurrency(text); h.candidates == nil && slices.Contains(set.candidates(name), FieldAmount) {
 		h.candidates, h.currency = []Field{FieldAmount}, currency
@@ -311,6 +333,8 @@ func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (
 	for i, h := range headings {
 		if fields[i] != FieldIgnored {
 			l.at[fields[i]] = h.column
+		} else {
+			l.extras = append(l.extras, extraColumn{h.column, h.text})
 		}
 		if h.currency != "" {
 			l.currency, l.stated = h.currency, true
@@ -322,6 +346,53 @@ func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (
 			l.currency, set.Currency).in(row.number, columnLetter(l.at[FieldAmount]))
 	}
 	return l, nil
+}
+
+// fixedLayout is that of a sheet without headings, by the profile's letters.
+func (set *ruleset) fixedLayout(row *record) (*layout, *FileError) {
+	l := &layout{fields: row.fields, currency: set.Currency}
+	for i := range l.at {
+		l.at[i] = -1
+	}
+	for column, c := range row.cells {
+		field := set.letters[column]
+		if field != FieldIgnored {
+			l.at[field] = column
+		} else {
+			l.extras = append(l.extras, extraColumn{column, columnLetter(column)})
+		}
+		if field != FieldIgnored || strings.TrimSpace(c.text) != "" {
+			l.columns = append(l.columns, Column{Field: field, Letter: columnLetter(column)})
+		}
+	}
+	for _, field := range set.required(nil) {
+		if l.at[field] < 0 {
+			return nil, refuse(HeaderMissing, "The sheet is to be read without headings, and nothing says where its %s stands. Give the column's letter in the import profile, or one value for the whole sheet.", field).in(row.number, "")
+		}
+	}
+	if set.Unconfirmed {
+		return nil, refuse(HeaderUnconfirmed, "The sheet has no headings. Its first row would be read so: %s. If that is right, confirm it (--confirm-columns); if not, say where each column stands (--map).",
+			l.preview(row)).in(row.number, "")
+	}
+	return l, nil
+}
+
+// preview shows how the layout reads a row: "A is the account …0001".
+func (l *layout) preview(row *record) string {
+	parts := make([]string, 0, len(l.columns))
+	for _, column := range l.columns {
+		at, _ := columnIndex(column.Letter)
+		value := shown(row.at(at).text)
+		switch column.Field {
+		case FieldIgnored:
+			parts = append(parts, fmt.Sprintf("%s (%q) is not used", column.Letter, value))
+			continue
+		case FieldAccount:
+			value = masked(row.at(at).text)
+		}
+		parts = append(parts, fmt.Sprintf("%s is the %s %q", column.Letter, column.Field, value))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // headerFault explains why no assignment fits: a required column is absent,
@@ -340,12 +411,12 @@ func (set *ruleset) headerFault(headings []heading) *FileError {
 		}
 	}
 	if len(missing) > 0 {
-		return refuse(HeaderMissing, "The row of headings has no column for: %s. Add the column, or name it so in the import profile.",
+		return refuse(HeaderMissing, "The row of headings has no column for: %s. Add the column, or say which one it is (--map, or columns in an import profile).",
 			strings.Join(missing, ", "))
 	}
 	for field, columns := range claimed {
 		if len(columns) > 1 {
-			return refuse(HeaderDoubled, "Columns %s could all be the %s, and only one may be. Rename or delete the others.",
+			return refuse(HeaderDoubled, "Columns %s could all be the %s, and only one may be. Rename or delete the others, or say which one is meant (--map, or columns in an import profile).",
 				strings.Join(columns, " and "), Field(field))
 		}
 	}
@@ -360,6 +431,6 @@ func ambiguity(headings []heading, solutions [][]Field) *FileError {
 				columnLetter(h.column), shown(h.text), solutions[0][i], solutions[1][i]))
 		}
 	}
-	return refuse(HeaderAmbiguous, "The headings can be read in more than one way: %s. Rename them so that only one is possible.",
+	return refuse(HeaderAmbiguous, "The headings can be read in more than one way: %s. Rename them so that only one is possible, or say which one is meant (--map, or columns in an import profile).",
 		strings.Join(doubts, "; "))
 }

@@ -12,7 +12,7 @@ import (
 // TestHeaders says how rows of headings are understood.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	byHand := importers.Rules{Columns: map[string]importers.Field{"Konto": importers.FieldAccount, "Comment": importers.FieldIgnored}}
+	byHand := importers.Rules{Profile: importers.Profile{Columns: map[string]importers.Field{"Konto": importers.FieldAccount, "Comment": importers.FieldIgnored}}}
 	tests := []struct {
 		name  string
 		heads string
@@ -29,7 +29,7 @@ func TestHeaders(t *testing.T) {
 		{"bilingual", "Account number / Номер счета;Channel;Amount / Сумма;Currency", importers.Rules{}, "account channel amount currency"},
 		{"Ukrainian", "Номер платежу;Платіжна система;Номер гаманця;Сума;Валюта;Примітка", importers.Rules{}, "reference channel account amount currency remark"},
 		{"extra columns", "Team;Channel;Account;Amount;Currency;Approved by", importers.Rules{}, "ignored channel account amount currency ignored"},
-		{"without channel and currency", "Account;Amount", importers.Rules{Channel: "Payeer", Currency: "USD"}, "account amount"},
+		{"without channel and currency", "Account;Amount", importers.Rules{Profile: importers.Profile{Channel: "Payeer", Currency: "USD"}}, "account amount"},
 		{"currency in the heading", "Channel;Account;Amount (USD)", importers.Rules{}, "channel account amount"},
 		{"currency in the heading and a column", "Channel;Account;Сумма, USD;Currency", importers.Rules{}, "channel account amount currency"},
 		{"by hand", "Comment;Channel;Konto;Amount;Currency;Account", byHand, ""},
@@ -62,7 +62,7 @@ func TestHeaders(t *testing.T) {
 
 func TestDefaultsFillMissingColumns(t *testing.T) {
 	t.Parallel()
-	_, sink, err := readContent(t, "payouts.csv", []byte("Account,Amount\nP10000001,5\n"), importers.Rules{Channel: "payeer", Currency: "USD"})
+	_, sink, err := readContent(t, "payouts.csv", []byte("Account,Amount\nP10000001,5\n"), importers.Rules{Profile: importers.Profile{Channel: "payeer", Currency: "USD"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestCurrencyInTheHeading(t *testing.T) {
 	if err != nil || len(sink.rows) != 1 || sink.rows[0].Currency != "USD" {
 		t.Errorf("rows %v, problems %v, %v", sink.rows, sink.problems, err)
 	}
-	_, _, err = readContent(t, "payouts.csv", []byte(sheet), importers.Rules{Currency: "EUR"})
+	_, _, err = readContent(t, "payouts.csv", []byte(sheet), importers.Rules{Profile: importers.Profile{Currency: "EUR"}})
 	if refusal(err) != importers.HeaderAmbiguous {
 		t.Errorf("the heading contradicts the rules, got %v", err)
 	}

@@ -80,7 +80,11 @@ func checkReading(t testing.TB, result importers.Result, sink *collector, err er
 		checkProblem(t, refusal.Problem)
 		return
 	}
-	if sum := result.Titles + 1 + result.ControlRows + result.Blank + result.Accepted + result.Rejected; sum != result.Rows {
+	header := 0
+	if result.HeaderRow > 0 {
+		header = 1
+	}
+	if sum := result.Titles + header + result.ControlRows + result.Blank + result.Accepted + result.Rejected; sum != result.Rows {
 		t.Fatalf("%d rows were counted as %d: %+v", result.Rows, sum, result)
 	}
 	if len(sink.rows) != result.Accepted {

@@ -2,6 +2,8 @@ package importers
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"payrun/internal/money"
 )
@@ -19,6 +21,7 @@ type Row struct {
 	Payee     string         // name of the payee, may be ""
 	Remark    string         // note; stored and shown, never sent
 	PayDate   string         // "2006-01-02", or "" for as soon as approved
+	Beside    string         // what stands in columns without a meaning, as "Team: Sales; Boss: Eve"; shortened
 }
 
 // Sink receives what [Read] finds, in sheet order and in batches. The slices
@@ -68,7 +71,7 @@ const (
 
 // Result sums up one reading. For every file that was read to its end,
 // Rows = Titles + 1 + ControlRows + Blank + Accepted + Rejected,
-// where the 1 is the header.
+// where the 1 is the header; a sheet without headings has none.
 type Result struct {
 	Format        string         // "xlsx" or "csv"
 	Sheet         string         // name of the sheet that was read, "" for csv
@@ -76,9 +79,9 @@ type Result struct {
 	Delimiter     string         // of a csv file, such as ";"
 	Digest        string         // SHA-256 of the file's bytes, lower-case hexadecimal
 	Size          int64          // bytes
-	HeaderRow     int            // row of the headings
+	HeaderRow     int            // row of the headings, 0 for a sheet without
 	Cells         int            // of a workbook's sheet: its rows and their cells, gaps before a cell counted
-	Columns       []Column       // every column that has a heading, in sheet order
+	Columns       []Column       // every column that has a heading or a field, in sheet order
 	Rows          int            // rows down to the last one that is not blank
 	Titles        int            // rows above the header that are not blank
 	ControlRows   int            // rows below the header that give totals or counts
@@ -103,5 +106,10 @@ type Result struct {
 // was known by that point. Other errors come from the disk, the context or
 // the sink. Calls are independent of each other and may run concurrently.
 func Read(ctx context.Context, path string, rules Rules, sink Sink) (Result, error) {
-	return read(ctx, path, rules, sink)
+	file, err := os.Open(path)
+	if err != nil {
+		return Result{}, fmt.Errorf("read sheet: %w", err)
+	}
+	defer file.Close()
+	return read(ctx, file, path, rules, sink)
 }

@@ -17,17 +17,17 @@ const batchSize = 512
 // The header must stand within this many filled rows from the top.
 const longestPreamble = 50
 
-func read(ctx context.Context, path string, rules Rules, sink Sink) (result Result, err error) {
+// read reads an open file; its path only gives the extension.
+func read(ctx context.Context, file *os.File, path string, rules Rules, sink Sink) (result Result, err error) {
 	set, err := rules.compile()
 	if err != nil {
 		return Result{}, err
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return Result{}, fmt.Errorf("read sheet: %w", err)
-	}
-	defer file.Close()
-
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("%w (%v)", readerFailed(), fault)
+		}
+	}()
 	r := &reader{rules: set, sink: sink, repeats: newRepeats()}
 	err = r.read(ctx, file, path)
 	r.result.Totals, r.result.RejectedTotals = r.accepted.list(), r.refused.list()
@@ -112,9 +112,15 @@ func (r *reader) take(row *record) error {
 // takeTitle looks for the header; rows above it are titles.
 func (r *reader) takeTitle(row *record) error {
 	layout, fault, known := r.rules.matchHeader(row)
-	if layout != nil {
+	switch {
+	case layout != nil && r.rules.NoHeadings:
+		r.layout, r.result.Columns = layout, layout.columns
+		return r.takeData(row)
+	case layout != nil:
 		r.layout, r.result.HeaderRow, r.result.Columns = layout, row.number, layout.columns
 		return nil
+	case r.rules.NoHeadings:
+		return fault
 	}
 	if fault != nil && known > r.headingsSeen {
 		r.headerFault, r.headingsSeen = fault, known
@@ -131,7 +137,7 @@ func (r *reader) noHeader() error {
 	if r.headerFault != nil {
 		return r.headerFault
 	}
-	return refuse(HeaderMissing, "No row of headings was found. Put a row above the payouts that names the columns: %s.",
+	return refuse(HeaderMissing, "No row of headings was found. Put a row above the payouts that names the columns: %s; or say what the columns are (--map, or an import profile).",
 		"Reference, Channel, Account, Amount, Currency")
 }
 
@@ -174,19 +180,23 @@ func (r *reader) report(p Problem) {
 }
 
 func (r *reader) flush() error {
-	if len(r.rows) > 0 {
-		if err := r.sink.Rows(r.rows); err != nil {
+	err := passOn(r.sink, r.rows, r.problems)
+	clear(r.rows)
+	clear(r.problems)
+	r.rows, r.problems = r.rows[:0], r.problems[:0]
+	return err
+}
+
+func passOn(sink Sink, rows []Row, problems []Problem) error {
+	if len(rows) > 0 {
+		if err := sink.Rows(rows); err != nil {
 			return fmt.Errorf("pass on rows: %w", err)
 		}
-		clear(r.rows)
-		r.rows = r.rows[:0]
 	}
-	if len(r.problems) > 0 {
-		if err := r.sink.Problems(r.problems); err != nil {
+	if len(problems) > 0 {
+		if err := sink.Problems(problems); err != nil {
 			return fmt.Errorf("pass on problems: %w", err)
 		}
-		clear(r.problems)
-		r.problems = r.problems[:0]
 	}
 	return nil
 }

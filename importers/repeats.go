@@ -7,22 +7,21 @@ import (
 )
 
 // repeats remembers which references and which payee-and-amount pairs a file
-// has had, by 64-bit hash: keeping the texts would hold the whole file in
-// memory. Two different keys collide in about one file of 50,000 rows in ten
-// billion, and all that happens then is that a person looks at a row.
+// has had, by hash: keeping the texts would hold the whole file in memory.
+// What is compared of a hash makes two different keys look alike in about one
+// file of 50,000 rows in a million, and all that happens then is that a person
+// looks at a row.
 type repeats struct {
 	seed       maphash.Seed
-	references map[uint64]int32 // hash to row
-	payees     map[uint64]int32
+	references rowTable
+	payees     rowTable
 }
 
-func newRepeats() *repeats {
-	return &repeats{maphash.MakeSeed(), map[uint64]int32{}, map[uint64]int32{}}
-}
+func newRepeats() *repeats { return &repeats{seed: maphash.MakeSeed()} }
 
 // reference returns the earlier row with the same reference, 0 for none.
 func (s *repeats) reference(text string, row int) int {
-	return firstSeen(s.references, maphash.String(s.seed, text), row)
+	return s.references.first(maphash.String(s.seed, text), row)
 }
 
 // payee returns the earlier row that pays the same amount to the same
@@ -33,13 +32,57 @@ func (s *repeats) payee(payout Row) int {
 		currency         money.Currency
 		amount           money.Amount
 	}{payout.Channel, payout.Account, payout.Currency, payout.Amount}
-	return firstSeen(s.payees, maphash.Comparable(s.seed, key), payout.Number)
+	return s.payees.first(maphash.Comparable(s.seed, key), payout.Number)
 }
 
-func firstSeen(seen map[uint64]int32, hash uint64, row int) int {
-	if first, ok := seen[hash]; ok {
-		return int(first)
+// rowTable maps hashes to the row where each was first seen, in eight bytes a
+// slot. A table that is full is kept and a larger one added, so that nothing
+// is ever moved: a move would need both in memory.
+type rowTable struct {
+	parts []rowSlots
+	free  int // slots that the newest part may still fill
+}
+
+// rowSlots is an open-addressed table. A slot holds the upper bits of a hash
+// and a row, which is never 0; the lower bits say where to begin to look.
+type rowSlots []uint64
+
+const (
+	rowBits   = 24 // a sheet has fewer rows
+	firstPart = 1 << 10
+	growth    = 4
+)
+
+// first returns the row that had the hash first, or notes this one and
+// returns 0.
+func (t *rowTable) first(hash uint64, row int) int {
+	for _, slots := range t.parts {
+		if at, found := slots.find(hash); found {
+			return int(slots[at] & (1<<rowBits - 1))
+		}
 	}
-	seen[hash] = int32(row)
+	if t.free == 0 {
+		size := firstPart
+		if n := len(t.parts); n > 0 {
+			size = growth * len(t.parts[n-1])
+		}
+		t.parts = append(t.parts, make(rowSlots, size))
+		t.free = size / 8 * 7
+	}
+	newest := t.parts[len(t.parts)-1]
+	at, _ := newest.find(hash)
+	newest[at] = hash>>rowBits<<rowBits | uint64(min(row, 1<<rowBits-1))
+	t.free--
 	return 0
+}
+
+// find returns the slot that holds the hash, or the free one for it.
+func (s rowSlots) find(hash uint64) (at int, found bool) {
+	mask := len(s) - 1
+	for at = int(hash) & mask; s[at] != 0; at = (at + 1) & mask {
+		if s[at]>>rowBits == hash>>rowBits {
+			return at, true
+		}
+	}
+	return at, false
 }

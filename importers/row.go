@@ -28,12 +28,34 @@ func (r *reader) judge(row *record) Row {
 	payout.Payee = r.judgeText(row, FieldPayee, longestPayee)
 	payout.Remark = r.judgeText(row, FieldRemark, longestRemark)
 	payout.PayDate = r.judgeDate(row)
+	r.judgeTest(row)
+	payout.Beside = r.layout.beside(row)
 	if !r.rejected {
 		if first := r.repeats.payee(payout); first > 0 {
 			r.warn(row, FieldAmount, PayeeRepeated, "Row %d already pays the same amount to the same account. Confirm that both are meant.", first)
 		}
 	}
 	return payout
+}
+
+// longestBeside is how many bytes of the columns without a meaning are kept.
+const longestBeside = 1000
+
+// beside puts the cells of the columns without a meaning into words. They are
+// kept for people, so that nothing of a sheet is lost, and never interpreted.
+func (l *layout) beside(row *record) string {
+	var parts []string
+	length := 0
+	for _, column := range l.extras {
+		text := strings.TrimSpace(row.at(column.at).text)
+		if text == "" || length > longestBeside {
+			continue
+		}
+		part := shown(column.heading) + ": " + shown(text)
+		parts = append(parts, part)
+		length += len(part)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // fault reports why the row cannot be paid, warn what a person must confirm.
@@ -317,11 +339,44 @@ func (r *reader) judgeDate(row *record) string {
 			return ""
 		}
 	}
-	if _, err := time.Parse(time.DateOnly, value); err != nil {
+	day, ok := r.rules.day(value)
+	if !ok {
 		r.fault(row, FieldPayDate, DateUnreadable, "The pay date is no day that can be read without guessing. Write it as year-month-day, such as 2026-11-30.")
 		return ""
 	}
-	return value
+	return day
+}
+
+// day reads a date written as ISO has it or in the profile's order.
+func (set *ruleset) day(text string) (string, bool) {
+	layouts := []string{time.DateOnly}
+	switch set.DateOrder {
+	case DayMonthYear:
+		layouts = append(layouts, "2.1.2006", "2/1/2006", "2-1-2006")
+	case MonthDayYear:
+		layouts = append(layouts, "1.2.2006", "1/2/2006", "1-2-2006")
+	}
+	for _, layout := range layouts {
+		if day, err := time.Parse(layout, text); err == nil {
+			return day.Format(time.DateOnly), true
+		}
+	}
+	return "", false
+}
+
+// judgeTest keeps rows that their author marked as a test from being paid.
+func (r *reader) judgeTest(row *record) {
+	at := r.layout.at[FieldTest]
+	if at < 0 {
+		return
+	}
+	switch strings.ToLower(strings.TrimSpace(row.at(at).text)) {
+	case "", "0", "no", "false", "live":
+	case "1", "yes", "true", "test":
+		r.fault(row, FieldTest, RowTest, "The row is marked as a test. Remove the mark to pay it, or delete the row.")
+	default:
+		r.fault(row, FieldTest, RowTest, "The test mark is neither 0 (pay) nor 1 (only a test). Correct it.")
+	}
 }
 
 // dateOf turns the content of a date cell into an ISO date, "" if it is none:

@@ -44,7 +44,7 @@ func TestTextRows(t *testing.T) {
 		MaxAmounts: map[money.Currency]money.Amount{"USD": 15000},
 	}
 	free := importers.Rules{}
-	comma := importers.Rules{DecimalMark: ",", GroupMark: "."}
+	comma := importers.Rules{Profile: importers.Profile{DecimalMark: ",", GroupMark: "."}}
 	tests := []struct {
 		name  string
 		row   csvRow
@@ -383,10 +383,10 @@ func TestErrorsThatAreNoRefusals(t *testing.T) {
 		{"cancelled", cancelled, "testdata/payouts-november.xlsx", importers.Rules{}, failingSink{}, "context canceled"},
 		{"no file", ctx, "testdata/none.csv", importers.Rules{}, failingSink{}, "no such file"},
 		{"a directory", ctx, "testdata", importers.Rules{}, failingSink{}, "not a regular file"},
-		{"wrong decimal mark", ctx, "testdata/payouts-plain.csv", importers.Rules{DecimalMark: ";"}, failingSink{}, "decimal mark"},
-		{"wrong group mark", ctx, "testdata/payouts-plain.csv", importers.Rules{GroupMark: "."}, failingSink{}, "group mark"},
-		{"unknown default channel", ctx, "testdata/payouts-plain.csv", importers.Rules{Channel: "99"}, failingSink{}, "channel"},
-		{"unknown default currency", ctx, "testdata/payouts-plain.csv", importers.Rules{Currency: "usd"}, failingSink{}, "unknown currency"},
+		{"wrong decimal mark", ctx, "testdata/payouts-plain.csv", importers.Rules{Profile: importers.Profile{DecimalMark: ";"}}, failingSink{}, "decimal mark"},
+		{"wrong group mark", ctx, "testdata/payouts-plain.csv", importers.Rules{Profile: importers.Profile{GroupMark: "."}}, failingSink{}, "group mark"},
+		{"unknown default channel", ctx, "testdata/payouts-plain.csv", importers.Rules{Profile: importers.Profile{Channel: "99"}}, failingSink{}, "channel"},
+		{"unknown default currency", ctx, "testdata/payouts-plain.csv", importers.Rules{Profile: importers.Profile{Currency: "usd"}}, failingSink{}, "unknown currency"},
 		{"channels of one name", ctx, "testdata/payouts-plain.csv", importers.Rules{Channels: []importers.Channel{{Code: "1", Name: "A"}, {Code: "2", Name: "a"}}}, failingSink{}, "both called"},
 	}
 	for _, tt := range tests {
@@ -431,7 +431,7 @@ func TestOnlyTheNamedSheetCounts(t *testing.T) {
 	t.Parallel()
 	good := sheetXML("", headerCells+payoutRow(2), "")
 	workbook := newBookOf(good, sheetXML("", headerCells+payoutRow(2)+payoutRow(3), "")).edit("xl/workbook.xml", `name="Sheet1"`, `name="Old" state="hidden"`)
-	result, _, err := readContent(t, "payouts.xlsx", workbook.bytes(t), importers.Rules{Sheet: "sheet2"})
+	result, _, err := readContent(t, "payouts.xlsx", workbook.bytes(t), importers.Rules{Profile: importers.Profile{Sheet: "sheet2"}})
 	if err != nil || result.Sheet != "Sheet2" || result.Accepted != 2 {
 		t.Fatalf("read %d rows of sheet %q, %v", result.Accepted, result.Sheet, err)
 	}

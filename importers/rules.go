@@ -9,25 +9,12 @@ import (
 )
 
 // Rules say what a good row is. The zero value reads sheets of the channels
-// of [DefaultChannels] with decimal points and the limits named below.
+// of [DefaultChannels] with the limits named below.
 type Rules struct {
 	// Channels that may be paid; nil means DefaultChannels.
 	Channels []Channel
-	// Sheet names the sheet to read in a workbook that has several with data;
-	// the others are then left alone. "" means that there must be only one.
-	Sheet string
-	// Columns assigns headings to fields by hand, before the known aliases.
-	Columns map[string]Field
-	// Channel is the code for sheets without a channel column; "" requires
-	// the column.
-	Channel string
-	// Currency is the currency of sheets without a currency column; ""
-	// requires the column.
-	Currency money.Currency
-	// DecimalMark and GroupMark are how amounts in text cells are written:
-	// "." (default) or "," and "" (default, no grouping), ",", ".", "'" or
-	// " ". Cells that hold numbers do not depend on them.
-	DecimalMark, GroupMark string
+	// Profile says how the sheet is written.
+	Profile
 	// OwnAccounts and BlockedAccounts are never paid.
 	OwnAccounts, BlockedAccounts []string
 	// MaxAmounts is the most that the maker may pay in one row, by currency.
@@ -109,17 +96,18 @@ type ruleset struct {
 	own, blocked map[string]bool
 	spellings    map[string]*Channel // names met in the sheet so far
 	aliases      map[string][]Field
+	letters      map[int]Field // columns that the profile assigns by letter
 }
 
 func (rules Rules) compile() (*ruleset, error) {
 	set := &ruleset{
 		Rules:    rules.withDefaults(),
-		channels: map[string]*Channel{}, spellings: map[string]*Channel{},
+		channels: map[string]*Channel{}, spellings: map[string]*Channel{}, letters: map[int]Field{},
 		own:     index(rules.OwnAccounts),
 		blocked: index(rules.BlockedAccounts),
 	}
-	if err := set.checkMarks(); err != nil {
-		return nil, err
+	if err := rules.Profile.Validate(); err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
 	}
 	for i := range set.Channels {
 		if err := set.addChannel(&set.Channels[i]); err != nil {
@@ -129,12 +117,11 @@ func (rules Rules) compile() (*ruleset, error) {
 	if set.Channel != "" && set.channels[fold(set.Channel)] == nil {
 		return nil, fmt.Errorf("rules: channel %q is not among the channels", set.Channel)
 	}
-	if set.Currency != "" {
-		if _, err := set.Currency.Exponent(); err != nil {
-			return nil, fmt.Errorf("rules: %w", err)
-		}
-	}
 	set.aliases = headingAliases(rules.Columns)
+	for letter, field := range rules.Letters {
+		column, _ := columnIndex(letter) // Validate saw it
+		set.letters[column] = field
+	}
 	return set, nil
 }
 
@@ -157,20 +144,10 @@ func (rules Rules) withDefaults() Rules {
 // MostColumns is how many columns a sheet may have.
 func (rules Rules) MostColumns() int { return cmp.Or(rules.MaxColumns, 50) }
 
-func orDefault[T int | int64](value *T, otherwise T) {
+func orDefault[T ~int | ~int64](value *T, otherwise T) {
 	if *value == 0 {
 		*value = otherwise
 	}
-}
-
-func (set *ruleset) checkMarks() error {
-	if set.DecimalMark != "." && set.DecimalMark != "," {
-		return fmt.Errorf("rules: decimal mark %q is neither a point nor a comma", set.DecimalMark)
-	}
-	if !strings.Contains(",.' ", set.GroupMark) || len(set.GroupMark) > 1 || set.GroupMark == set.DecimalMark {
-		return fmt.Errorf("rules: group mark %q cannot stand beside decimal mark %q", set.GroupMark, set.DecimalMark)
-	}
-	return nil
 }
 
 func (set *ruleset) addChannel(channel *Channel) error {
@@ -182,6 +159,15 @@ func (set *ruleset) addChannel(channel *Channel) error {
 		set.channels[key] = channel
 	}
 	return nil
+}
+
+// ChannelCode finds the code of a channel by any of its names.
+func (rules Rules) ChannelCode(name string) (code string, known bool) {
+	set, err := rules.compile()
+	if err != nil || set.channels[fold(name)] == nil {
+		return "", false
+	}
+	return set.channels[fold(name)].Code, true
 }
 
 // channelNames lists the channels for messages: "Payeer (16), FasaPay (18)".

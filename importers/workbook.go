@@ -5,7 +5,6 @@ import (
 	"encoding/xml"
 	"io"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -106,6 +105,9 @@ func (a *archive) refuseForeign() error {
 			return refuse(ExternalLinks, "The workbook takes values from other files or data connections, which may have changed since. Break the links (Data, Edit links), save, and hand it in again.")
 		}
 	}
+	if a.parts["mimetype"] != nil && a.parts["content.xml"] != nil {
+		return refuse(FormatOpenDocument, "The file is an OpenDocument sheet (.ods). Open it and save as .xlsx, then hand that in.")
+	}
 	if a.parts["[content_types].xml"] == nil || a.parts["xl/workbook.xml"] == nil {
 		return refuse(FormatUnknown, "The file is a zip archive but not an Excel workbook. Save the sheet as .xlsx or .csv.")
 	}
@@ -140,17 +142,17 @@ func (w *workbook) readSheets() error {
 		return err
 	}
 	w.date1904 = isTrue([]byte(book.Properties.Date1904))
-	var names []string
+	names, parts := map[string]bool{}, map[string]bool{}
 	for _, sheet := range book.Sheets {
 		part := worksheetPart(relations, relationID(sheet.Attrs))
 		if part == "" {
 			continue // a chart or dialog, which has no cells
 		}
 		folded := strings.ToLower(sheet.Name)
-		if sheet.Name == "" || slices.Contains(names, folded) {
-			return damagedXML("two of its sheets have the same name, or one has none")
+		if sheet.Name == "" || names[folded] || parts[strings.ToLower(part)] {
+			return damagedXML("two of its sheets have the same name or the same content, or one has no name")
 		}
-		names = append(names, folded)
+		names[folded], parts[strings.ToLower(part)] = true, true
 		w.sheets = append(w.sheets, worksheet{sheet.Name, part, sheet.State == "hidden" || sheet.State == "veryHidden"})
 	}
 	return nil

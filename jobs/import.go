@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"payrun/importers"
 	"payrun/internal/money"
@@ -30,13 +32,64 @@ type Import struct {
 	GatewayAccount string
 	Rules          importers.Rules
 	Fees           map[string]Fee // by channel
+	// Scrutiny says what is looked for in the store when a sheet is imported.
+	Scrutiny ledger.Scrutiny
+	// Read reads a sheet: [importers.Read], the default, or the Read method of
+	// an [importers.Apart].
+	Read func(context.Context, string, importers.Rules, importers.Sink) (importers.Result, error)
 }
 
-// ImportChoice says what to do about rows that cannot be paid.
+func (im *Import) read(ctx context.Context, path string, rules importers.Rules, sink importers.Sink) (importers.Result, error) {
+	if im.Read == nil {
+		return importers.Read(ctx, path, rules, sink)
+	}
+	return im.Read(ctx, path, rules, sink)
+}
+
+// ImportChoice says how a sheet is read and what to do about rows that cannot
+// be paid. It is kept with the batch.
 type ImportChoice struct {
-	// GoodRows imports the good rows of a sheet that has bad ones too.
-	// Without it such a sheet is not imported at all.
+	// GoodRows imports the good rows of a sheet that has bad ones too, if
+	// Totals says the same of them as [GoodTotals] or is AnyTotals. Without it
+	// such a sheet is not imported at all.
 	GoodRows bool
+	Totals   string
+	// Profile says how the sheet is written; ProfileName and Settings are its
+	// name and its text.
+	Profile               importers.Profile
+	ProfileName, Settings string
+	// Source names the file as an inbox found it; "" when a person hands it in.
+	Source string
+}
+
+// AnyTotals takes the good rows whatever they add up to: for the sandbox.
+const AnyTotals = "any"
+
+// GoodTotals says what a maker confirms who goes on without the bad rows, such
+// as "118 good, 2 bad, 141282.55 USD".
+func GoodTotals(sheet importers.Result) string {
+	sums := map[money.Currency]money.Amount{}
+	for _, t := range sheet.Totals {
+		sums[t.Currency] += t.Amount // cannot overflow: the importer caps rows and digits
+	}
+	text := fmt.Sprintf("%d good, %d bad", sheet.Accepted, sheet.Rejected)
+	for _, currency := range slices.Sorted(maps.Keys(sums)) {
+		text += fmt.Sprintf(", %s %s", money.Format(sums[currency], currency), currency)
+	}
+	return text
+}
+
+// judge says why a sheet that was read must not be imported as chosen.
+func (c ImportChoice) judge(sheet importers.Result) error {
+	switch {
+	case sheet.Accepted == 0:
+		return ErrNoRows
+	case sheet.Rejected > 0 && !c.GoodRows:
+		return fmt.Errorf("%w: %d of %d", ErrRowsRejected, sheet.Rejected, sheet.Accepted+sheet.Rejected)
+	case sheet.Rejected > 0 && c.Totals != AnyTotals && c.Totals != GoodTotals(sheet):
+		return fmt.Errorf("%w: they are %q", ErrTotals, GoodTotals(sheet))
+	}
+	return nil
 }
 
 // Imported is what became of a sheet.
@@ -46,6 +99,8 @@ type Imported struct {
 	Found    int                 // problems in all
 	// Batch is the new batch; nil when nothing was imported.
 	Batch *ledger.Batch
+	// ToConfirm is how many of its warnings people have to confirm.
+	ToConfirm int64
 
 	rules importers.Rules // that the sheet was read with
 }
@@ -58,6 +113,10 @@ const maxProblems = 1000
 // the good ones was not chosen. Nothing was imported.
 var ErrRowsRejected = errors.New("the sheet has rows that cannot be paid")
 
+// ErrTotals: the good rows were asked for, but not with the totals that they
+// have. Nothing was imported.
+var ErrTotals = errors.New("the totals of the good and the bad rows are not confirmed")
+
 // ErrNoRows: the sheet has no row that could be paid.
 var ErrNoRows = errors.New("the sheet has no good row")
 
@@ -67,54 +126,60 @@ const loadRows = 5_000
 // File imports one sheet for a maker. Reading and storing overlap. Whatever
 // goes wrong leaves nothing behind; the problems found come back in any case.
 func (im *Import) File(ctx context.Context, by ledger.User, path string, choice ImportChoice) (Imported, error) {
-	rules, err := im.rules(ctx)
+	rules, err := im.rules(ctx, choice.Profile)
 	if err != nil {
 		return Imported{}, err
 	}
-	staging, err := im.Book.Stage(ctx, by, filepath.Base(path), im.GatewayAccount)
-	if err != nil {
-		return Imported{}, err
+	sink := newLoader(ctx, im, func(ctx context.Context) (*ledger.Staging, error) {
+		return im.Book.Stage(ctx, by, filepath.Base(path), im.GatewayAccount)
+	})
+	result, err := im.read(ctx, path, rules, sink)
+	if err == nil {
+		err = choice.judge(result)
 	}
-	// Changes nothing once the batch is published.
-	defer func() { _ = staging.Discard(context.WithoutCancel(ctx)) }()
-
-	sink := newLoader(ctx, im, staging)
-	result, readErr := importers.Read(ctx, path, rules, sink)
-	loadErr := sink.close()
+	staging, loadErr := sink.close(err == nil)
+	if staging != nil {
+		// Changes nothing once the batch is published.
+		defer func() { _ = staging.Discard(context.WithoutCancel(ctx)) }()
+	}
 	done := Imported{Sheet: result, Problems: sink.problems, Found: sink.found, rules: rules}
-	if err := errors.Join(readErr, loadErr); err != nil {
+	if err := errors.Join(err, loadErr); err != nil {
 		return done, err
 	}
-	switch {
-	case result.Accepted == 0:
-		return done, ErrNoRows
-	case result.Rejected > 0 && !choice.GoodRows:
-		return done, fmt.Errorf("%w: %d of %d", ErrRowsRejected, result.Rejected, result.Accepted+result.Rejected)
-	}
-	batch, err := im.publish(ctx, staging, done)
+	batch, err := im.publish(ctx, staging, done, choice)
 	if err != nil {
 		return done, err
 	}
 	done.Batch = &batch
-	return done, nil
+	// It is published: a caller who gave up meanwhile must hear of it.
+	reading, err := im.Book.Reading(context.WithoutCancel(ctx), batch.ID)
+	done.ToConfirm = reading.Warnings
+	return done, err
 }
 
 // Check judges a sheet without touching the store, and so without knowing
-// the limits of the moment.
-func (im *Import) Check(ctx context.Context, path string) (Imported, error) {
+// the limits of the moment, or who was paid before. Its errors are those of
+// File.
+func (im *Import) Check(ctx context.Context, path string, choice ImportChoice) (Imported, error) {
 	var found onlyProblems
-	result, err := importers.Read(ctx, path, im.Rules, &found)
-	return Imported{Sheet: result, Problems: found.problems, Found: found.found, rules: im.Rules}, err
+	rules := im.Rules
+	rules.Profile = choice.Profile
+	result, err := im.read(ctx, path, rules, &found)
+	if err == nil {
+		err = choice.judge(result)
+	}
+	return Imported{Sheet: result, Problems: found.problems, Found: found.found, rules: rules}, err
 }
 
 // rules adds the limits known now, so that a row outside them is named while
 // its maker still looks at the sheet. The limits count again when it is sent.
-func (im *Import) rules(ctx context.Context) (importers.Rules, error) {
+func (im *Import) rules(ctx context.Context, profile importers.Profile) (importers.Rules, error) {
 	limits, err := im.Book.Limits(ctx)
 	if err != nil {
 		return importers.Rules{}, fmt.Errorf("read limits: %w", err)
 	}
 	rules := im.Rules
+	rules.Profile = profile
 	if rules.Channels = slices.Clone(rules.Channels); rules.Channels == nil {
 		rules.Channels = importers.DefaultChannels()
 	}
@@ -130,7 +195,7 @@ func (im *Import) rules(ctx context.Context) (importers.Rules, error) {
 	return rules, nil
 }
 
-func (im *Import) publish(ctx context.Context, staging *ledger.Staging, done Imported) (ledger.Batch, error) {
+func (im *Import) publish(ctx context.Context, staging *ledger.Staging, done Imported, choice ImportChoice) (ledger.Batch, error) {
 	problems := make([]ledger.Problem, len(done.Problems))
 	for i, p := range done.Problems {
 		problems[i] = ledger.Problem{
@@ -145,7 +210,21 @@ func (im *Import) publish(ctx context.Context, staging *ledger.Staging, done Imp
 	return staging.Publish(ctx, ledger.Counts{
 		SourceDigest: r.Digest, Read: int64(r.Accepted + r.Rejected + r.Blank),
 		Accepted: int64(r.Accepted), Rejected: int64(r.Rejected), Blank: int64(r.Blank),
+		Reading: choice.reading(r), Scrutiny: im.Scrutiny,
 	})
+}
+
+// reading is what is kept about how the sheet was read and what was chosen.
+func (c ImportChoice) reading(sheet importers.Result) ledger.Reading {
+	columns := make([]string, len(sheet.Columns))
+	for i, column := range sheet.Columns {
+		columns[i] = fmt.Sprintf("%s %q: %s", column.Letter, column.Heading, column.Field)
+	}
+	r := ledger.Reading{Source: c.Source, Profile: c.ProfileName, Settings: c.Settings, Columns: strings.Join(columns, "\n")}
+	if sheet.Rejected > 0 {
+		r.GoodRows = GoodTotals(sheet)
+	}
+	return r
 }
 
 // onlyProblems is a sink that keeps the first problems.
@@ -165,24 +244,34 @@ func (s *onlyProblems) Problems(problems []importers.Problem) error {
 	return nil
 }
 
-// loader stores rows in one goroutine while the sheet is read in another.
+// loader stores rows in one goroutine while the sheet is read in another. It
+// begins with the first full chunk, or when all is read: most sheets that are
+// not imported leave no trace in the store, not even an unused number.
 type loader struct {
 	onlyProblems
 	im    *Import
 	ctx   context.Context
-	chunk []ledger.NewPayout
-	queue chan []ledger.NewPayout
+	stage func(context.Context) (*ledger.Staging, error)
+	chunk loadChunk
+	queue chan loadChunk
 	ended chan error
+
+	staging *ledger.Staging // of the storing goroutine, until it has ended
 }
 
-func newLoader(ctx context.Context, im *Import, staging *ledger.Staging) *loader {
+type loadChunk struct {
+	payouts  []ledger.NewPayout
+	warnings []ledger.SheetWarning
+}
+
+func newLoader(ctx context.Context, im *Import, stage func(context.Context) (*ledger.Staging, error)) *loader {
 	ctx, cancel := context.WithCancelCause(ctx)
-	l := &loader{im: im, ctx: ctx, queue: make(chan []ledger.NewPayout, 2), ended: make(chan error, 1)}
+	l := &loader{im: im, ctx: ctx, stage: stage, queue: make(chan loadChunk, 2), ended: make(chan error, 1)}
 	go func() {
 		var err error
 		for chunk := range l.queue {
 			if err == nil {
-				if err = staging.Add(ctx, chunk); err != nil {
+				if err = l.store(ctx, chunk); err != nil {
 					cancel(err) // the reader has no need to go on
 				}
 			}
@@ -193,6 +282,18 @@ func newLoader(ctx context.Context, im *Import, staging *ledger.Staging) *loader
 	return l
 }
 
+func (l *loader) store(ctx context.Context, chunk loadChunk) (err error) {
+	if l.staging == nil {
+		if l.staging, err = l.stage(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.staging.Add(ctx, chunk.payouts); err != nil {
+		return err
+	}
+	return l.staging.AddWarnings(ctx, chunk.warnings)
+}
+
 // Rows takes the rows over; they are stored while the next ones are read.
 func (l *loader) Rows(rows []importers.Row) error {
 	for _, r := range rows {
@@ -200,33 +301,57 @@ func (l *loader) Rows(rows []importers.Row) error {
 		if err != nil {
 			return fmt.Errorf("fee of row %d: %w", r.Number, err)
 		}
-		l.chunk = append(l.chunk, ledger.NewPayout{
+		l.chunk.payouts = append(l.chunk.payouts, ledger.NewPayout{
 			Sheet: r.Sheet, Row: int64(r.Number), Reference: r.Reference, Channel: r.Channel, Account: r.Account,
 			Payee: r.Payee, Remark: r.Remark, PayDate: r.PayDate, Amount: r.Amount, Currency: r.Currency, FeeEstimate: fee,
+			Beside: r.Beside,
 		})
 	}
-	if len(l.chunk) < loadRows {
+	if len(l.chunk.payouts) < loadRows {
 		return nil
 	}
 	return l.flush()
 }
 
+// Problems keeps the first ones for people to read, and all warnings of rows
+// that are imported for people to confirm. All problems of a row come in one
+// call.
+func (l *loader) Problems(problems []importers.Problem) error {
+	rejected := map[int]bool{}
+	for _, p := range problems {
+		if p.Severity == importers.RowRejected {
+			rejected[p.Row] = true
+		}
+	}
+	for _, p := range problems {
+		if p.Severity == importers.Warning && !rejected[p.Row] {
+			l.chunk.warnings = append(l.chunk.warnings, ledger.SheetWarning{Code: string(p.Code), Row: int64(p.Row)})
+		}
+	}
+	return l.onlyProblems.Problems(problems)
+}
+
 func (l *loader) flush() error {
-	if len(l.chunk) == 0 {
+	if len(l.chunk.payouts)+len(l.chunk.warnings) == 0 {
 		return nil
 	}
 	select {
 	case l.queue <- l.chunk:
-		l.chunk = make([]ledger.NewPayout, 0, loadRows)
+		l.chunk = loadChunk{payouts: make([]ledger.NewPayout, 0, loadRows)}
 		return nil
 	case <-l.ctx.Done():
 		return context.Cause(l.ctx)
 	}
 }
 
-// close stores the rest and waits for it.
-func (l *loader) close() error {
-	err := l.flush()
+// close waits until everything is stored, with the rest if it is wanted. What
+// it returns is nil if nothing was.
+func (l *loader) close(rest bool) (*ledger.Staging, error) {
+	var err error
+	if rest {
+		err = l.flush()
+	}
 	close(l.queue)
-	return errors.Join(err, <-l.ended)
+	err = errors.Join(err, <-l.ended)
+	return l.staging, err
 }

@@ -94,7 +94,7 @@ func TestOnlyMakersImport(t *testing.T) {
 func TestTheGoodRowsOfABadSheet(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
 		path := s.sheet(2500, badAmount, "", badAccount)
-		im, err := s.importing.File(t.Context(), s.maker, path, jobs.ImportChoice{GoodRows: true})
+		im, err := s.importing.File(t.Context(), s.maker, path, jobs.ImportChoice{GoodRows: true, Totals: jobs.AnyTotals})
 		s.must(err)
 		b := im.Batch
 		if b.Accepted != 2500 || b.Rejected != 2 || b.Blank != 1 || b.RowsRead != 2503 || b.State != ledger.Valid {
@@ -168,7 +168,7 @@ func TestARepeatIsHeld(t *testing.T) {
 func TestProblemsAreCapped(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
 		const bad, most = 1500, 1000
-		im, err := s.importing.File(t.Context(), s.maker, s.sheet(1, slices.Repeat([]string{badAmount}, bad)...), jobs.ImportChoice{GoodRows: true})
+		im, err := s.importing.File(t.Context(), s.maker, s.sheet(1, slices.Repeat([]string{badAmount}, bad)...), jobs.ImportChoice{GoodRows: true, Totals: jobs.AnyTotals})
 		s.must(err)
 		if im.Found < bad || len(im.Problems) != most || im.Batch.Rejected != bad {
 			t.Errorf("%d problems handed back of %d, %d rows rejected", len(im.Problems), im.Found, im.Batch.Rejected)
@@ -280,7 +280,11 @@ func (s *shop) full(full bool) {
 
 func TestCheckTouchesNoStore(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
-		checked, err := s.importing.Check(t.Context(), s.sheet(10, badAmount))
+		path := s.sheet(10, badAmount)
+		if _, err := s.importing.Check(t.Context(), path, jobs.ImportChoice{}); !errors.Is(err, jobs.ErrRowsRejected) {
+			t.Errorf("without a choice: %v", err)
+		}
+		checked, err := s.importing.Check(t.Context(), path, jobs.ImportChoice{GoodRows: true, Totals: jobs.AnyTotals})
 		if err != nil || checked.Sheet.Accepted != 10 || checked.Sheet.Rejected != 1 || len(checked.Problems) != 1 || checked.Batch != nil {
 			t.Errorf("%+v, %v", checked, err)
 		}
@@ -290,7 +294,7 @@ func TestCheckTouchesNoStore(t *testing.T) {
 
 // inbox is a watched folder and what lies in it.
 func (s *shop) inbox() *jobs.Inbox {
-	return &jobs.Inbox{Import: s.importing, Book: s.book, Folder: s.t.TempDir(), Owner: "mia"}
+	return &jobs.Inbox{Import: s.importing, Book: s.book, Folder: s.t.TempDir(), Owner: "mia", Pause: time.Millisecond}
 }
 
 // drop puts a file into the folder that was last written so long ago.
@@ -335,7 +339,7 @@ func (s *shop) comesBack(in *jobs.Inbox) {
 		}
 		return found[0]
 	}
-	copied, err := s.importing.Check(s.t.Context(), one("*.problems.xlsx"))
+	copied, err := s.importing.Check(s.t.Context(), one("*.problems.xlsx"), jobs.ImportChoice{})
 	s.must(err)
 	if r := copied.Sheet; r.Accepted != 10 || r.Rejected != 1 || copied.Problems[0].Row != 12 || copied.Problems[0].Code != importers.AmountNegative {
 		s.t.Errorf("the copy is judged %+v, %v", r, copied.Problems)

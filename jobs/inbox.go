@@ -1,12 +1,14 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,10 +24,16 @@ type Inbox struct {
 	Book   *ledger.Book
 	Folder string
 	Owner  string // the maker who answers for its sheets
+	// Choice says how its sheets are read; what concerns one sheet is ignored.
+	Choice ImportChoice
+	// Pause is between two looks at a file: only one that is the same at both
+	// is taken [1 s].
+	Pause time.Duration
 }
 
-// settledAfter is how long a file must have stayed as it is: it is then taken
-// to be copied completely.
+// settledAfter is how old a file must be: it is then taken to be copied
+// completely. The clock of a file server may be wrong, so that its size and
+// time must also stay the same for a while.
 const settledAfter = 5 * time.Second
 
 // Run imports every settled sheet and moves it to the folder's processed or
@@ -36,18 +44,15 @@ func (in *Inbox) Run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("inbox owner: %w", err)
 	}
-	files, err := os.ReadDir(in.Folder)
+	files, err := in.settledFiles(ctx)
 	if err != nil {
 		return "", fmt.Errorf("read the inbox: %w", err)
 	}
 	imported, refused := 0, 0
 	var failed error // one file does not keep the others waiting
 	for _, file := range files {
-		if !in.settled(file) {
-			continue
-		}
 		path := filepath.Join(in.Folder, file.Name())
-		done, importErr := in.Import.File(ctx, owner, path, ImportChoice{})
+		done, importErr := in.one(ctx, owner, path, file)
 		if importErr != nil && !aboutSheet(importErr) {
 			failed = errors.Join(failed, fmt.Errorf("%s stays in the inbox: %w", file.Name(), importErr))
 			continue
@@ -65,17 +70,76 @@ func (in *Inbox) Run(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d imported, %d refused", imported, refused), failed
 }
 
+// one imports one sheet, unless that was done before and only moving it away
+// did not work then.
+func (in *Inbox) one(ctx context.Context, owner ledger.User, path string, file fs.FileInfo) (Imported, error) {
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return Imported{}, err
+	}
+	choice := in.Choice
+	choice.GoodRows, choice.Totals = false, ""
+	choice.Source = fmt.Sprintf("%s, %d bytes, written %s", full, file.Size(), file.ModTime().UTC().Format(time.RFC3339Nano))
+	known, err := in.Book.Imported(ctx, choice.Source)
+	if err != nil {
+		return Imported{}, err
+	}
+	if known == 0 {
+		return in.Import.File(ctx, owner, path, choice)
+	}
+	batch, err := in.Book.Batch(ctx, known)
+	return Imported{Batch: &batch}, err
+}
+
 // aboutSheet tells a bad sheet from a store that is away.
 func aboutSheet(err error) bool {
 	var refused *importers.FileError
-	return errors.As(err, &refused) || errors.Is(err, ErrRowsRejected) || errors.Is(err, ErrNoRows)
+	if errors.As(err, &refused) {
+		return refused.Problem.Code != importers.FileChanged // it is being written again
+	}
+	return errors.Is(err, ErrRowsRejected) || errors.Is(err, ErrNoRows)
 }
 
-func (in *Inbox) settled(file fs.DirEntry) bool {
-	info, err := file.Info()
+// settledFiles lists the files that nobody seems to be writing to.
+func (in *Inbox) settledFiles(ctx context.Context) ([]fs.FileInfo, error) {
+	before, err := in.look()
+	if err != nil || len(before) == 0 {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(cmp.Or(in.Pause, time.Second)):
+	}
+	after, err := in.look()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(after, func(now fs.FileInfo) bool {
+		return !slices.ContainsFunc(before, func(then fs.FileInfo) bool {
+			return then.Name() == now.Name() && then.Size() == now.Size() && then.ModTime().Equal(now.ModTime())
+		})
+	}), nil
+}
+
+func (in *Inbox) look() ([]fs.FileInfo, error) {
+	entries, err := os.ReadDir(in.Folder)
+	if err != nil {
+		return nil, err
+	}
+	var files []fs.FileInfo
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && in.settled(info) { // it may be gone by now
+			files = append(files, info)
+		}
+	}
+	return files, nil
+}
+
+func (in *Inbox) settled(file fs.FileInfo) bool {
 	// "~$" begins the lock files of spreadsheet programs.
 	hidden := strings.HasPrefix(file.Name(), ".") || strings.HasPrefix(file.Name(), "~$")
-	return err == nil && info.Mode().IsRegular() && !hidden && time.Since(info.ModTime()) > settledAfter
+	return file.Mode().IsRegular() && !hidden && time.Since(file.ModTime()) > settledAfter
 }
 
 // file puts a sheet away under a name that does not collide.

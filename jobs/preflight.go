@@ -14,8 +14,8 @@ type Preflight struct {
 	Totals   []ledger.Total
 	Limits   []ledger.Limit
 	Funds    []Funds
-	Warnings int // problems that submitting and approving confirm
-	Rejected int // rows of the sheet that are not in the batch
+	Warnings []ledger.WarningKind // that people have to confirm
+	Rejected int                  // rows of the sheet that are not in the batch
 	// Duration is how long sending takes at the configured rate; 0 when the
 	// rate is not limited.
 	Duration time.Duration
@@ -45,14 +45,8 @@ func (e *Engine) Preflight(ctx context.Context, batch int64) (Preflight, error) 
 	if p.Limits, err = e.Book.Limits(ctx); err != nil {
 		return p, err
 	}
-	problems, err := e.Book.Problems(ctx, batch)
-	if err != nil {
+	if p.Warnings, err = e.Book.WarningKinds(ctx, batch); err != nil {
 		return p, err
-	}
-	for _, problem := range problems {
-		if problem.Severity == "warning" {
-			p.Warnings++
-		}
 	}
 	p.Rejected = int(p.Batch.Rejected)
 	p.Duration = time.Duration(p.Batch.Accepted) * e.Rate.Sends().Interval

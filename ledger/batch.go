@@ -176,6 +176,9 @@ func (b *Book) Submit(ctx context.Context, by User, batch int64) error {
 		if n != 1 {
 			return fmt.Errorf("%w: batch %d repeats an earlier one; a checker has to allow the repeat first", ErrConflict, batch)
 		}
+		if err := checkConfirmed(ctx, tx, batch, Maker, ""); err != nil {
+			return err
+		}
 		return apply(ctx, tx, change{batch, Valid, Submitted, BySubmission, "", by.actor(), content.sum()})
 	})
 	if err != nil {
@@ -199,6 +202,9 @@ func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
 		if err := checkFourEyes(ctx, tx, by, batch, content.sum()); err != nil {
 			return err
 		}
+		if err := checkConfirmed(ctx, tx, batch, Checker, by.actor()); err != nil {
+			return err
+		}
 		if err := b.holdBatch(ctx, tx, by, batch, content.sums); err != nil {
 			return err
 		}
@@ -207,6 +213,9 @@ func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "UPDATE batches SET approved_by = ?, approved_at = ? WHERE id = ?", by.ID, now, batch); err != nil {
+			return err
+		}
+		if err := notePayees(ctx, tx, batch, now); err != nil {
 			return err
 		}
 		return apply(ctx, tx, change{batch, Submitted, Approved, ByApproval, "", by.actor(), content.sum()})

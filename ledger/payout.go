@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -25,6 +26,7 @@ type Payout struct {
 	Account      string
 	Payee        string
 	Remark       string
+	Beside       string `db:"-"`        // what the sheet says beside it; only Story tells
 	PayDate      string `db:"pay_date"` // "2006-01-02": not sent before; "" for at once
 	Amount       money.Amount
 	Currency     money.Currency
@@ -178,6 +180,10 @@ func (b *Book) Story(ctx context.Context, orderNo string) (Payout, []Step, error
 	p, err := b.Payout(ctx, orderNo)
 	if err != nil {
 		return p, nil, err
+	}
+	err = b.db.Get(ctx, &p.Beside, "SELECT beside FROM extras WHERE payout_id = ?", p.ID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return p, nil, fmt.Errorf("story of %s: %w", orderNo, err)
 	}
 	var steps []Step
 	err = b.db.Select(ctx, &steps, story, p.BatchID, p.ID, p.ID, p.ID, p.ID, p.ID, p.ID, p.ID, p.OrderNo())

@@ -27,6 +27,7 @@ type NewPayout struct {
 	Amount      money.Amount
 	Currency    money.Currency
 	FeeEstimate money.Amount
+	Beside      string // what the sheet says beside it, in columns that Payrun does not interpret
 	repays      string // the order number that it pays again
 }
 
@@ -110,7 +111,10 @@ func (s *Staging) add(ctx context.Context, rows []NewPayout) error {
 		if err := s.stillStaging(ctx, tx); err != nil {
 			return err
 		}
-		return insertPayouts(ctx, tx, payouts)
+		if err := insertPayouts(ctx, tx, payouts); err != nil {
+			return err
+		}
+		return insertExtras(ctx, tx, payouts)
 	})
 	if err != nil {
 		return fmt.Errorf("stage payouts: %w", err)
@@ -123,7 +127,7 @@ func (s *Staging) payout(row NewPayout, ordinal int64) Payout {
 	p := Payout{
 		ID: payoutID(s.batch, ordinal), BatchID: s.batch, Ordinal: ordinal, Sheet: row.Sheet, Row: row.Row,
 		Reference: row.Reference, Channel: row.Channel, Account: row.Account, Payee: row.Payee, Remark: row.Remark,
-		PayDate: row.PayDate, Amount: row.Amount, Currency: row.Currency, FeeEstimate: row.FeeEstimate,
+		PayDate: row.PayDate, Amount: row.Amount, Currency: row.Currency, FeeEstimate: row.FeeEstimate, Beside: storable(row.Beside),
 		Repays: row.repays,
 	}
 	p.RowDigest = p.rowDigest()
@@ -196,6 +200,21 @@ func insertPayouts(ctx context.Context, tx *database.Tx, payouts []Payout) error
 	})
 }
 
+// insertExtras keeps what stands beside the payouts that have something there.
+func insertExtras(ctx context.Context, tx *database.Tx, payouts []Payout) error {
+	var with []*Payout
+	for i := range payouts {
+		if payouts[i].Beside != "" {
+			with = append(with, &payouts[i])
+		}
+	}
+	if len(with) == 0 {
+		return nil
+	}
+	return database.Load(ctx, tx, "extras", []string{"payout_id", "batch_id", "beside"}, len(with),
+		func(i int) []any { return []any{with[i].ID, with[i].BatchID, with[i].Beside} })
+}
+
 // AddProblems stages what was wrong with the sheet.
 func (s *Staging) AddProblems(ctx context.Context, problems []Problem) error {
 	columns := []string{"batch_id", "position", "code", "severity", "sheet", "row_no", "col", "heading", "value", "message"}
@@ -219,6 +238,8 @@ func (s *Staging) AddProblems(ctx context.Context, problems []Problem) error {
 type Counts struct {
 	SourceDigest                    string // SHA-256 of the file's bytes
 	Read, Accepted, Rejected, Blank int64
+	Reading                         Reading  // how it was read; its Warnings are counted here
+	Scrutiny                        Scrutiny // what to look for in the rows
 }
 
 // Publish makes the staged rows a batch. A sheet with the same rows as an
@@ -232,6 +253,12 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 	}
 	rowsDigest := s.rows.sum()
 	publish := func(tx *database.Tx) error {
+		if err := s.scrutinize(ctx, tx, counts.Scrutiny); err != nil {
+			return err
+		}
+		if err := s.keepReading(ctx, tx, counts.Reading); err != nil {
+			return err
+		}
 		earlier, err := earlierBatch(ctx, tx, rowsDigest, s.account)
 		if err != nil {
 			return err
@@ -335,6 +362,12 @@ func (b *Book) clear(ctx context.Context, batch int64) error {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "DELETE FROM problems WHERE batch_id = ?", batch); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM warnings WHERE batch_id = ?", batch); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM extras WHERE payout_id BETWEEN ? AND ?", firstID(batch), lastID(batch)); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, "DELETE FROM batches WHERE id = ?", batch)

@@ -105,6 +105,8 @@ var promises = []promise{
 		WHERE approved_at > 0 AND (approved_by IN (made_by, submitted_by) OR approved_by = 0)
 		   OR state = 'APPROVED' AND approved_at = 0`)},
 	{"seals", "no event, attempt, proposal or decision was edited", checkSeals},
+	{"confirmations", "every warning is on record, and was confirmed before its batch went on", checkConfirmations},
+	{"payees", "every approved payout, and no other, is on the record by which repeats are found", rows(payeesWrong)},
 	{"states", "a payout's state is what its events add up to", checkStates},
 	{"attempts", "every sent payout has its attempts, numbered, under one order number and with one content", checkAttempts},
 	{"evidence", "the answer that a state stands on is kept, and its digest fits", checkEvidence},
@@ -190,12 +192,15 @@ var guards = map[string]string{
 // insertOnly are the tables whose rows never change.
 var insertOnly = []string{
 	"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines",
-	"learned", "restores", "proposals", "decisions",
+	"learned", "restores", "proposals", "decisions", "readings", "confirmations", "payees",
 }
 
 // guardNames lists the triggers there must be.
 func guardNames(engine string) []string {
-	names := []string{"batches_frozen", "payouts_frozen", "payouts_repays_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept"}
+	names := []string{
+		"batches_frozen", "payouts_frozen", "payouts_repays_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept",
+		"warnings_frozen", "warnings_kept", "warnings_only_staged", "extras_frozen", "extras_kept", "extras_only_staged",
+	}
 	for _, table := range insertOnly {
 		if engine == database.SQLite.Name {
 			names = append(names, table+"_no_update", table+"_no_delete")

@@ -329,7 +329,7 @@ func (s *scene) named(check string, wanted []string) []string {
 // purpose: a table that is forgotten in the code is missed here.
 var insertOnly = []string{
 	"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines",
-	"learned", "restores", "proposals", "decisions",
+	"learned", "restores", "proposals", "decisions", "readings", "confirmations", "payees",
 }
 
 // A guard that is gone, switched off or hollow protects nothing.
@@ -347,7 +347,10 @@ func TestVerifyNamesTheMissingGuard(t *testing.T) {
 			sabotage{name + " dropped", name, table, "DROP TRIGGER " + name + " ON " + table, "table " + table},
 			sabotage{name + " disabled", name, table, "ALTER TABLE " + table + " DISABLE TRIGGER " + name, "table " + table})
 	}
-	for _, name := range []string{"payouts_frozen", "payouts_repays_frozen", "payouts_kept", "problems_frozen", "problems_kept"} {
+	for _, name := range []string{
+		"payouts_frozen", "payouts_repays_frozen", "payouts_kept", "problems_frozen", "problems_kept",
+		"warnings_frozen", "warnings_kept", "warnings_only_staged", "extras_frozen", "extras_kept", "extras_only_staged",
+	} {
 		table, _, _ := strings.Cut(name, "_")
 		sqlite = append(sqlite, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name, "trigger " + name})
 		postgres = append(postgres, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name + " ON " + table, "trigger " + name})

@@ -10,6 +10,8 @@ import (
 type batchCmd struct {
 	List        batchListCmd        `cmd:"" help:"List batches, newest first."`
 	Show        batchShowCmd        `cmd:"" help:"Show a batch: totals, progress, problems, what it waits for."`
+	Warnings    batchWarningsCmd    `cmd:"" help:"List what people have to confirm about a batch."`
+	Confirm     batchConfirmCmd     `cmd:"" help:"Confirm warnings of a batch (maker; later checker, not its maker)."`
 	Submit      batchSubmitCmd      `cmd:"" help:"Hand a batch in (maker)."`
 	Recall      batchRecallCmd      `cmd:"" help:"Take a submitted batch back (maker)."`
 	Discard     batchDiscardCmd     `cmd:"" help:"Drop a batch nobody approved (maker)."`
@@ -69,6 +71,8 @@ type batchStory struct {
 	progress   []ledger.Progress
 	problems   []ledger.Problem
 	exceptions []ledger.Exception
+	warnings   []ledger.WarningKind
+	reading    ledger.Reading
 }
 
 // Run shows one batch.
@@ -83,6 +87,7 @@ func (c *batchShowCmd) Run(a *app) error {
 	document := map[string]any{
 		"batch": viewBatch(s.batch), "totals": views(s.totals, viewTotal), "progress": views(s.progress, viewProgress),
 		"problems": views(s.problems, viewProblem), "exceptions": views(s.exceptions, viewException),
+		"warnings": views(s.warnings, viewWarningKind), "reading": viewReading(s.reading),
 	}
 	return a.show(document, func() { a.printBatch(s) })
 }
@@ -100,6 +105,12 @@ func (a *app) batchStory(id int64) (s batchStory, err error) {
 	if s.problems, err = a.book.Problems(a.ctx, id); err != nil {
 		return s, err
 	}
+	if s.warnings, err = a.book.WarningKinds(a.ctx, id); err != nil {
+		return s, err
+	}
+	if s.reading, err = a.book.Reading(a.ctx, id); err != nil {
+		return s, err
+	}
 	all, err := a.book.Exceptions(a.ctx)
 	for _, e := range all {
 		if e.BatchID == id {
@@ -111,6 +122,7 @@ func (a *app) batchStory(id int64) (s batchStory, err error) {
 
 func (a *app) printBatch(s batchStory) {
 	a.printHistory(s.batch)
+	a.printReading(s.reading)
 	a.sayf("")
 	a.printProgress(s.progress)
 	a.sayf("")
@@ -119,6 +131,7 @@ func (a *app) printBatch(s batchStory) {
 		t.row(a.channelName(total.Channel), count(total.Payouts), grouped(total.Amount, total.Currency), grouped(total.Fees, total.Currency), total.Currency)
 	}
 	t.flush()
+	a.printWarningKinds(s.batch, s.warnings)
 	if len(s.exceptions) > 0 {
 		a.sayf("\n%s for a person:", counted(len(s.exceptions), "open case", "open cases"))
 	}
@@ -166,11 +179,21 @@ func (a *app) printProgress(progress []ledger.Progress) {
 	t.flush()
 }
 
-type batchSubmitCmd struct{ batchID }
+type batchSubmitCmd struct {
+	batchID
+	ConfirmWarnings bool `help:"Confirm all warnings that wait for the maker first."`
+}
 
 // Run submits.
 func (c *batchSubmitCmd) Run(a *app) error {
-	return a.decide("submitted", c.ID, func(u ledger.User) error { return a.book.Submit(a.ctx, u, c.ID) })
+	return a.decide("submitted", c.ID, func(u ledger.User) error {
+		if c.ConfirmWarnings {
+			if err := a.confirmAll(u, c.ID); err != nil {
+				return err
+			}
+		}
+		return a.book.Submit(a.ctx, u, c.ID)
+	})
 }
 
 type batchRecallCmd struct {
@@ -193,11 +216,21 @@ func (c *batchDiscardCmd) Run(a *app) error {
 	return a.decide("discarded", c.ID, func(u ledger.User) error { return a.book.Discard(a.ctx, u, c.ID, c.Reason) })
 }
 
-type batchApproveCmd struct{ batchID }
+type batchApproveCmd struct {
+	batchID
+	ConfirmWarnings bool `help:"Confirm all warnings that wait for the checker first."`
+}
 
 // Run approves.
 func (c *batchApproveCmd) Run(a *app) error {
-	return a.decide("approved", c.ID, func(u ledger.User) error { return a.book.Approve(a.ctx, u, c.ID) })
+	return a.decide("approved", c.ID, func(u ledger.User) error {
+		if c.ConfirmWarnings {
+			if err := a.confirmAll(u, c.ID); err != nil {
+				return err
+			}
+		}
+		return a.book.Approve(a.ctx, u, c.ID)
+	})
 }
 
 type batchRejectCmd struct {
@@ -282,4 +315,30 @@ func nextStep(what string, batch int64) string {
 		return " payrun serve sends it."
 	}
 	return ""
+}
+
+// readingView is how a sheet was read, for programs.
+type readingView struct {
+	Source   string `json:"source,omitempty"`
+	Profile  string `json:"profile,omitempty"`
+	Settings string `json:"settings,omitempty"`
+	Columns  string `json:"columns,omitempty"`
+	GoodRows string `json:"good_rows,omitempty"`
+}
+
+func viewReading(r ledger.Reading) readingView {
+	return readingView{r.Source, r.Profile, r.Settings, r.Columns, r.GoodRows}
+}
+
+// printReading says what was chosen when the sheet was imported.
+func (a *app) printReading(r ledger.Reading) {
+	switch {
+	case r.Profile != "":
+		a.sayf("  read by import profile %s", r.Profile)
+	case r.Settings != "":
+		a.sayf("  read with settings of its own (--json shows them)")
+	}
+	if r.GoodRows != "" {
+		a.sayf("  imported without the bad rows; its maker confirmed: %s", r.GoodRows)
+	}
 }

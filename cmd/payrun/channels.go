@@ -3,8 +3,10 @@ package main
 import (
 	"payrun/importers"
 	"payrun/internal/config"
+	"payrun/internal/money"
 	"payrun/internal/sandbox"
 	"payrun/jobs"
+	"payrun/ledger"
 )
 
 // gatewayAccount is our name at the gateway, which order numbers depend on.
@@ -17,7 +19,8 @@ func (a *app) gatewayAccount() string {
 
 // importJob reads sheets by the configured channels.
 func (a *app) importJob() *jobs.Import {
-	im := &jobs.Import{Book: a.book, GatewayAccount: a.gatewayAccount(), Fees: map[string]jobs.Fee{}}
+	im := &jobs.Import{Book: a.book, GatewayAccount: a.gatewayAccount(), Fees: map[string]jobs.Fee{}, Read: readApart().Read}
+	im.Scrutiny = a.scrutiny()
 	for _, standard := range importers.DefaultChannels() {
 		c := a.channel(standard.Code)
 		im.Fees[c.Code] = jobs.Fee{Flat: c.FeeFlat, PartsPerMillion: c.FeePPM}
@@ -27,6 +30,24 @@ func (a *app) importJob() *jobs.Import {
 		}
 	}
 	return im
+}
+
+// scrutiny is what people want to confirm about payees.
+func (a *app) scrutiny() ledger.Scrutiny {
+	w := a.config.Warnings
+	look := ledger.Scrutiny{Repeats: w.RepeatsWithin, FirstPayments: w.FirstPayment == "all"}
+	if w.FirstPayment == "none" {
+		return look
+	}
+	look.Large = map[money.Currency]money.Amount{}
+	for _, channel := range a.config.Channels {
+		for _, currency := range channel.Currencies {
+			if amount, err := money.Parse(w.Large, currency); err == nil { // too large to be an amount of it: never above
+				look.Large[currency] = amount
+			}
+		}
+	}
+	return look
 }
 
 // limitsJob refreshes every market that is switched on.

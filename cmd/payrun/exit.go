@@ -80,7 +80,7 @@ func exitCode(err error) int {
 		return exitBreach
 	case as[usageError](err), as[*config.Error](err):
 		return exitUsage
-	case isOne(err, jobs.ErrRowsRejected, jobs.ErrNoRows, errSheet), as[*importers.FileError](err):
+	case isOne(err, jobs.ErrRowsRejected, jobs.ErrNoRows, jobs.ErrTotals, errSheet), as[*importers.FileError](err):
 		return exitSheet
 	case isOne(err, errEngineBusy, database.ErrUnusable, database.ErrNotDurable, migrations.ErrForeign, migrations.ErrNewer, migrations.ErrPending),
 		isFull(err):
@@ -122,6 +122,10 @@ func advice(err error) string {
 	switch {
 	case errors.Is(err, jobs.ErrRowsRejected):
 		return "correct the rows named above and hand the sheet in again, or import only its good rows with --good-rows"
+	case errors.Is(err, jobs.ErrTotals):
+		return "if that is what you expect, say so: --good-rows --totals \"…\", with those words"
+	case errors.Is(err, ledger.ErrUnconfirmed):
+		return "payrun batch warnings N lists them; payrun batch confirm N confirms them, by name"
 	case errors.Is(err, jobs.ErrNoRows):
 		return "correct the rows named above and hand the sheet in again"
 	case isFull(err):

@@ -190,7 +190,13 @@ func (f *flow) decide(batch ledger.Batch) error {
 	if !f.cli.JSON {
 		f.printPreflight(p)
 	}
+	if err := f.confirmAll(f.people.maker, batch.ID); err != nil {
+		return err
+	}
 	if err := f.book.Submit(f.ctx, f.people.maker, batch.ID); err != nil {
+		return err
+	}
+	if err := f.confirmAll(f.people.checker, batch.ID); err != nil {
 		return err
 	}
 	if err := f.book.Approve(f.ctx, f.people.checker, batch.ID); err != nil {

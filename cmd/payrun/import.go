@@ -15,9 +15,9 @@ import (
 
 // importCmd turns sheets into batches.
 type importCmd struct {
-	Files    []string `arg:"" help:"Sheets, xlsx or csv."`
-	DryRun   bool     `help:"Judge the sheets without touching the database."`
-	GoodRows bool     `help:"Import the good rows of a sheet that has bad ones too."`
+	Files  []string `arg:"" help:"Sheets, xlsx or csv."`
+	DryRun bool     `help:"Judge the sheets without touching the database."`
+	howRead
 	// An import that leaves something to correct writes the copy beside the
 	// sheet; a dry run only where it is told to.
 	Annotated string `help:"Where the copy with the problems marked goes (default: beside a sheet that has any; a dry run writes none)." placeholder:"FILE.xlsx"`
@@ -32,16 +32,22 @@ func (c *importCmd) Run(a *app) error {
 	if err := a.loadConfig(); err != nil {
 		return err
 	}
+	choice, err := c.choice(a)
+	if err != nil {
+		return err
+	}
+	if c.DryRun && choice.Totals == "" {
+		choice.Totals = jobs.AnyTotals // they are what somebody wants to know
+	}
 	var maker ledger.User
 	if !c.DryRun {
-		var err error
 		if maker, err = a.user(); err != nil {
 			return err
 		}
 	}
 	var failed error
 	for _, path := range c.Files {
-		imported, err := c.one(a, maker, path)
+		imported, err := c.one(a, maker, path, choice)
 		if err != nil {
 			err = sheetError(path, err)
 			failed = errors.Join(failed, err)
@@ -49,28 +55,21 @@ func (c *importCmd) Run(a *app) error {
 		copied, copyErr := c.annotate(a, path, imported, err)
 		failed = errors.Join(failed, copyErr)
 		a.printImported(path, copied, imported, err)
+		if c.DryRun && !a.cli.JSON {
+			a.printDryRun(imported.Sheet, choice)
+		}
 	}
 	return failed
 }
 
-func (c *importCmd) one(a *app, maker ledger.User, path string) (jobs.Imported, error) {
+func (c *importCmd) one(a *app, maker ledger.User, path string, choice jobs.ImportChoice) (jobs.Imported, error) {
 	if err := findSheet(path); err != nil {
 		return jobs.Imported{}, err
 	}
-	im := a.importJob()
-	if !c.DryRun {
-		return im.File(a.ctx, maker, path, jobs.ImportChoice{GoodRows: c.GoodRows})
+	if c.DryRun {
+		return a.importJob().Check(a.ctx, path, choice)
 	}
-	judged, err := im.Check(a.ctx, path)
-	s := judged.Sheet
-	switch {
-	case err != nil:
-	case s.Accepted == 0:
-		err = jobs.ErrNoRows
-	case s.Rejected > 0 && !c.GoodRows:
-		err = fmt.Errorf("%w: %d of %d", jobs.ErrRowsRejected, s.Rejected, s.Accepted+s.Rejected)
-	}
-	return judged, err
+	return a.importJob().File(a.ctx, maker, path, choice)
 }
 
 // annotate writes the copy with the problems marked, if there is something to
@@ -164,7 +163,7 @@ func (a *app) printImported(path, copied string, done jobs.Imported, err error) 
 	}
 	printProblems(a.out, done)
 	a.printCopy(copied)
-	a.printNext(done.Batch)
+	a.printNext(done.Batch, done.ToConfirm)
 }
 
 func (a *app) printCopy(path string) {
@@ -174,11 +173,13 @@ func (a *app) printCopy(path string) {
 }
 
 // printNext says who has to do what with a new batch.
-func (a *app) printNext(b *ledger.Batch) {
+func (a *app) printNext(b *ledger.Batch, toConfirm int64) {
 	switch {
 	case b == nil:
 	case b.Repeats > 0:
 		a.sayf("\nBatch %d. The same rows were imported before, as batch %d:\na checker has to allow the repeat (payrun batch allow-repeat %d --reason …),\nthen: payrun batch submit %d", b.ID, b.Repeats, b.ID, b.ID)
+	case toConfirm > 0:
+		a.sayf("\nBatch %d, not submitted yet. %s to confirm first: payrun batch warnings %d", b.ID, counted(toConfirm, "warning", "warnings"), b.ID)
 	default:
 		a.sayf("\nBatch %d, not submitted yet. Next: payrun batch submit %d", b.ID, b.ID)
 	}

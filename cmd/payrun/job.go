@@ -189,8 +189,7 @@ func (a *app) plans(worker string, gateway jobs.Gateway) []jobs.Plan {
 		{Job: "verify", Spec: spec["verify"], Missed: jobs.RunOnce, Run: (&jobs.Verify{Book: a.book, Actor: "worker:" + worker}).Run},
 	}
 	if a.config.Inbox.Folder != "" {
-		inbox := &jobs.Inbox{Import: a.importJob(), Book: a.book, Folder: a.config.Inbox.Folder, Owner: a.config.Inbox.Owner}
-		plans = append(plans, jobs.Plan{Job: "import", Spec: spec["import"], Missed: jobs.RunOnce, Run: inbox.Run})
+		plans = append(plans, jobs.Plan{Job: "import", Spec: spec["import"], Missed: jobs.RunOnce, Run: a.inboxes})
 	}
 	return plans
 }

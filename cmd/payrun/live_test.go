@@ -82,7 +82,10 @@ func TestLiveGatewayNeedsTwoPeople(t *testing.T) {
 	p.must("verify")
 
 	var preflight preflightView
-	p.as(maker).must("run", "--json", p.sheet(goodRows(4)...)).document(&preflight)
+	again := p.sheet(goodRows(4)...)
+	p.as(maker).run("run", again).exits(exitRefused).complains("3 of payee-paid-before", "payrun batch confirm")
+	p.as(maker).must("batch", "discard", "3", "--reason", "with the confirmation at once")
+	p.as(maker).must("run", "--json", "--confirm-warnings", again).document(&preflight)
 	if preflight.Batch.State != "SUBMITTED" || len(preflight.Funds) != 1 || !preflight.Funds[0].Enough {
 		t.Errorf("pre-flight: %+v", preflight)
 	}

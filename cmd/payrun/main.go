@@ -33,6 +33,7 @@ type cli struct {
 	Run        runCmd        `cmd:"" help:"The same with your own sheet; on a live gateway it stops at submitted."`
 	Import     importCmd     `cmd:"" help:"Turn sheets into batches, or name what is wrong with them."`
 	Template   templateCmd   `cmd:"" help:"Write an empty sheet to fill in, with drop-downs and instructions."`
+	Profile    profileCmd    `cmd:"" help:"Say once how a team writes its sheets."`
 	Batch      batchCmd      `cmd:"" help:"List, show and decide about batches."`
 	Payout     payoutCmd     `cmd:"" help:"List payouts, tell one payout's story, propose a decision about it."`
 	Decision   decisionCmd   `cmd:"" help:"Confirm or refuse what somebody proposed about a payout."`
@@ -53,6 +54,8 @@ type cli struct {
 	User       userCmd       `cmd:"" help:"Manage people and their tokens."`
 	Sandbox    sandboxCmd    `cmd:"" help:"Run the sandbox gateway alone."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+
+	ReadSheet readSheetCmd `cmd:"" hidden:"" help:"Read one sheet for another payrun process."`
 }
 
 func main() {

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestFirstPeople(t *testing.T) {
@@ -129,7 +131,14 @@ func TestEveryDecision(t *testing.T) {
 	p.as(maker).run("batch", "submit", "3").exits(exitRefused)
 	p.as(maker).run("batch", "allow-repeat", "3", "--reason", "it is fine").exits(exitRefused)
 	p.as(checker).must("batch", "allow-repeat", "3", "--reason", "next month")
-	p.as(maker).must("batch", "submit", "3")
+	p.as(maker).run("batch", "submit", "3").exits(exitRefused).complains("2 of payee-paid-before", "payrun batch confirm")
+	p.must("batch", "warnings", "3").says("2 not yet, by the maker", "Row 2 of batch 2 pays the same amount to the same account; it is not sent")
+	p.as(maker).run("batch", "confirm", "3").exits(exitUsage).complains("say what you confirm")
+	p.as(maker).must("batch", "confirm", "3", "--row", "2").says("1 warning confirmed by mia")
+	p.as(maker).must("batch", "submit", "3", "--confirm-warnings")
+	p.must("batch", "show", "3").says("2 not yet, by the checker")
+	p.as(checker).run("batch", "approve", "3").exits(exitRefused).complains("not confirmed by the checker")
+	p.as(checker).must("batch", "confirm", "3", "--kind", "payee-paid-before").says("2 warnings confirmed by")
 	p.as(checker).run("batch", "approve", "3").exits(exitRefused).complains("not enough available", "payrun funds add")
 	p.as(checker).must("batch", "cancel", "2", "--reason", "left the company").says("2 payouts cancelled")
 	p.as(checker).must("batch", "approve", "3")
@@ -160,9 +169,20 @@ func TestInbox(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	p := newPlace(t, "PAYRUN_INBOX_FOLDER="+folder, "PAYRUN_INBOX_OWNER=mia")
-	p.people()
+	_, maker, _ := p.people()
 	p.must("job", "run", "import").says("0 imported, 0 refused")
 	p.without("PAYRUN_INBOX").run("job", "run", "import").exits(exitUsage).complains("inbox.folder is not set")
+	if err := os.MkdirAll(filepath.Join(folder, "riga"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.as(maker).must("profile", "add", "riga", p.file("riga.yaml", "owner: mia\nchannel: Payeer\ncurrency: USD\ndecimal_mark: ','\n", 0o600))
+	sheet := filepath.Join(folder, "riga", "november.csv")
+	if err := errors.Join(os.WriteFile(sheet, []byte("Account;Amount\nP10000001;10,50\n"), 0o600),
+		os.Chtimes(sheet, time.Time{}, time.Now().Add(-time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	p.must("job", "run", "import").says("0 imported, 0 refused; riga: 1 imported, 0 refused")
+	p.must("batch", "show", "1").says("made by mia", "read by import profile riga", "10.50")
 	p.with("PAYRUN_INBOX_FOLDER="+filepath.Join(folder, "none")).run("job", "run", "import").exits(exitFailure).complains("read the inbox")
 }
 
@@ -211,6 +231,7 @@ func TestEveryResultIsOneDocument(t *testing.T) {
 		{"batch", "list"}, {"batch", "show", "1"}, {"payout", "show", order}, {"stop", "list"}, {"funds"}, {"funds", "show"},
 		{"job", "list"}, {"job", "run", "track"}, {"job", "run", "settle"}, {"report"}, {"report", "--csv"}, {"verify"}, {"check"}, {"migrate"},
 		{"user", "list"}, {"version"}, {"import", "--dry-run", exampleSheet, "--good-rows"},
+		{"batch", "warnings", "1"}, {"profile", "list"}, {"profile", "show", "webmoney"},
 	} {
 		var document any
 		r := p.must(append(args, "--json")...)

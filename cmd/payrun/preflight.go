@@ -22,10 +22,10 @@ func (a *app) printPreflight(p jobs.Preflight) {
 	for _, f := range p.Funds {
 		a.printFunds(f)
 	}
-	if p.Rejected > 0 || p.Warnings > 0 {
-		a.sayf("  Not in the batch: %s. To confirm by submitting it: %s.",
-			counted(p.Rejected, "rejected row", "rejected rows"), counted(p.Warnings, "warning", "warnings"))
+	if p.Rejected > 0 {
+		a.sayf("  Not in the batch: %s.", counted(p.Rejected, "rejected row", "rejected rows"))
 	}
+	a.printWarningKinds(p.Batch, p.Warnings)
 	if p.Duration > 0 {
 		a.sayf("  Sending takes about %s at the configured rate.", max(p.Duration.Round(time.Second), time.Second))
 	}

@@ -29,7 +29,7 @@ func (c *demoCmd) Run(a *app) error {
 		return fmt.Errorf("%w; run the demo in Payrun's own folder, or name a sheet with --sheet", err)
 	}
 	a.sayf("Payrun demo, no real money: the gateway is a sandbox on this machine,\nthe books are in %s.", a.databaseName())
-	f, err := a.newFlow(jobs.ImportChoice{GoodRows: true})
+	f, err := a.newFlow(jobs.ImportChoice{GoodRows: true, Totals: jobs.AnyTotals})
 	if err != nil {
 		return err
 	}
@@ -38,8 +38,9 @@ func (c *demoCmd) Run(a *app) error {
 
 // runCmd takes a sheet of the user's own.
 type runCmd struct {
-	File     string `arg:"" help:"Sheet to pay, xlsx or csv."`
-	GoodRows bool   `help:"Import the good rows of a sheet that has bad ones too."`
+	File string `arg:"" help:"Sheet to pay, xlsx or csv."`
+	howRead
+	ConfirmWarnings bool `help:"Confirm all warnings as the maker (on the sandbox that is done anyway)."`
 }
 
 // Run goes the whole way on the sandbox. On a live gateway it ends with a
@@ -51,9 +52,15 @@ func (c *runCmd) Run(a *app) error {
 	if err := findSheet(c.File); err != nil { // before anything is opened
 		return err
 	}
-	choice := jobs.ImportChoice{GoodRows: c.GoodRows}
+	choice, err := c.choice(a)
+	if err != nil {
+		return err
+	}
 	if !a.config.Gateway.Sandbox() {
-		return a.runLive(c.File, choice)
+		return a.runLive(c.File, choice, c.ConfirmWarnings)
+	}
+	if choice.Totals == "" {
+		choice.Totals = jobs.AnyTotals // no money is at stake
 	}
 	a.sayf("No gateway is configured: this runs on the SANDBOX, no real money moves.")
 	f, err := a.newFlow(choice)
@@ -88,7 +95,7 @@ func sheetError(path string, err error) error {
 }
 
 // runLive sends nothing, so it works beside a payrun serve on the same store.
-func (a *app) runLive(path string, choice jobs.ImportChoice) error {
+func (a *app) runLive(path string, choice jobs.ImportChoice, confirm bool) error {
 	maker, err := a.user()
 	if err != nil {
 		return err
@@ -113,10 +120,10 @@ func (a *app) runLive(path string, choice jobs.ImportChoice) error {
 	if err != nil {
 		return err
 	}
-	return a.submitLive(maker, p)
+	return a.submitLive(maker, p, confirm)
 }
 
-func (a *app) submitLive(maker ledger.User, p jobs.Preflight) error {
+func (a *app) submitLive(maker ledger.User, p jobs.Preflight, confirm bool) error {
 	id := p.Batch.ID
 	if !a.cli.JSON {
 		a.printPreflight(p)
@@ -124,6 +131,11 @@ func (a *app) submitLive(maker ledger.User, p jobs.Preflight) error {
 	if p.Batch.Repeats > 0 {
 		return fmt.Errorf("%w: the same rows were imported before, as batch %d; batch %d waits for a checker: payrun batch allow-repeat %d --reason …",
 			ledger.ErrConflict, p.Batch.Repeats, id, id)
+	}
+	if confirm {
+		if err := a.confirmAll(maker, id); err != nil {
+			return err
+		}
 	}
 	if err := a.book.Submit(a.ctx, maker, id); err != nil {
 		return err

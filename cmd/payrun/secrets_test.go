@@ -44,7 +44,9 @@ func TestSecretsNeverShow(t *testing.T) {
 				"R-1,12," + canaryAccount + ",10.00,USD,A", "R-2,12,U987654321000900,11.00,USD,B", // paid, refused
 				"R-3,11," + canaryAccount + "X,12.00,USD,C", "R-4,16," + canaryAccount + ",12.00,USD,D", "R-5,12," + canaryAccount + ",0,USD,E",
 			}
-			p.as(maker).run("run", "--good-rows", p.sheet(rows...)).exits(exitOK).silent(secrets...)
+			p.as(maker).run("run", "--good-rows", p.sheet(rows...)).exits(exitSheet).silent(secrets...)
+			p.as(maker).run("run", "--good-rows", "--totals", "2 good, 3 bad, 21.00 USD", "--confirm-warnings", p.sheet(rows...)).exits(exitOK).silent(secrets...)
+			p.run("batch", "warnings", "1").exits(exitOK).silent(secrets...)
 			p.as(maker).run("run", p.sheet(rows...)).exits(exitSheet).silent(secrets...)
 			p.as(maker).run("import", "--json", "--dry-run", p.sheet(rows...)).exits(exitSheet).silent(secrets...)
 			p.as(checker).must("batch", "approve", "1").silent(secrets...)

@@ -65,12 +65,12 @@ func TestTheCopyOfAPartlyImportedSheet(t *testing.T) {
 	p := newPlace(t)
 	_, maker, _ := p.people()
 	path := p.sheet(append(goodRows(2), badRow)...)
-	p.as(maker).must("import", "--good-rows", path).says("payouts.csv.problems.xlsx", "payrun batch submit 1")
+	p.as(maker).must("import", "--good-rows", "--totals", "2 good, 1 bad, 21.50 USD", path).says("payouts.csv.problems.xlsx", "payrun batch submit 1")
 	copied := path + ".problems.xlsx"
 	correct(t, copied)
 	p.as(maker).run("import", copied).exits(exitSheet).says("1 good row, 2 rejected", "imported already")
 	var document importedView
-	p.as(maker).must("import", "--json", "--good-rows", copied).document(&document)
+	p.as(maker).must("import", "--json", "--good-rows", "--totals", "1 good, 2 bad, 5.00 USD", copied).document(&document)
 	if document.Accepted != 1 || document.Batch == nil || document.Batch.Accepted != 1 || document.Kinds[0].Code != importers.RowImported {
 		t.Errorf("%+v", document)
 	}

@@ -121,6 +121,7 @@ type payoutView struct {
 	Row          int64           `json:"row"`
 	Reference    string          `json:"reference,omitempty"`
 	Payee        string          `json:"payee,omitempty"`
+	Beside       string          `json:"beside,omitempty"` // in columns that are not interpreted
 	Channel      string          `json:"channel"`
 	Account      string          `json:"account"` // masked
 	Amount       string          `json:"amount"`
@@ -172,7 +173,7 @@ type stepView struct {
 
 func viewPayout(p ledger.Payout, steps []ledger.Step) payoutView {
 	return payoutView{
-		Order: p.OrderNo(), State: p.State, Batch: p.BatchID, Sheet: p.Sheet, Row: p.Row, Reference: p.Reference, Payee: p.Payee,
+		Order: p.OrderNo(), State: p.State, Batch: p.BatchID, Sheet: p.Sheet, Row: p.Row, Reference: p.Reference, Payee: p.Payee, Beside: p.Beside,
 		Channel: p.Channel, Account: p.MaskedAccount(), Amount: decimal(p.Amount, p.Currency), Currency: p.Currency,
 		Fee: decimal(fee(p), p.Currency), FeeKnown: p.FeeKnown != 0, GatewayOrder: p.GatewayOrder, Status: p.Status,
 		Rate: p.Rate, Received: p.Received, Attempts: p.Attempts, Blocked: p.Blocked, Repays: p.Repays,
@@ -227,12 +228,12 @@ func viewLimit(l ledger.Limit) limitView {
 }
 
 type preflightView struct {
-	Batch    batchView   `json:"batch"`
-	Totals   []totalView `json:"totals"`
-	Limits   []limitView `json:"limits"`
-	Funds    []needView  `json:"funds"`
-	Warnings int         `json:"warnings"`
-	Seconds  int64       `json:"sending_takes_seconds"`
+	Batch    batchView         `json:"batch"`
+	Totals   []totalView       `json:"totals"`
+	Limits   []limitView       `json:"limits"`
+	Funds    []needView        `json:"funds"`
+	Warnings []warningKindView `json:"warnings"`
+	Seconds  int64             `json:"sending_takes_seconds"`
 }
 
 type needView struct {
@@ -246,7 +247,7 @@ type needView struct {
 func viewPreflight(p jobs.Preflight) preflightView {
 	return preflightView{
 		Batch: viewBatch(p.Batch), Totals: views(p.Totals, viewTotal), Limits: views(p.Limits, viewLimit),
-		Warnings: p.Warnings, Seconds: int64(p.Duration.Seconds()),
+		Warnings: views(p.Warnings, viewWarningKind), Seconds: int64(p.Duration.Seconds()),
 		Funds: views(p.Funds, func(f jobs.Funds) needView {
 			return needView{f.Currency, decimal(f.Needed, f.Currency), decimal(f.Available, f.Currency), decimal(f.AtGateway, f.Currency), f.Enough()}
 		}),

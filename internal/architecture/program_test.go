@@ -82,7 +82,8 @@ func commands(t *testing.T) []command {
 func commandsOf(structs map[string]*ast.StructType, name, prefix string) []command {
 	var all []command
 	for _, f := range fieldsOf(structs, name) {
-		if _, ok := f.tag.Lookup("cmd"); !ok {
+		_, isCommand := f.tag.Lookup("cmd")
+		if _, hidden := f.tag.Lookup("hidden"); !isCommand || hidden {
 			continue
 		}
 		usage := prefix + f.flag()

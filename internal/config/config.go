@@ -37,6 +37,8 @@ type Config struct {
 
 	Listen    string // of notifications, health and metrics
 	Inbox     Inbox
+	Profiles  string // folder
+	Warnings  Warnings
 	Reports   string // folder
 	Schedules map[string]string
 	Alert     Alert
@@ -111,6 +113,14 @@ type Alert struct {
 
 	ApprovalAfter, InDoubtAfter, HeldBackAfter, LateAfter time.Duration
 	BalanceLow                                            map[money.Currency]money.Amount
+}
+
+// Warnings says what people have to confirm about a sheet besides what the
+// importer finds.
+type Warnings struct {
+	RepeatsWithin time.Duration // 0: repeats need not be confirmed
+	FirstPayment  string        // all, large or none
+	Large         string        // a whole amount in any currency
 }
 
 // Secret is a text that never shows itself: printing and logging it say only

@@ -72,7 +72,8 @@ func sample(t *testing.T, k config.Key) (value string) {
 		"gateway.lookup_percent": "30", "tracking.accepted": "1s,2s", "tracking.in_doubt": "3s", "tracking.closed_again": "4s", "tracking.conflict": "5s,6s",
 		"tracking.stuck": "7h", "tracking.pending_withdrawal": "8h", "gateway.proven_refusals": "4711,4712",
 		"resend": "automatic", "resend_answers": "5", "resend_grace": "9m", "resend_attempts": "4",
-		"listen": "127.0.0.1:1", "inbox.folder": "in", "inbox.owner": "mia", "reports.folder": "out", "log.level": "debug", "log.format": "json",
+		"listen": "127.0.0.1:1", "inbox.folder": "in", "inbox.owner": "mia", "profiles.folder": "p",
+		"warnings.repeats_within": "24h", "warnings.first_payment": "all", "warnings.large_amount": "50", "reports.folder": "out", "log.level": "debug", "log.format": "json",
 		"alert.webhook_url": "https://hooks.example/payrun", "alert.webhook_secret": "a-secret-of-enough-letters", "alert.mail_server": "mail.example:587",
 		"alert.mail_security": "tls", "alert.mail_user": "payrun", "alert.mail_password": "p", "alert.mail_from": "payrun@example.org",
 		"alert.mail_to": "mia@example.org,charles@example.org", "alert.approval_after": "2h", "alert.in_doubt_after": "3h", "alert.held_back_after": "4h",
@@ -174,7 +175,7 @@ func view(c config.Config) map[string]any {
 		"data": c.Data, "zone": c.Zone.String(), "database": string(c.DatabaseURL), "connections": c.Connections,
 		"generation": c.GenerationFile, "asking": c.AskAfterRestore,
 		"gateway": c.Gateway, "key": string(c.Gateway.Key), "previous": string(c.Gateway.PreviousKey), "channels": c.Channels,
-		"tracking": c.Tracking, "resend": c.Resend, "listen": c.Listen, "inbox": c.Inbox, "reports": c.Reports, "schedules": c.Schedules,
+		"tracking": c.Tracking, "resend": c.Resend, "listen": c.Listen, "inbox": c.Inbox, "profiles": c.Profiles, "warnings": c.Warnings, "reports": c.Reports, "schedules": c.Schedules,
 		"level": c.LogLevel, "format": c.LogFormat,
 		"alert": c.Alert, "webhook secret": string(c.Alert.WebhookSecret), "mail password": string(c.Alert.MailPassword),
 	}

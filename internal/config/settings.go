@@ -32,6 +32,10 @@ func (l *loader) config() Config {
 	if c.Reports = l.text("reports.folder"); c.Reports == "" {
 		c.Reports = filepath.Join(c.Data, "reports")
 	}
+	if c.Profiles = l.text("profiles.folder"); c.Profiles == "" {
+		c.Profiles = filepath.Join(c.Data, "profiles")
+	}
+	c.Warnings = l.warnings()
 	c.DatabaseURL = l.databaseURL(c.Data)
 	c.AskAfterRestore = l.duration("database.ask_after_restore")
 	if c.GenerationFile = l.text("database.generation_file"); c.GenerationFile == "" {
@@ -73,6 +77,15 @@ func (l *loader) inbox() Inbox {
 		l.wrong("inbox.owner is set, but not inbox.folder: there is no inbox to answer for")
 	}
 	return inbox
+}
+
+func (l *loader) warnings() Warnings {
+	w := Warnings{FirstPayment: l.oneOf("warnings.first_payment", "all", "large", "none"), Large: l.text("warnings.large_amount")}
+	if l.text("warnings.repeats_within") != "0" {
+		w.RepeatsWithin = l.duration("warnings.repeats_within")
+	}
+	l.amount("warnings.large_amount", "JPY") // a currency without decimals: whole amounts mean the same in all
+	return w
 }
 
 func (l *loader) level() slog.Level {

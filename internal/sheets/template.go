@@ -26,10 +26,13 @@ type TemplateChoice struct {
 // ErrNoSuchChoice: no channel that is switched on fits the choice.
 var ErrNoSuchChoice = errors.New("no channel fits")
 
+// ErrNoForm: the profile reads sheets that no template can look like.
+var ErrNoForm = errors.New("there are templates only for sheets with headings and amounts as they are spoken")
+
 // Template writes an empty payout sheet into a new workbook: headings that the
 // importer knows under the same rules, drop-downs, formats that keep accounts
 // as text, and a sheet of instructions. What the rules fix has no column. It
-// returns [ErrNoSuchChoice], and fs.ErrExist if target is the name of
+// returns [ErrNoSuchChoice], [ErrNoForm], and fs.ErrExist if target is the name of
 // something already.
 func Template(target string, rules importers.Rules, choice TemplateChoice) error {
 	form, err := newForm(rules, choice)
@@ -62,6 +65,9 @@ type formColumn struct {
 }
 
 func newForm(rules importers.Rules, choice TemplateChoice) (*form, error) {
+	if rules.NoHeadings || len(rules.Letters) > 0 || rules.MinorUnits {
+		return nil, ErrNoForm
+	}
 	channels := rules.Channels
 	if channels == nil {
 		channels = importers.DefaultChannels()

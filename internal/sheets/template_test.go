@@ -203,6 +203,19 @@ func TestATemplateFollowsTheCurrencysDecimals(t *testing.T) {
 	}
 }
 
+// Amounts in minor units would be a hundred times too small or too large.
+func TestAProfileWithoutATemplate(t *testing.T) {
+	t.Parallel()
+	for name, profile := range map[string]importers.Profile{
+		"no headings": {NoHeadings: true}, "letters": {Letters: map[string]importers.Field{"A": importers.FieldAccount}}, "minor units": {MinorUnits: true},
+	} {
+		path := filepath.Join(t.TempDir(), "template.xlsx")
+		if err := sheets.Template(path, importers.Rules{Profile: profile}, sheets.TemplateChoice{}); !errors.Is(err, sheets.ErrNoForm) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestATemplateThatNobodyCouldUse(t *testing.T) {
 	t.Parallel()
 	for _, choice := range []sheets.TemplateChoice{{Channel: "99"}, {Currency: "EUR"}, {Channel: "Payeer", Currency: "GBP"}} {

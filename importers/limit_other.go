@@ -1,0 +1,9 @@
+//go:build !unix
+
+package importers
+
+import "time"
+
+// limitProcess has no hard limits to set here: the parent's patience and the
+// soft memory limit remain.
+func limitProcess(int64, time.Duration) error { return nil }
