@@ -22,7 +22,8 @@
 // state.go reads like a specification: states, transitions, postings. A
 // batch comes in through [Book.Stage], goes through [Book.Submit] and
 // [Book.Approve], is sent by [Book.Claim] and [Book.Record], and followed by
-// [Book.DueLookups].
+// [Book.DueLookups]. What no answer of a gateway ends, two people do:
+// [Book.Propose] and [Book.Confirm]. [Book.Repay] pays a failed payout again.
 //
 // Amounts are minor units, instants UTC microseconds of the database's own
 // clock. A [Book] is safe for concurrent use by any number of goroutines and

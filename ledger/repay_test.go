@@ -3,9 +3,11 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
+	"payrun/internal/database"
 	"payrun/ledger"
 )
 
@@ -244,4 +246,45 @@ func TestPaidAfterAllStopsTheRepay(t *testing.T) {
 		o.decide(numbered(approved, 1), said(ledger.OutcomeFailed))
 		o.sound()
 	})
+}
+
+// Two re-pays of one payout that are both about to commit: the second waits
+// for the first, and sees it.
+func TestTheSecondRepayWaitsForTheFirst(t *testing.T) {
+	t.Parallel()
+	o, _ := officeAt(t, "postgres") // the other engine has one writer anyway
+	orders := o.failed("waiting", 3)
+	held, release := make(chan struct{}), make(chan struct{})
+	ends := make(chan error, 3)
+	go func() { // keeps everybody from committing
+		ends <- o.db.InTx(t.Context(), func(tx *database.Tx) error {
+			_, err := tx.Exec(t.Context(), "UPDATE audit_head SET position = position")
+			close(held)
+			<-release
+			return err
+		})
+	}()
+	<-held
+	for i := range 2 {
+		go func() {
+			_, err := o.Repay(t.Context(), o.maker, []string{orders[0], orders[1+i]}, "again")
+			ends <- err
+		}()
+	}
+	for o.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) < 2 {
+		runtime.Gosched()
+	}
+	close(release)
+	refused := 0
+	for range cap(ends) {
+		if err := <-ends; errors.Is(err, ledger.ErrConflict) {
+			refused++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d re-pays were refused, want 1", refused)
+	}
+	o.sound()
 }
