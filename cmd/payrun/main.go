@@ -42,6 +42,7 @@ type cli struct {
 	Verify   verifyCmd   `cmd:"" help:"Check every promise of the ledger; name the row that breaks one."`
 	Check    checkCmd    `cmd:"" help:"Check settings, database, gateway and limits before anything runs."`
 	Serve    serveCmd    `cmd:"" help:"Run everything: schedules, sending, tracking, notifications, metrics."`
+	Work     workCmd     `cmd:"" help:"One more process that sends, tracks and runs the schedule, over a shared PostgreSQL."`
 	Backup   backupCmd   `cmd:"" help:"Copy the database to a file, checked, while everything runs."`
 	Restored restoredCmd `cmd:"" help:"Tell that a backup was restored, or a standby took over (admin or checker)."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database to this version."`

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"payrun/internal/database/dbtest"
+	"payrun/internal/sandbox"
+)
+
+// crew is a place on PostgreSQL whose gateway pays a repeated order again.
+type crew struct {
+	*place
+	gateway               *sandbox.Server
+	admin, maker, checker string
+}
+
+func newCrew(t *testing.T, settings sandbox.Config, environ ...string) *crew {
+	t.Helper()
+	settings.Duplicates = sandbox.DuplicatePay
+	p := newPlace(t, append([]string{"PAYRUN_DATABASE_URL=" + dbtest.Empty(t, "postgres")}, environ...)...)
+	p.must("migrate")
+	c := &crew{gateway: p.gateway(settings)}
+	c.place = p.at(c.gateway.URL())
+	c.admin, c.maker, c.checker = c.people()
+	c.as(c.admin).must("funds", "add", "100000.00", "USD", "--evidence", "bank reference 4711")
+	return c
+}
+
+// approved takes n good rows to the point where workers may send them.
+func (c *crew) approved(n int) {
+	c.t.Helper()
+	c.as(c.maker).must("run", c.sheet(goodRows(n)...))
+	c.as(c.checker).must("batch", "approve", "1")
+}
+
+func (c *crew) workers(n int) []*process {
+	workers := make([]*process, n)
+	for i := range workers {
+		workers[i] = c.start("work")
+	}
+	return workers
+}
+
+// once fails the test unless the gateway paid each of n orders one time.
+func (c *crew) once(n int) {
+	c.t.Helper()
+	book := c.gateway.Book()
+	if len(book.Orders) != n || len(book.PaidTwice()) > 0 {
+		c.t.Errorf("the gateway has %d orders of %d, paid twice: %v", len(book.Orders), n, book.PaidTwice())
+	}
+	c.must("verify")
+}
+
+func TestThreeWorkersShareABatch(t *testing.T) {
+	t.Parallel()
+	const payouts = 60
+	c := newCrew(t, sandbox.Demo(), "PAYRUN_GATEWAY_IN_FLIGHT=2")
+	workers := c.workers(3)
+	for _, w := range workers {
+		w.errOut.line(t, "working")
+	}
+	c.approved(payouts)
+	eventually(t, "all are paid", func() bool { return c.states(1)["SUCCEEDED"] == payouts })
+	for _, w := range workers {
+		w.signal(syscall.SIGTERM)
+		w.wait().exits(exitOK)
+	}
+	c.once(payouts)
+}
+
+// A worker that stands still holds what it claimed; the others take it over as
+// doubt, pay the rest, and it sends nothing when it wakes up.
+func TestAWorkerThatStandsStill(t *testing.T) {
+	t.Parallel()
+	const payouts = 60
+	settings := sandbox.Demo()
+	c := newCrew(t, settings, "PAYRUN_GATEWAY_IN_FLIGHT=2", "PAYRUN_GATEWAY_CALLS_PER_SECOND=60", "PAYRUN_GATEWAY_TIMEOUT=1s")
+	c.approved(payouts)
+	workers := c.workers(3)
+	eventually(t, "something is paid", func() bool { return c.states(1)["SUCCEEDED"] > 0 })
+	workers[0].signal(syscall.SIGSTOP)
+	// Its claims, if it held any, are in doubt once their lease is over.
+	eventually(t, "the others go on to the end", func() bool {
+		states := c.states(1)
+		return states["SUBMITTED"]+states["APPROVED"]+states["SENDING"]+states["ACCEPTED"] == 0
+	})
+	before := len(c.gateway.Book().Orders)
+	workers[0].signal(syscall.SIGCONT)
+	for _, w := range workers {
+		w.signal(syscall.SIGTERM)
+		w.wait().exits(exitOK)
+	}
+	states := c.states(1)
+	if states["SUCCEEDED"]+states["UNKNOWN"] != payouts || states["SUCCEEDED"] < payouts-10 {
+		t.Errorf("states: %v", states)
+	}
+	if after := len(c.gateway.Book().Orders); after != before {
+		t.Errorf("it sent %d payouts after it had stood still", after-before)
+	}
+	if twice := c.gateway.Book().PaidTwice(); len(twice) > 0 {
+		t.Errorf("paid twice: %v", twice)
+	}
+	c.must("verify")
+}
+
+func TestWorkNeedsAGatewayAndAStoreThatOthersCanUse(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.run("work").exits(exitUsage).complains("set gateway.url", "payrun sandbox")
+	live := p.live(sandbox.Demo())
+	serving := live.with("PAYRUN_LISTEN=127.0.0.1:0").start("serve")
+	serving.errOut.line(t, "serving")
+	live.run("work").exits(exitDatabase).complains("another payrun process runs the jobs", "use PostgreSQL for more than one process")
+	serving.signal(syscall.SIGTERM)
+	serving.wait().exits(exitOK)
+	working := live.start("work", "--listen", "127.0.0.1:0")
+	_, rest, _ := strings.Cut(working.errOut.line(t, "working"), "address=")
+	address, _, _ := strings.Cut(rest, " ")
+	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ready", "/metrics": "payrun_payouts_sent_total"} {
+		if status, body := fetch(t, fmt.Sprint("http://", address, path)); status != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", path, status, short(body))
+		}
+	}
+	working.signal(syscall.SIGTERM)
+	working.wait().exits(exitOK)
+}
