@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"syscall"
 	"testing"
 
+	"payrun/internal/database"
 	"payrun/internal/database/dbtest"
 	"payrun/internal/sandbox"
 )
@@ -34,6 +36,15 @@ func (c *crew) approved(n int) {
 	c.t.Helper()
 	c.as(c.maker).must("run", c.sheet(goodRows(n)...))
 	c.as(c.checker).must("batch", "approve", "1")
+}
+
+func (p *place) setting(name string) string {
+	for _, pair := range p.environ {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 func (c *crew) workers(n int) []*process {
@@ -76,19 +87,20 @@ func TestThreeWorkersShareABatch(t *testing.T) {
 func TestAWorkerThatStandsStill(t *testing.T) {
 	t.Parallel()
 	const payouts = 60
-	settings := sandbox.Demo()
-	c := newCrew(t, settings, "PAYRUN_GATEWAY_IN_FLIGHT=2", "PAYRUN_GATEWAY_CALLS_PER_SECOND=60", "PAYRUN_GATEWAY_TIMEOUT=1s")
+	c := newCrew(t, sandbox.Demo(), "PAYRUN_GATEWAY_IN_FLIGHT=2", "PAYRUN_GATEWAY_CALLS_PER_SECOND=60", "PAYRUN_GATEWAY_TIMEOUT=1s")
 	c.approved(payouts)
 	workers := c.workers(3)
 	eventually(t, "something is paid", func() bool { return c.states(1)["SUCCEEDED"] > 0 })
 	workers[0].signal(syscall.SIGSTOP)
 	// Its claims, if it held any, are in doubt once their lease is over.
-	eventually(t, "the others go on to the end", func() bool {
+	// What it was looking up waits longer.
+	eventually(t, "the others go on without it", func() bool {
 		states := c.states(1)
-		return states["SUBMITTED"]+states["APPROVED"]+states["SENDING"]+states["ACCEPTED"] == 0
+		return states["APPROVED"]+states["SENDING"] == 0 && states["ACCEPTED"] <= 2
 	})
 	before := len(c.gateway.Book().Orders)
 	workers[0].signal(syscall.SIGCONT)
+	eventually(t, "everything the gateway has comes to its end", func() bool { return c.states(1)["ACCEPTED"] == 0 })
 	for _, w := range workers {
 		w.signal(syscall.SIGTERM)
 		w.wait().exits(exitOK)
@@ -104,6 +116,46 @@ func TestAWorkerThatStandsStill(t *testing.T) {
 		t.Errorf("paid twice: %v", twice)
 	}
 	c.must("verify")
+}
+
+// A worker that stands still inside a transaction keeps its locks only for a
+// while: the send budget is one row, and without it nobody sends.
+func TestAWorkerThatStandsStillWithALock(t *testing.T) {
+	t.Parallel()
+	const payouts = 10
+	c := newCrew(t, sandbox.Demo(), "PAYRUN_GATEWAY_TIMEOUT=1s")
+	c.approved(payouts)
+	ctx, db := t.Context(), dbtest.Open(t, database.Config{URL: c.setting("PAYRUN_DATABASE_URL")}, func(context.Context, *database.DB) error { return nil })
+	budget := func(statement string) func(*database.Tx) error {
+		return func(tx *database.Tx) error {
+			_, err := tx.Exec(ctx, statement)
+			return err
+		}
+	}
+	must(t, db.InTx(ctx, budget("INSERT INTO budgets (name, next_free_at) VALUES ('sends', 0)")))
+	var still *process
+	must(t, db.InTx(ctx, func(tx *database.Tx) error {
+		if err := budget("UPDATE budgets SET next_free_at = 0")(tx); err != nil {
+			return err
+		}
+		still = c.start("work")
+		eventually(t, "it waits for the budget", func() bool {
+			var waiting int
+			must(t, db.Get(ctx, &waiting, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+				AND wait_event_type = 'Lock' AND query LIKE '%FROM budgets%'`))
+			return waiting > 0
+		})
+		still.signal(syscall.SIGSTOP)
+		return nil // now the lock is its
+	}))
+	others := c.workers(2)
+	eventually(t, "the others pay", func() bool { return c.states(1)["SUCCEEDED"] == payouts })
+	still.signal(syscall.SIGCONT)
+	for _, w := range append(others, still) {
+		w.signal(syscall.SIGTERM)
+		w.wait().exits(exitOK)
+	}
+	c.once(payouts)
 }
 
 func TestWorkNeedsAGatewayAndAStoreThatOthersCanUse(t *testing.T) {
@@ -126,4 +178,11 @@ func TestWorkNeedsAGatewayAndAStoreThatOthersCanUse(t *testing.T) {
 	}
 	working.signal(syscall.SIGTERM)
 	working.wait().exits(exitOK)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
