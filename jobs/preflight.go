@@ -55,7 +55,7 @@ func (e *Engine) Preflight(ctx context.Context, batch int64) (Preflight, error) 
 		}
 	}
 	p.Rejected = int(p.Batch.Rejected)
-	p.Duration = time.Duration(p.Batch.Accepted) * e.Rate.Sends().Interval
+	p.Duration = time.Duration(p.Batch.Accepted) * e.Rate.Sends().Average()
 	p.Funds, err = e.funds(ctx, p.Totals)
 	return p, err
 }

@@ -40,6 +40,9 @@ type Claim struct {
 // Claimed is what a claim found.
 type Claimed struct {
 	Claims []Claim
+	// At is when the claim read the database's time, by this process's clock:
+	// slots count from then.
+	At time.Time
 	// Waiting: approved payouts are left; see Book.Waiting for the reasons.
 	Waiting bool
 	// Throttled is how long until the shared budget has a slot again; 0
@@ -106,14 +109,15 @@ type claiming struct {
 
 func (c *claiming) run(ctx context.Context) error {
 	var err error
-	if c.slots, err = reserve(ctx, c.tx, budgetSends, c.order.Pace, c.order.Max); err != nil {
+	if c.slots, err = reserve(ctx, c.tx, ForSends, c.order.Pace, c.order.Max); err != nil {
 		return err
 	}
 	if c.now, err = c.tx.Now(ctx); err != nil {
 		return err
 	}
+	c.claimed.At = c.slots.read
 	if c.slots.count == 0 {
-		c.claimed.Throttled = c.slots.first.Sub(c.now) - horizon + time.Millisecond
+		c.claimed.Throttled = c.slots.at(0).Sub(c.now) - horizon + time.Millisecond
 		return nil
 	}
 	if err := c.watch.look(ctx, c.tx); err != nil {
@@ -137,7 +141,7 @@ func (c *claiming) run(ctx context.Context) error {
 	if err := c.commitAttempts(ctx, claims); err != nil {
 		return err
 	}
-	if err := c.slots.use(ctx, c.tx, budgetSends, used); err != nil {
+	if err := c.slots.use(ctx, c.tx, ForSends, used); err != nil {
 		return err
 	}
 	left, err := openBatches(ctx, c.tx)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"payrun/internal/database"
 	"payrun/internal/database/dbtest"
@@ -78,6 +79,30 @@ func TestThreeWorkersShareABatch(t *testing.T) {
 	for _, w := range workers {
 		w.signal(syscall.SIGTERM)
 		w.wait().exits(exitOK)
+	}
+	c.once(payouts)
+}
+
+// Whatever three processes call, also for limits and balances, no second of
+// the gateway's own record holds more than it allows. Not parallel: a busy
+// machine would blur when calls arrive.
+func TestThreeWorkersStayUnderTheLimitTogether(t *testing.T) {
+	const payouts, limit = 80, 40
+	c := newCrew(t, sandbox.Demo(), "PAYRUN_GATEWAY_IN_FLIGHT=8", "PAYRUN_SCHEDULE_LIMITS=@every 1s")
+	c.place = c.with(fmt.Sprint("PAYRUN_GATEWAY_CALLS_PER_SECOND=", limit))
+	workers := c.workers(3)
+	c.approved(payouts)
+	eventually(t, "all are paid", func() bool { return c.states(1)["SUCCEEDED"] == payouts })
+	for _, w := range workers {
+		w.signal(syscall.SIGTERM)
+		w.wait().exits(exitOK)
+	}
+	book := c.gateway.Book()
+	if most := book.Busiest(time.Second); most > limit || most < limit/2 {
+		t.Errorf("%d calls arrived in the busiest second, %d are allowed", most, limit)
+	}
+	if asked := len(book.Calls[sandbox.Limits]) + len(book.Calls[sandbox.Balance]); asked < 3*5 {
+		t.Errorf("only %d calls asked for limits and balances", asked)
 	}
 	c.once(payouts)
 }
