@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,6 +219,45 @@ func (s *shop) trackAll(e *jobs.Engine, batch int64) {
 		case <-time.After(20 * time.Millisecond): // slots are nobody's event
 		}
 	}
+}
+
+// Two processes that stood still wake up with all of their slots missed. They
+// take others instead of catching up, and ask for stops after that wait.
+func TestCallsThatMissedTheirSlotsTakeOthers(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		const limit, calls = 20, 12
+		rate := jobs.Rate{CallsPerSecond: limit, HeadroomPercent: 10, LookupPercent: 50}
+		watch := &stopwatch{}
+		var callers sync.WaitGroup
+		var askedFirst atomic.Int64
+		for range 2 {
+			g, closeThrottle, err := jobs.Throttle(watch, s.book, rate)
+			s.must(err)
+			defer func() { s.must(closeThrottle(context.Background())) }()
+			for range calls {
+				missed := jobs.Order{Slot: time.Now().Add(-time.Second), Held: func(context.Context) bool {
+					askedFirst.Add(1)
+					return false
+				}}
+				callers.Go(func() { g.Submit(t.Context(), missed) })
+				callers.Go(func() { g.Lookup(t.Context(), missed) })
+			}
+			held := missedAndHeld()
+			callers.Go(func() {
+				if r := g.Submit(t.Context(), held); r.Verdict != jobs.NotSent {
+					t.Errorf("a payout that is stopped by now: %+v", r)
+				}
+			})
+		}
+		callers.Wait()
+		if most := watch.busiest(time.Second); most > limit || len(watch.left) != 4*calls || askedFirst.Load() != 2*calls {
+			t.Errorf("%d of %d calls left within a second, the gateway allows %d; %d asked for stops", most, len(watch.left), limit, askedFirst.Load())
+		}
+	})
+}
+
+func missedAndHeld() jobs.Order {
+	return jobs.Order{Slot: time.Now().Add(-time.Second), Held: func(context.Context) bool { return true }}
 }
 
 // Slots count from the claim's turn, however long it waited for it. Calls that
