@@ -67,7 +67,7 @@ func (r *reader) accountTextFault(account string) (Code, string) {
 		return TextTooLong, fmt.Sprintf("The account is longer than %d characters, which the gateway does not take.", longestAccount)
 	case r.rules.own[account]:
 		return AccountOwn, "This is one of our own accounts. Payouts to ourselves are not allowed."
-	case r.rules.blocked[account]:
+	case r.rules.blocked[strings.ToLower(account)]:
 		return AccountBlocked, "This payee is blocked. Remove the row, or have the block lifted."
 	}
 	return "", ""

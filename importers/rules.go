@@ -27,7 +27,8 @@ type Rules struct {
 	// "." (default) or "," and "" (default, no grouping), ",", ".", "'" or
 	// " ". Cells that hold numbers do not depend on them.
 	DecimalMark, GroupMark string
-	// OwnAccounts and BlockedAccounts are never paid.
+	// OwnAccounts and BlockedAccounts are never paid; upper and lower case of
+	// blocked ones are one.
 	OwnAccounts, BlockedAccounts []string
 	// MaxAmounts is the most that the maker may pay in one row, by currency.
 	MaxAmounts map[money.Currency]money.Amount
@@ -115,7 +116,7 @@ func (rules Rules) compile() (*ruleset, error) {
 		Rules:    rules.withDefaults(),
 		channels: map[string]*Channel{}, spellings: map[string]*Channel{},
 		own:     index(rules.OwnAccounts),
-		blocked: index(rules.BlockedAccounts),
+		blocked: lowered(rules.BlockedAccounts),
 	}
 	if err := set.checkMarks(); err != nil {
 		return nil, err
@@ -193,6 +194,14 @@ func index(list []string) map[string]bool {
 	set := make(map[string]bool, len(list))
 	for _, item := range list {
 		set[item] = true
+	}
+	return set
+}
+
+func lowered(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, item := range list {
+		set[strings.ToLower(item)] = true
 	}
 	return set
 }

@@ -173,7 +173,7 @@ func (c *claiming) candidates(ctx context.Context) ([]candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	stopped, err := stopsInForce(ctx, c.tx)
+	stopped, err := wideStops(ctx, c.tx)
 	if err != nil || stopped[Stop{Scope: Everything}.key()] {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, mo
 		p.attempts > 0 AND EXISTS (SELECT 1 FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+`) AS may_have_left
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
 		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
-		AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)
+		AND NOT `+heldAlone+` AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)
 		ORDER BY p.ordinal LIMIT `+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
 		batch, limit.Channel, limit.Currency, limit.Minimum, limit.Maximum, c.left[limit.Currency], today)
 	return found, err
@@ -434,7 +434,7 @@ func (b *Book) Waiting(ctx context.Context, channels []string, limitsAge time.Du
 			WHEN p.blocked <> '' THEN p.blocked
 			WHEN EXISTS (SELECT 1 FROM stops s WHERE s.lifted_at = 0 AND (s.scope = 'everything'
 				OR s.scope = 'channel' AND s.subject = p.channel
-				OR s.scope = 'batch' AND s.subject = CAST(p.batch_id AS TEXT))) THEN '`+waitForLift+`'
+				OR s.scope = 'batch' AND s.subject = CAST(p.batch_id AS TEXT))) OR `+heldAlone+` THEN '`+waitForLift+`'
 			WHEN p.pay_date > ? THEN '`+waitForDate+`'
 			WHEN l.channel IS NULL THEN 'fresh limits of the channel'
 			WHEN p.amount NOT BETWEEN l.minimum AND l.maximum THEN 'wider limits: the amount is outside'

@@ -176,7 +176,8 @@ var guards = map[string]string{
 
 // guardNames lists the triggers there must be.
 func guardNames(engine string) []string {
-	names := []string{"batches_frozen", "payouts_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept"}
+	names := []string{"batches_frozen", "payouts_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept",
+		"stops_frozen", "stops_kept", "stops_lifted_once"}
 	for _, table := range []string{"audit", "batch_totals", "attempts", "evidence", "events", "entries", "lines", "learned", "restores"} {
 		if engine == database.SQLite.Name {
 			names = append(names, table+"_no_update", table+"_no_delete")

@@ -332,7 +332,7 @@ func TestVerifyNamesTheMissingGuard(t *testing.T) {
 			sabotage{name + " dropped", name, table, "DROP TRIGGER " + name + " ON " + table, "table " + table},
 			sabotage{name + " disabled", name, table, "ALTER TABLE " + table + " DISABLE TRIGGER " + name, "table " + table})
 	}
-	for _, name := range []string{"payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept"} {
+	for _, name := range []string{"payouts_frozen", "payouts_kept", "problems_frozen", "problems_kept", "stops_frozen", "stops_kept", "stops_lifted_once"} {
 		table, _, _ := strings.Cut(name, "_")
 		sqlite = append(sqlite, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name, "trigger " + name})
 		postgres = append(postgres, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name + " ON " + table, "trigger " + name})

@@ -21,6 +21,7 @@ type app struct {
 	ctx         context.Context
 	cli         *cli
 	environ     []string
+	in          io.Reader
 	out, errOut io.Writer
 
 	config  config.Config

@@ -34,7 +34,7 @@ type cli struct {
 	Import   importCmd   `cmd:"" help:"Turn sheets into batches, or name what is wrong with them."`
 	Batch    batchCmd    `cmd:"" help:"List, show and decide about batches."`
 	Payout   payoutCmd   `cmd:"" help:"Tell one payout's story."`
-	Stop     stopCmd     `cmd:"" help:"Stop sending: everything or a channel; lift it again."`
+	Stop     stopCmd     `cmd:"" help:"Stop sending: everything, or what you name; lift it again."`
 	Funds    fundsCmd    `cmd:"" help:"Show balances, book top-ups."`
 	Job      jobCmd      `cmd:"" help:"See what runs when, or run a job now."`
 	Settle   settleCmd   `cmd:"" help:"Close the business day (checker or admin)."`
@@ -61,7 +61,7 @@ func main() {
 
 // run is the whole program but for the process around it.
 func run(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
-	a := &app{ctx: ctx, cli: &cli{}, environ: environ, out: out, errOut: errOut}
+	a := &app{ctx: ctx, cli: &cli{}, environ: environ, in: os.Stdin, out: out, errOut: errOut}
 	command, code, err := parse(a.cli, args, out, errOut)
 	if err != nil {
 		a.cli.JSON = a.cli.JSON || slices.Contains(args, "--json")

@@ -87,7 +87,7 @@ var sentStates = []ledger.State{ledger.Sending, ledger.Unknown, ledger.Accepted,
 // exceptionKinds likewise.
 var exceptionKinds = []string{
 	ledger.ExceptionInDoubt, ledger.ExceptionReview, ledger.ExceptionTampered,
-	ledger.ExceptionOrphan, ledger.ExceptionHeldBack, ledger.ExceptionUnusual, ledger.ExceptionContrary,
+	ledger.ExceptionOrphan, ledger.ExceptionHeldBack, ledger.ExceptionUnusual, ledger.ExceptionStopped, ledger.ExceptionContrary,
 }
 
 // Describe implements prometheus.Collector.
