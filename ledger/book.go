@@ -45,6 +45,8 @@ type Config struct {
 	// AskFirst is how long after a restore claims say that the gateway must
 	// be asked about a payout before it is sent. Default 30 days.
 	AskFirst time.Duration
+	// Brakes stop sending by themselves. Default: never.
+	Brakes Brakes
 }
 
 // Book is the ledger on one store.
@@ -55,6 +57,7 @@ type Book struct {
 	resend     Resend
 	generation string // file, "" for none
 	askFirst   time.Duration
+	brakes     Brakes
 }
 
 // New returns the ledger on a migrated store.
@@ -67,7 +70,7 @@ func New(db *database.DB, config Config) *Book {
 	}
 	return &Book{
 		db: db, zone: config.Zone, proof: config.Proof.withDefaults(), resend: config.Resend,
-		generation: config.GenerationFile, askFirst: config.AskFirst,
+		generation: config.GenerationFile, askFirst: config.AskFirst, brakes: config.Brakes,
 	}
 }
 
