@@ -131,7 +131,7 @@ func openSQLite(path string) (*DB, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	read.SetMaxOpenConns(4)
-	return &DB{Dialect: SQLite, write: write, read: read, clock: time.Now, path: path}, nil
+	return &DB{Dialect: SQLite, write: write, read: read, clock: newSteady().now, path: path}, nil
 }
 
 func openPostgres(address string, connections int) (*DB, error) {
