@@ -69,7 +69,7 @@ func (r *reader) accountTextFault(account string) (Code, string) {
 		return AccountExample, "This is an example account from the template, which nobody owns. Write the payee's own wallet, or delete the row."
 	case r.rules.own[account]:
 		return AccountOwn, "This is one of our own accounts. Payouts to ourselves are not allowed."
-	case r.rules.blocked[account]:
+	case r.rules.blocked[strings.ToLower(account)]:
 		return AccountBlocked, "This payee is blocked. Remove the row, or have the block lifted."
 	}
 	return "", ""

@@ -15,7 +15,8 @@ type Rules struct {
 	Channels []Channel
 	// Profile says how the sheet is written.
 	Profile
-	// OwnAccounts and BlockedAccounts are never paid.
+	// OwnAccounts and BlockedAccounts are never paid; upper and lower case of
+	// blocked ones are one.
 	OwnAccounts, BlockedAccounts []string
 	// MaxAmounts is the most that the maker may pay in one row, by currency.
 	MaxAmounts map[money.Currency]money.Amount
@@ -104,7 +105,7 @@ func (rules Rules) compile() (*ruleset, error) {
 		Rules:    rules.withDefaults(),
 		channels: map[string]*Channel{}, spellings: map[string]*Channel{}, letters: map[int]Field{},
 		own:     index(rules.OwnAccounts),
-		blocked: index(rules.BlockedAccounts),
+		blocked: lowered(rules.BlockedAccounts),
 	}
 	if err := rules.Profile.Validate(); err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
@@ -183,6 +184,14 @@ func index(list []string) map[string]bool {
 	set := make(map[string]bool, len(list))
 	for _, item := range list {
 		set[item] = true
+	}
+	return set
+}
+
+func lowered(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, item := range list {
+		set[strings.ToLower(item)] = true
 	}
 	return set
 }

@@ -312,7 +312,7 @@ func TestWhatABatchCameToIsTold(t *testing.T) {
 func TestRunsThatAreMissedAreTold(t *testing.T) {
 	towers(t, func(tw *tower) {
 		plan, _ := counting("report", "30 14 * * *", jobs.RunOnce)
-		tt := &timetable{tw.t, tw.db, tw.clock}
+		tt := &timetable{t: tw.t, db: tw.db, clock: tw.clock}
 		tt.known(plan)
 		watch := func(at time.Duration) {
 			tw.t.Helper()
@@ -349,7 +349,7 @@ func TestRunsThatAreMissedAreTold(t *testing.T) {
 
 func TestASkippedRunIsToldAndAForgottenJobIsNot(t *testing.T) {
 	towers(t, func(tw *tower) {
-		tt := &timetable{tw.t, tw.db, tw.clock}
+		tt := &timetable{t: tw.t, db: tw.db, clock: tw.clock}
 		skipped, _ := counting("report", "30 14 * * *", jobs.SkipLate)
 		forgotten, _ := counting("import", "@every 1m", jobs.RunOnce)
 		tt.known(skipped)
@@ -367,7 +367,7 @@ func TestASkippedRunIsToldAndAForgottenJobIsNot(t *testing.T) {
 
 func TestARunThatFailsIsACaseUntilOneIsDone(t *testing.T) {
 	towers(t, func(tw *tower) {
-		tt := &timetable{tw.t, tw.db, tw.clock}
+		tt := &timetable{t: tw.t, db: tw.db, clock: tw.clock}
 		broken := true
 		plan := jobs.Plan{Job: "settle", Spec: "30 14 * * *", Missed: jobs.RunOnce, Run: func(context.Context) (string, error) {
 			if broken {
@@ -462,7 +462,7 @@ func TestALedgerThatWasNotVerifiedForLongIsTold(t *testing.T) {
 		}
 		verify := &jobs.Verify{Book: tw.book, Actor: "worker:w1"}
 		plan := jobs.Plan{Job: "verify", Spec: "@every 1h", Missed: jobs.RunOnce, Run: verify.Run}
-		tt := &timetable{tw.t, tw.db, tw.clock}
+		tt := &timetable{t: tw.t, db: tw.db, clock: tw.clock}
 		tt.known(plan)
 		tw.clock.set(noon.Add(151 * time.Hour))
 		stop := tt.start("w2", plan)

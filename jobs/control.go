@@ -29,7 +29,7 @@ const (
 )
 
 // beginControl asks about a known order when some payouts are in doubt.
-func (e *Engine) beginControl(ctx context.Context, due []ledger.Lookup, start time.Time) (control, error) {
+func (e *Engine) beginControl(ctx context.Context, due []ledger.Lookup) (control, error) {
 	c := control{engine: e}
 	if !e.Gateway.Capabilities().FindsByNumber || !slices.ContainsFunc(due, ledger.Lookup.InDoubt) {
 		return c, nil
@@ -48,9 +48,8 @@ func (e *Engine) beginControl(ctx context.Context, due []ledger.Lookup, start ti
 	}
 	// They take turns: one that the gateway has forgotten does not spoil all.
 	c.order = known[e.controls.Add(1)%uint64(len(known))]
-	gap := e.Rate.Lookups().Interval
-	c.after = start.Add(due[len(due)-1].After + gap)
-	c.ask(ctx, start.Add(due[0].After-gap))
+	c.after = due[len(due)-1].After
+	c.ask(ctx, due[0].Before)
 	return c, nil
 }
 
@@ -60,7 +59,7 @@ func (c *control) ask(ctx context.Context, slot time.Time) {
 		c.why = stoppedControl
 		return
 	}
-	if reply := c.engine.ask(ctx, order(c.order)); reply.Verdict != Known {
+	if reply := c.engine.ask(ctx, order(c.order), slot); reply.Verdict != Known {
 		c.why = deniedControl
 	}
 }

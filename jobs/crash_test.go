@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -39,6 +40,8 @@ type task struct {
 	Batch               int64
 	Path                string
 	Maker, Checker      string
+	db                  *database.DB
+	Clock               time.Time // the database's, standing still
 }
 
 // Short enough that leases run out while a test waits.
@@ -61,13 +64,20 @@ func victim(text string) error {
 		return err
 	}
 	ctx := context.Background()
-	db, err := database.Open(ctx, database.Config{URL: todo.Database})
+	config := database.Config{URL: todo.Database}
+	if !todo.Clock.IsZero() {
+		config.Clock = func() time.Time { return todo.Clock }
+	}
+	db, err := database.Open(ctx, config)
 	if err != nil {
 		return err
 	}
+	todo.db = db
 	book := ledger.New(db, ledger.Config{})
 	for {
 		switch todo.Do {
+		case "schedule":
+			err = todo.schedule(ctx)
 		case "disburse":
 			err = todo.disburse(ctx, book)
 		case "import":
@@ -86,6 +96,21 @@ func victim(text string) error {
 		}
 		fmt.Println("done")
 	}
+}
+
+// schedule runs a job that never ends.
+func (todo task) schedule(ctx context.Context) error {
+	s, err := jobs.NewScheduler(todo.db, todo.Worker, slog.New(slog.DiscardHandler), jobs.Plan{
+		Job: "settle", Spec: "0 * * * *", Missed: jobs.RunOnce, Run: func(ctx context.Context) (string, error) {
+			fmt.Println("running")
+			<-ctx.Done()
+			return "", ctx.Err()
+		},
+	})
+	if err == nil {
+		s.Run(ctx)
+	}
+	return err
 }
 
 func (todo task) disburse(ctx context.Context, book *ledger.Book) error {

@@ -104,22 +104,20 @@ func (d *disbursing) prove(ctx context.Context) error {
 
 // claim takes payouts and starts their calls.
 func (d *disbursing) claim(ctx context.Context, most int, channels []string) (ledger.Claimed, error) {
-	// Deadlines count from before the claim and slots from after it: a slow
-	// claim makes the first earlier and the second later, never the other way
-	// round.
+	// Deadlines count from before the claim: a slow one makes them earlier,
+	// never later.
 	before := time.Now()
 	claimed, err := d.Book.Claim(ctx, ledger.ClaimOrder{
 		Worker: d.Worker, Max: most, Channels: channels, Pace: d.Rate.Sends(),
 		Patience: d.Patience, CallTimeout: d.CallTimeout, LimitsAge: d.BoundsAge,
 	})
 	d.window.claimed(len(claimed.Claims))
-	after := time.Now()
 	for _, c := range claimed.Claims {
-		due := schedule{slot: after.Add(c.SendAfter), sendBy: before.Add(c.SendBy)}
+		due := schedule{slot: claimed.At.Add(c.SendAfter), sendBy: before.Add(c.SendBy)}
 		if err != nil { // nobody knows whether the claim was committed: say that nothing was sent
 			due.sendBy = before
 		}
-		due.ask = after.Add(c.AskAfter)
+		due.ask = claimed.At.Add(c.AskAfter)
 		d.calls.Go(func() { d.call(ctx, c, due) })
 	}
 	return claimed, err
@@ -209,7 +207,7 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) R
 	}
 	select {
 	case <-ctx.Done():
-		return notHandedOver("stopped before its turn")
+		return notHandedOver("the run ended before its turn")
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
 	}
@@ -217,12 +215,13 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) R
 	case d.trouble.silence() > 0 || d.trouble.closed(c.Channel) && !d.trouble.onProbation(c.Channel):
 		return notHandedOver("sending stopped before its turn")
 	case d.brakes.pulled(ctx, d.Book, c.Payout):
-		return notHandedOver("stopped by a person before its turn")
+		return notHandedOver(heldBack)
 	case due.missed():
 		return notHandedOver("its slot was missed")
 	}
 	o := order(c.Payout)
-	o.SendBy = due.sendBy
+	o.Slot, o.SendBy = due.slot, due.sendBy
+	o.Held = func(ctx context.Context) bool { return d.brakes.pulled(ctx, d.Book, c.Payout) }
 	// A stop lets a call under way end; only its own time-out cuts it short.
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.CallTimeout)
 	defer cancel()
@@ -230,6 +229,8 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) R
 	d.trouble.note(c.Channel, reply)
 	return reply
 }
+
+const heldBack = "stopped before its turn"
 
 // notHandedOver is the reply to a payout that this worker never gave to the
 // gateway's client.

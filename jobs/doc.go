@@ -1,7 +1,6 @@
 // Package jobs is what Payrun does: import sheets, refresh limits, disburse,
-// track, settle and report. Each job is a value with one Run(ctx) that does
-// what is due and returns; the scheduler, the command line and tests all call
-// the same Run.
+// track, settle and report. Each job is one function that does what is due and
+// returns; the scheduler, the command line and tests all call the same.
 //
 // It stands between packages that do not know each other: sheets come from
 // importers, money and states live in ledger, and a payment gateway is

@@ -52,8 +52,13 @@ type Order struct {
 	Account  string
 	Amount   money.Amount
 	Currency money.Currency
+	// Slot is the moment the shared budget gave to the call; zero: none yet.
+	Slot time.Time
 	// SendBy is the last moment at which the first byte may leave.
 	SendBy time.Time
+	// Held, if set, is asked last before a payout is ordered: true keeps it
+	// from leaving.
+	Held func(context.Context) bool
 }
 
 // Verdict is how much a reply proves.

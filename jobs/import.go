@@ -178,8 +178,13 @@ func (im *Import) rules(ctx context.Context, profile importers.Profile) (importe
 	if err != nil {
 		return importers.Rules{}, fmt.Errorf("read limits: %w", err)
 	}
+	blocked, err := im.Book.BlockedAccounts(ctx)
+	if err != nil {
+		return importers.Rules{}, err
+	}
 	rules := im.Rules
 	rules.Profile = profile
+	rules.BlockedAccounts = slices.Concat(rules.BlockedAccounts, blocked)
 	if rules.Channels = slices.Clone(rules.Channels); rules.Channels == nil {
 		rules.Channels = importers.DefaultChannels()
 	}

@@ -44,7 +44,7 @@ func (l *Limits) Run(ctx context.Context) error {
 		}
 		limits = append(limits, limit)
 	}
-	return errors.Join(failed, l.Book.SetLimits(ctx, limits), l.balances(ctx, currencies))
+	return errors.Join(failed, l.Book.SetLimits(ctx, limits), l.balances(ctx, currencies), l.Book.ForgetCalls(ctx))
 }
 
 func (l *Limits) limit(ctx context.Context, m Market) (ledger.Limit, error) {
@@ -71,6 +71,10 @@ func (l *Limits) balances(ctx context.Context, currencies map[money.Currency]boo
 	if err != nil {
 		return err
 	}
+	explained, err := l.Book.Explained(ctx) // likewise
+	if err != nil {
+		return err
+	}
 	balances, err := l.Gateway.Balances(ctx)
 	if err != nil {
 		return fmt.Errorf("balances: %w", err)
@@ -78,6 +82,9 @@ func (l *Limits) balances(ctx context.Context, currencies map[money.Currency]boo
 	for currency := range currencies {
 		// A currency the gateway does not list is one it holds nothing in.
 		if err := l.Book.SetGatewayBalance(ctx, currency, balances[currency], answered[currency]); err != nil {
+			return err
+		}
+		if err := l.Book.WatchBalance(ctx, currency, balances[currency], explained[currency]); err != nil {
 			return err
 		}
 	}

@@ -49,7 +49,7 @@ func (e *Engine) Preflight(ctx context.Context, batch int64) (Preflight, error) 
 		return p, err
 	}
 	p.Rejected = int(p.Batch.Rejected)
-	p.Duration = time.Duration(p.Batch.Accepted) * e.Rate.Sends().Interval
+	p.Duration = time.Duration(p.Batch.Accepted) * e.Rate.Sends().Average()
 	p.Funds, err = e.funds(ctx, p.Totals)
 	return p, err
 }

@@ -59,7 +59,7 @@ func (d *disbursing) askInSlot(ctx context.Context, o Order, due schedule) (repl
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
 	}
-	reply = d.ask(ctx, o)
+	reply = d.ask(ctx, o, due.ask)
 	if ctx.Err() != nil {
 		return notHandedOver("stopped while the gateway was asked about " + o.Number), false
 	}

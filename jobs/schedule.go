@@ -52,21 +52,37 @@ func parse(spec string) (schedule cron.Schedule, err error) {
 
 // turn is one due instant of a job that this process has won.
 type turn struct {
-	due  database.Instant
-	skip string // why it is not run; "" when it is
+	due   database.Instant
+	tries int64  // runs in a row, this one included, of which all others were lost
+	skip  string // why it is not run; "" when it is
+	lost  string // what became of the run before, when its process died
 }
 
-// errTaken: another process was first.
-var errTaken = errors.New("another process runs it")
+// Why a turn is not ours.
+var (
+	errTaken = errors.New("another process was first")
+	errAlive = errors.New("the run before is still going")
+)
 
 // notDueError: the job's time has not come.
 type notDueError struct{ in time.Duration }
 
 func (e notDueError) Error() string { return "due in " + e.in.String() }
 
+const (
+	// runLease is how long a run counts as alive after its process last said
+	// so, which it does three times as often.
+	runLease = time.Minute
+	// mostTries is how often in a row a job is run whose process dies each
+	// time, before it waits for its next regular time: it may be the reason.
+	mostTries = 3
+)
+
 // takeTurn decides, in the database, whether a job is due and whether it is
 // ours: the due instant is stored, so downtime cannot lose it, and its row in
-// job_runs is inserted once, so two processes cannot both run it.
+// job_runs is inserted once, so two processes cannot both run it. A job whose
+// run is still going elsewhere stays due; one whose run was lost runs again at
+// once, or as its policy says.
 func takeTurn(ctx context.Context, db *database.DB, plan Plan, schedule cron.Schedule, worker string) (turn, error) {
 	var won turn
 	var refused error // committed all the same: a new job's first due instant is stored here
@@ -75,35 +91,84 @@ func takeTurn(ctx context.Context, db *database.DB, plan Plan, schedule cron.Sch
 		if err != nil {
 			return err
 		}
-		due, err := nextDue(ctx, tx, plan, schedule, now)
+		due, err := nextDue(ctx, tx, plan, schedule, now) // its row lock makes schedulers queue
 		if err != nil {
 			return err
 		}
-		won, refused = turn{due: due}, nil
-		if due > now {
+		won, refused = turn{due: due, tries: 1}, nil
+		before, alive, err := loseRun(ctx, tx, plan, now)
+		if err != nil || alive {
+			refused = errAlive
+			return err
+		}
+		won.lost = before.Detail
+		switch again := before.Job != "" && plan.Missed == RunOnce && before.Tries < mostTries; {
+		case again:
+			won.due, won.tries = now, before.Tries+1
+		case due > now:
 			refused = notDueError{due.Sub(now)}
 			return nil
-		}
-		if plan.Missed == SkipLate && now.Sub(due) > lateAfter {
+		case plan.Missed == SkipLate && now.Sub(due) > lateAfter:
 			won.skip = "missed by " + now.Sub(due).Truncate(time.Second).String()
 		}
-		finished, outcome := database.Instant(0), ""
-		if won.skip != "" {
-			finished, outcome = now, "skipped"
-		}
-		n, err := tx.Exec(ctx, `INSERT INTO job_runs (job, due_at, worker, started_at, finished_at, outcome, detail)
-			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, plan.Job, due, worker, now, finished, outcome, won.skip)
-		if err != nil {
+		if inserted, err := insertRun(ctx, tx, plan, won, worker, now); err != nil || !inserted {
+			refused = errTaken
 			return err
 		}
-		if n == 0 {
-			refused = errTaken
+		if due > now {
+			return nil // a lost run was repeated before its next time
 		}
 		next := database.InstantOf(schedule.Next(now.Time()))
 		_, err = tx.Exec(ctx, "UPDATE schedules SET next_due_at = ? WHERE job = ?", next, plan.Job)
 		return err
 	})
 	return won, errors.Join(err, refused)
+}
+
+// loseRun finds the run of the job that has not ended. It is alive while its
+// process says so; otherwise it is recorded as lost, once, and returned.
+func loseRun(ctx context.Context, tx *database.Tx, plan Plan, now database.Instant) (lost JobRun, alive bool, err error) {
+	var open JobRun
+	err = tx.Get(ctx, &open, "SELECT "+runColumns+" FROM job_runs WHERE job = ? AND outcome = ''", plan.Job)
+	switch {
+	case errors.Is(err, database.ErrNotFound):
+		return JobRun{}, false, nil
+	case err != nil:
+		return JobRun{}, false, err
+	case open.LeaseUntil >= now:
+		return open, true, nil
+	}
+	open.Detail = "worker " + open.Worker + " stopped in the middle of it"
+	_, err = tx.Exec(ctx, "UPDATE job_runs SET finished_at = ?, outcome = 'lost', detail = ? WHERE job = ? AND due_at = ? AND outcome = ''",
+		now, open.Detail, open.Job, open.DueAt)
+	return open, false, err
+}
+
+func insertRun(ctx context.Context, tx *database.Tx, plan Plan, t turn, worker string, now database.Instant) (bool, error) {
+	finished, outcome := database.Instant(0), ""
+	if t.skip != "" {
+		finished, outcome = now, "skipped"
+	}
+	n, err := tx.Exec(ctx, `INSERT INTO job_runs (job, due_at, worker, started_at, finished_at, outcome, detail, lease_until, tries)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		plan.Job, t.due, worker, now, finished, outcome, t.skip, now.Add(runLease), t.tries)
+	return n > 0, err
+}
+
+// renewTurn says that a run is alive. It returns false when the run was given
+// up, since its process stood still for too long.
+func renewTurn(ctx context.Context, db *database.DB, plan Plan, t turn, worker string) (ours bool, err error) {
+	err = db.InTx(ctx, func(tx *database.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, "UPDATE job_runs SET lease_until = ? WHERE job = ? AND due_at = ? AND worker = ? AND outcome = ''",
+			now.Add(runLease), plan.Job, t.due, worker)
+		ours = n > 0
+		return err
+	})
+	return ours, err
 }
 
 // nextDue reads the stored instant. A new job, or one whose schedule was
@@ -126,7 +191,8 @@ func nextDue(ctx context.Context, tx *database.Tx, plan Plan, schedule cron.Sche
 	return next, err
 }
 
-func finishTurn(ctx context.Context, db *database.DB, plan Plan, t turn, detail string, runErr error) error {
+// finishTurn records the end of a run, unless it was given up meanwhile.
+func finishTurn(ctx context.Context, db *database.DB, plan Plan, t turn, worker, detail string, runErr error) error {
 	outcome := "done"
 	if runErr != nil {
 		outcome, detail = "failed", runErr.Error()
@@ -136,8 +202,11 @@ func finishTurn(ctx context.Context, db *database.DB, plan Plan, t turn, detail 
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, "UPDATE job_runs SET finished_at = ?, outcome = ?, detail = ? WHERE job = ? AND due_at = ?",
-			now, outcome, detail, plan.Job, t.due)
+		n, err := tx.Exec(ctx, `UPDATE job_runs SET finished_at = ?, outcome = ?, detail = ?
+			WHERE job = ? AND due_at = ? AND worker = ? AND outcome = ''`, now, outcome, detail, plan.Job, t.due, worker)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("it ended as %s after another process had given it up", outcome)
+		}
 		return err
 	})
 }
@@ -149,9 +218,13 @@ type JobRun struct {
 	Worker     string
 	StartedAt  database.Instant `db:"started_at"`
 	FinishedAt database.Instant `db:"finished_at"`
-	Outcome    string
+	LeaseUntil database.Instant `db:"lease_until"` // alive until then, while it has no outcome
+	Outcome    string           // "" while it runs, then done, failed, skipped or lost
 	Detail     string
+	Tries      int64 // runs in a row, this one included, of which all others were lost
 }
+
+const runColumns = "job, due_at, worker, started_at, finished_at, lease_until, outcome, detail, tries"
 
 // JobStatus is when a job runs next and how its last run went.
 type JobStatus struct {
@@ -181,8 +254,7 @@ func jobStatuses(ctx context.Context, tx *database.Tx) ([]JobStatus, error) {
 	}
 	for i := range statuses {
 		var last JobRun
-		err := tx.Get(ctx, &last, `SELECT job, due_at, worker, started_at, finished_at, outcome, detail FROM job_runs
-			WHERE job = ? ORDER BY due_at DESC LIMIT 1`, statuses[i].Job)
+		err := tx.Get(ctx, &last, "SELECT "+runColumns+` FROM job_runs WHERE job = ? ORDER BY due_at DESC LIMIT 1`, statuses[i].Job)
 		switch {
 		case err == nil:
 			statuses[i].Last = &last

@@ -56,6 +56,7 @@ func NewScheduler(db *database.DB, worker string, log *slog.Logger, plans ...Pla
 // until ctx ends. It returns when no job runs any more.
 func (s *Scheduler) Run(ctx context.Context) {
 	s.ctx = ctx
+	s.running.Go(s.beSeen)
 	for _, p := range s.plans {
 		s.running.Go(p.wake.Run)
 	}
@@ -68,24 +69,65 @@ func (s *Scheduler) Run(ctx context.Context) {
 func (s *Scheduler) runIfDue(p scheduled) {
 	turn, err := s.takeTurn(p)
 	switch {
-	case errors.As(err, new(notDueError)) || errors.Is(err, errTaken) || s.ctx.Err() != nil:
+	case errors.As(err, new(notDueError)) || errors.Is(err, errTaken) || errors.Is(err, errAlive) || s.ctx.Err() != nil:
 		return
 	case err != nil:
 		s.log.Error("job cannot be scheduled", "job", p.Job, "error", err)
 		return
-	case turn.skip != "":
+	}
+	if turn.lost != "" {
+		s.log.Warn("job's last run was lost", "job", p.Job, "why", turn.lost)
+	}
+	if turn.skip != "" {
 		s.log.Warn("job skipped", "job", p.Job, "due", turn.due.String(), "why", turn.skip)
 		return
 	}
 	start := time.Now()
-	detail, err := s.runSafely(p.Plan)
+	detail, err := s.runAlive(p.Plan, turn)
 	if err != nil {
 		s.log.Error("job failed", "job", p.Job, "took", time.Since(start), "error", err)
 	} else {
 		s.log.Info("job done", "job", p.Job, "took", time.Since(start), "detail", detail)
 	}
-	if err := finishTurn(context.WithoutCancel(s.ctx), s.db, p.Plan, turn, detail, err); err != nil {
+	if err := s.finish(p.Plan, turn, detail, err); err != nil {
 		s.log.Error("job's end is not recorded", "job", p.Job, "error", err)
+	}
+}
+
+// runAlive runs a job and says meanwhile that it is alive. A run that was
+// given up is told to stop: another process may have begun it anew.
+func (s *Scheduler) runAlive(p Plan, t turn) (string, error) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	renewing := make(chan struct{})
+	defer func() { cancel(); <-renewing }()
+	go func() {
+		defer close(renewing)
+		repeat(ctx, runLease/3, func() {
+			if ours, err := renewTurn(ctx, s.db, p, t, s.worker); err == nil && !ours {
+				cancel()
+			}
+		})
+	}()
+	return s.runSafely(ctx, p)
+}
+
+// finish tries for a while: a run whose end is not recorded counts as lost.
+func (s *Scheduler) finish(p Plan, t turn, detail string, runErr error) error {
+	ctx := context.WithoutCancel(s.ctx)
+	var err error
+	for try := range 6 {
+		if err = finishTurn(ctx, s.db, p, t, s.worker, detail, runErr); !database.IsConnection(err) && !database.IsRetryable(err) {
+			return err
+		}
+		_ = sleep(ctx, 100*time.Millisecond<<try)
+	}
+	return err
+}
+
+// repeat calls f again and again until ctx ends.
+func repeat(ctx context.Context, pause time.Duration, f func()) {
+	for sleep(ctx, pause) == nil {
+		f()
 	}
 }
 
@@ -107,9 +149,9 @@ const wakeSkew = 5 * time.Second
 
 // runSafely turns a panic into the run's error, so that the run is recorded
 // as failed and the job comes due again.
-func (s *Scheduler) runSafely(p Plan) (detail string, err error) {
+func (s *Scheduler) runSafely(ctx context.Context, p Plan) (detail string, err error) {
 	err = safely(func() (err error) {
-		detail, err = p.Run(s.ctx)
+		detail, err = p.Run(ctx)
 		return err
 	})
 	return detail, err

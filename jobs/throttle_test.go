@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func TestTheThrottleHoldsInEverySecond(t *testing.T) {
 	t.Parallel()
 	const limit = 20
 	watch := &stopwatch{}
-	g, closeThrottle, err := jobs.Throttle(watch, jobs.Rate{CallsPerSecond: limit, LookupPercent: 40})
+	g, closeThrottle, err := jobs.Throttle(watch, nil, jobs.Rate{CallsPerSecond: limit, LookupPercent: 40})
 	fatal(t, err)
 	defer func() { fatal(t, closeThrottle(context.Background())) }()
 	var callers sync.WaitGroup
@@ -95,7 +96,7 @@ func TestTheThrottleHoldsInEverySecond(t *testing.T) {
 func TestTheThrottleEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	watch := &stopwatch{}
-	g, closeThrottle, err := jobs.Throttle(watch, jobs.Rate{CallsPerSecond: 1, LookupPercent: 40})
+	g, closeThrottle, err := jobs.Throttle(watch, nil, jobs.Rate{CallsPerSecond: 1, LookupPercent: 40})
 	fatal(t, err)
 	defer func() { fatal(t, closeThrottle(context.Background())) }()
 	g.Submit(t.Context(), jobs.Order{})
@@ -121,7 +122,7 @@ func TestTheThrottleEndsWithItsContext(t *testing.T) {
 func TestNoLimitNeedsNoThrottle(t *testing.T) {
 	t.Parallel()
 	watch := &stopwatch{}
-	g, closeThrottle, err := jobs.Throttle(watch, jobs.Rate{LookupPercent: 40})
+	g, closeThrottle, err := jobs.Throttle(watch, nil, jobs.Rate{LookupPercent: 40})
 	fatal(t, err)
 	fatal(t, closeThrottle(context.Background()))
 	for range 1000 {
@@ -137,7 +138,7 @@ func TestNoLimitNeedsNoThrottle(t *testing.T) {
 func TestWaitingForTheThrottleIsNotSending(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
 		batch := s.approved(s.sheet(6))
-		g, closeThrottle, err := jobs.Throttle(s.engine.Gateway, jobs.Rate{CallsPerSecond: 1, LookupPercent: 40})
+		g, closeThrottle, err := jobs.Throttle(s.engine.Gateway, nil, jobs.Rate{CallsPerSecond: 1, LookupPercent: 40})
 		s.must(err)
 		defer func() { s.must(closeThrottle(context.Background())) }()
 		slow := s.worker("slow")
@@ -172,8 +173,15 @@ func (s *shop) shareTheLimit() {
 	const limit = 40
 	batch := s.approved(s.sheet(50))
 	s.engine.Rate = jobs.Rate{CallsPerSecond: limit, HeadroomPercent: 10, LookupPercent: 40}
+	other := s.worker("w2")
+	for _, e := range []*jobs.Engine{s.engine, other} {
+		g, closeThrottle, err := jobs.Throttle(e.Gateway, s.book, e.Rate)
+		s.must(err)
+		defer func() { s.must(closeThrottle(context.Background())) }()
+		e.Gateway = g
+	}
 	var workers sync.WaitGroup
-	for _, e := range []*jobs.Engine{s.engine, s.worker("w2")} {
+	for _, e := range []*jobs.Engine{s.engine, other} {
 		workers.Go(func() {
 			if _, err := e.Disburse(s.t.Context()); err != nil {
 				s.t.Error(err)
@@ -211,6 +219,45 @@ func (s *shop) trackAll(e *jobs.Engine, batch int64) {
 		case <-time.After(20 * time.Millisecond): // slots are nobody's event
 		}
 	}
+}
+
+// Two processes that stood still wake up with all of their slots missed. They
+// take others instead of catching up, and ask for stops after that wait.
+func TestCallsThatMissedTheirSlotsTakeOthers(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		const limit, calls = 20, 12
+		rate := jobs.Rate{CallsPerSecond: limit, HeadroomPercent: 10, LookupPercent: 50}
+		watch := &stopwatch{}
+		var callers sync.WaitGroup
+		var askedFirst atomic.Int64
+		for range 2 {
+			g, closeThrottle, err := jobs.Throttle(watch, s.book, rate)
+			s.must(err)
+			defer func() { s.must(closeThrottle(context.Background())) }()
+			for range calls {
+				missed := jobs.Order{Slot: time.Now().Add(-time.Second), Held: func(context.Context) bool {
+					askedFirst.Add(1)
+					return false
+				}}
+				callers.Go(func() { g.Submit(t.Context(), missed) })
+				callers.Go(func() { g.Lookup(t.Context(), missed) })
+			}
+			held := missedAndHeld()
+			callers.Go(func() {
+				if r := g.Submit(t.Context(), held); r.Verdict != jobs.NotSent {
+					t.Errorf("a payout that is stopped by now: %+v", r)
+				}
+			})
+		}
+		callers.Wait()
+		if most := watch.busiest(time.Second); most > limit || len(watch.left) != 4*calls || askedFirst.Load() != 2*calls {
+			t.Errorf("%d of %d calls left within a second, the gateway allows %d; %d asked for stops", most, len(watch.left), limit, askedFirst.Load())
+		}
+	})
+}
+
+func missedAndHeld() jobs.Order {
+	return jobs.Order{Slot: time.Now().Add(-time.Second), Held: func(context.Context) bool { return true }}
 }
 
 // Slots count from the claim's turn, however long it waited for it. Calls that
@@ -259,8 +306,8 @@ func TestRates(t *testing.T) {
 	}{
 		"no limit":            {jobs.Rate{LookupPercent: 40}, 0, 0, true},
 		"all shared out":      {jobs.Rate{CallsPerSecond: 10, LookupPercent: 50}, 200 * time.Millisecond, 200 * time.Millisecond, true},
-		"with headroom":       {jobs.Rate{CallsPerSecond: 100, HeadroomPercent: 10, LookupPercent: 40}, 18519 * time.Microsecond, 27778 * time.Microsecond, true},
-		"one call a second":   {jobs.Rate{CallsPerSecond: 1, HeadroomPercent: 10, LookupPercent: 5}, 1169591 * time.Microsecond, 22222223 * time.Microsecond, true},
+		"with headroom":       {jobs.Rate{CallsPerSecond: 100, HeadroomPercent: 10, LookupPercent: 40}, 18520 * time.Microsecond, 27780 * time.Microsecond, true},
+		"one call a second":   {jobs.Rate{CallsPerSecond: 1, HeadroomPercent: 10, LookupPercent: 5}, 1169591578 * time.Nanosecond, 22222240 * time.Microsecond, true},
 		"nothing for sends":   {jobs.Rate{CallsPerSecond: 10, LookupPercent: 100}, 0, 0, false},
 		"nothing to look up":  {jobs.Rate{CallsPerSecond: 10}, 0, 0, false},
 		"negative":            {jobs.Rate{CallsPerSecond: -1, LookupPercent: 40}, 0, 0, false},
@@ -275,7 +322,7 @@ func TestRates(t *testing.T) {
 			if !c.usable {
 				return
 			}
-			if got := fmt.Sprint(c.rate.Sends().Interval, " ", c.rate.Lookups().Interval); got != fmt.Sprint(c.sends, " ", c.lookups) {
+			if got := fmt.Sprint(c.rate.Sends().Average(), " ", c.rate.Lookups().Average()); got != fmt.Sprint(c.sends, " ", c.lookups) {
 				t.Errorf("intervals %s, want %s %s", got, c.sends, c.lookups)
 			}
 		})

@@ -47,7 +47,7 @@ func (e *Engine) Track(ctx context.Context) (Tracked, error) {
 		if err != nil || len(due) == 0 {
 			return done, ignoreStop(ctx, err)
 		}
-		findings, quiet, err := e.lookUp(ctx, due, time.Now())
+		findings, quiet, err := e.lookUp(ctx, due)
 		if err != nil {
 			return done, ignoreStop(ctx, err)
 		}
@@ -75,8 +75,8 @@ func (e *Engine) Track(ctx context.Context) (Tracked, error) {
 
 // lookUp asks about all of them, each in its slot, no more at a time than there
 // are places. Around those in doubt it asks about an order that is known.
-func (e *Engine) lookUp(ctx context.Context, due []ledger.Lookup, start time.Time) (findings []ledger.Finding, quiet time.Duration, err error) {
-	control, err := e.beginControl(ctx, due, start)
+func (e *Engine) lookUp(ctx context.Context, due []ledger.Lookup) (findings []ledger.Finding, quiet time.Duration, err error) {
+	control, err := e.beginControl(ctx, due)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -85,7 +85,7 @@ func (e *Engine) lookUp(ctx context.Context, due []ledger.Lookup, start time.Tim
 	var wg sync.WaitGroup
 	for i, l := range due {
 		wg.Go(func() {
-			if err := sleep(ctx, time.Until(start.Add(l.After))); err != nil {
+			if err := sleep(ctx, time.Until(l.Slot)); err != nil {
 				return // its lease runs out and another run looks
 			}
 			select {
@@ -94,7 +94,7 @@ func (e *Engine) lookUp(ctx context.Context, due []ledger.Lookup, start time.Tim
 			case places <- struct{}{}:
 				defer func() { <-places }()
 			}
-			reply := e.ask(ctx, order(l.Payout))
+			reply := e.ask(ctx, order(l.Payout), l.Slot)
 			replies[i] = &reply
 		})
 	}
@@ -108,8 +108,9 @@ func (e *Engine) lookUp(ctx context.Context, due []ledger.Lookup, start time.Tim
 	return findings, quiet, nil
 }
 
-// ask makes one look-up call.
-func (e *Engine) ask(ctx context.Context, o Order) Reply {
+// ask makes one look-up call, in a slot.
+func (e *Engine) ask(ctx context.Context, o Order, slot time.Time) Reply {
+	o.Slot = slot
 	call, cancel := context.WithTimeout(ctx, e.CallTimeout)
 	defer cancel()
 	return e.Gateway.Lookup(call, o)

@@ -50,6 +50,21 @@ func check(b *testing.B, err error) {
 
 func benchClaims(b *testing.B, db *database.DB, payouts int) (*ledger.Book, []ledger.Claim) {
 	b.Helper()
+	book := benchApproved(b, db, 0, payouts)
+	var claims []ledger.Claim
+	for len(claims) < payouts {
+		claimed, err := book.Claim(b.Context(), order(1000))
+		check(b, err)
+		claims = append(claims, claimed.Claims...)
+	}
+	return book, claims
+}
+
+// benchApproved is a ledger with a batch of payouts, behind others that are
+// outside the limits.
+func benchApproved(b *testing.B, db *database.DB, waiting, sendable int) *ledger.Book {
+	b.Helper()
+	payouts := waiting + sendable
 	ctx := b.Context()
 	book := ledger.New(db, ledger.Config{})
 	admin, err := book.AddUser(ctx, ledger.User{}, "ada", ledger.Admin)
@@ -63,20 +78,18 @@ func benchClaims(b *testing.B, db *database.DB, payouts int) (*ledger.Book, []le
 	for _, channel := range []string{"11", "16"} {
 		check(b, book.SetLimits(ctx, []ledger.Limit{{Channel: channel, Currency: "USD", Minimum: 1, Maximum: 1_000_00, Source: ledger.FromGateway}}))
 	}
+	rows := sheet("b", payouts)
+	for i := range rows[:waiting] {
+		rows[i].Amount = 2_000_00
+	}
 	s, err := book.Stage(ctx, maker, "bench", "account")
 	check(b, err)
-	check(b, s.Add(ctx, sheet("b", payouts)))
+	check(b, s.Add(ctx, rows))
 	batch, err := s.Publish(ctx, ledger.Counts{Read: int64(payouts), Accepted: int64(payouts)})
 	check(b, err)
 	check(b, book.Submit(ctx, maker, batch.ID))
 	check(b, book.Approve(ctx, checker, batch.ID))
-	var claims []ledger.Claim
-	for len(claims) < payouts {
-		claimed, err := book.Claim(ctx, order(1000))
-		check(b, err)
-		claims = append(claims, claimed.Claims...)
-	}
-	return book, claims
+	return book
 }
 
 func benchRecord(b *testing.B, book *ledger.Book, claims []ledger.Claim, size int) time.Duration {

@@ -48,6 +48,8 @@ type Config struct {
 	// AlertTo names the ways by which alerts are delivered. Default none:
 	// alerts are kept and shown only.
 	AlertTo []string
+	// Brakes stop sending by themselves. Default: never.
+	Brakes Brakes
 }
 
 // Book is the ledger on one store.
@@ -59,6 +61,7 @@ type Book struct {
 	generation string // file, "" for none
 	askFirst   time.Duration
 	alertTo    []string
+	brakes     Brakes
 }
 
 // New returns the ledger on a migrated store.
@@ -71,7 +74,7 @@ func New(db *database.DB, config Config) *Book {
 	}
 	return &Book{
 		db: db, zone: config.Zone, proof: config.Proof.withDefaults(), resend: config.Resend,
-		generation: config.GenerationFile, askFirst: config.AskFirst, alertTo: config.AlertTo,
+		generation: config.GenerationFile, askFirst: config.AskFirst, alertTo: config.AlertTo, brakes: config.Brakes,
 	}
 }
 

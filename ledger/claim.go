@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -41,6 +42,9 @@ type Claim struct {
 // Claimed is what a claim found.
 type Claimed struct {
 	Claims []Claim
+	// At is when the claim read the database's time, by this process's clock:
+	// slots count from then.
+	At time.Time
 	// Waiting: approved payouts are left; see Book.Waiting for the reasons.
 	Waiting bool
 	// Throttled is how long until the shared budget has a slot again; 0
@@ -107,14 +111,15 @@ type claiming struct {
 
 func (c *claiming) run(ctx context.Context) error {
 	var err error
-	if c.slots, err = reserve(ctx, c.tx, budgetSends, c.order.Pace, c.order.Max); err != nil {
+	if c.slots, err = reserve(ctx, c.tx, ForSends, c.order.Pace, c.order.Max); err != nil {
 		return err
 	}
 	if c.now, err = c.tx.Now(ctx); err != nil {
 		return err
 	}
+	c.claimed.At = c.slots.read
 	if c.slots.count == 0 {
-		c.claimed.Throttled = c.slots.first.Sub(c.now) - horizon + time.Millisecond
+		c.claimed.Throttled = c.slots.at(0).Sub(c.now) - horizon + time.Millisecond
 		return nil
 	}
 	if err := c.watch.look(ctx, c.tx); err != nil {
@@ -138,7 +143,7 @@ func (c *claiming) run(ctx context.Context) error {
 	if err := c.commitAttempts(ctx, claims); err != nil {
 		return err
 	}
-	if err := c.slots.use(ctx, c.tx, budgetSends, used); err != nil {
+	if err := c.slots.use(ctx, c.tx, ForSends, used); err != nil {
 		return err
 	}
 	left, err := openBatches(ctx, c.tx)
@@ -170,7 +175,7 @@ func (c *claiming) candidates(ctx context.Context) ([]candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	stopped, err := stopsInForce(ctx, c.tx)
+	stopped, err := wideStops(ctx, c.tx)
 	if err != nil || stopped[Stop{Scope: Everything}.key()] {
 		return nil, err
 	}
@@ -237,13 +242,61 @@ func openBatches(ctx context.Context, tx *database.Tx) ([]openBatch, error) {
 	return batches, err
 }
 
-// lockPayouts asks in the order that only the index of unsent payouts has, and
-// writes the row limit into the text: given another choice, PostgreSQL likes
-// to walk all payouts from the oldest on. Rows beyond those that were imported
-// are nobody's payouts.
+// passedOver is how many payouts that may not be sent now a claim passes over
+// in the order of the sheet. Behind more of them it goes by amount, or each
+// claim would read them all again.
+const passedOver = 500
+
+// lockPayouts takes payouts of one market in the order of their sheet.
 func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, most int) ([]candidate, error) {
+	until := int64(math.MaxInt64)
+	err := c.tx.Get(ctx, &until, `SELECT p.ordinal FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
+		ORDER BY p.ordinal LIMIT 1 OFFSET `+strconv.Itoa(most+passedOver), batch, limit.Channel, limit.Currency)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	all := err != nil // there are no more than that
+	found, err := c.pick(ctx, batch, limit, "p.ordinal < ?", "p.ordinal", most, until)
+	if all || err != nil || len(found) == most {
+		return found, err
+	}
+	rest, err := c.lockBeyond(ctx, batch, limit, most-len(found), until)
+	return append(found, rest...), err
+}
+
+// lockBeyond takes payouts from an ordinal on, by pay date and amount, so that
+// those outside the limits, beyond the balance or before their day are not
+// even read.
+func (c *claiming) lockBeyond(ctx context.Context, batch int64, limit Limit, most int, from int64) ([]candidate, error) {
+	var all []candidate
+	date, next := "", ">=" // those without a date come first
+	for len(all) < most {
+		err := c.tx.Get(ctx, &date, `SELECT p.pay_date FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
+			AND p.pay_date `+next+` ? AND p.pay_date <= ? ORDER BY p.pay_date LIMIT 1`, batch, limit.Channel, limit.Currency, date, c.today())
+		if errors.Is(err, ErrNotFound) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		found, err := c.pick(ctx, batch, limit, "p.ordinal >= ? AND p.pay_date = ?", "p.amount", most-len(all), from, date)
+		if err != nil {
+			return nil, err
+		}
+		all, next = append(all, found...), ">"
+	}
+	return all, nil
+}
+
+func (c *claiming) today() string { return c.now.Time().In(c.zone).Format("2006-01-02") }
+
+// pick locks payouts that may be sent. It asks in an order that only one index
+// of unsent payouts has, and writes the row limit into the text: given another
+// choice, PostgreSQL likes to walk all payouts from the oldest on. Rows beyond
+// those that were imported are nobody's payouts.
+func (c *claiming) pick(ctx context.Context, batch int64, limit Limit, where, order string, most int, args ...any) ([]candidate, error) {
 	var found []candidate
-	today := c.now.Time().In(c.zone).Format("2006-01-02")
+	left := c.left[limit.Currency]
 	err := c.tx.Select(ctx, &found, `SELECT p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel,
 		p.account, p.payee, p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest, p.attempts, p.repays,
 		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix,
@@ -253,9 +306,9 @@ func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, mo
 				WHERE q.payout_id = p.id AND q.outcome = 'unblock') AS may_have_left
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
 		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
-		AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)
-		ORDER BY p.ordinal LIMIT `+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
-		batch, limit.Channel, limit.Currency, limit.Minimum, limit.Maximum, c.left[limit.Currency], today)
+		AND NOT `+heldAlone+` AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)
+		AND `+where+" ORDER BY "+order+" LIMIT "+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
+		append([]any{batch, limit.Channel, limit.Currency, limit.Minimum, min(limit.Maximum, left), left, c.today()}, args...)...)
 	return found, err
 }
 
@@ -441,7 +494,7 @@ func (b *Book) Waiting(ctx context.Context, channels []string, limitsAge time.Du
 			WHEN p.blocked <> '' THEN p.blocked
 			WHEN EXISTS (SELECT 1 FROM stops s WHERE s.lifted_at = 0 AND (s.scope = 'everything'
 				OR s.scope = 'channel' AND s.subject = p.channel
-				OR s.scope = 'batch' AND s.subject = CAST(p.batch_id AS TEXT))) THEN '`+waitForLift+`'
+				OR s.scope = 'batch' AND s.subject = CAST(p.batch_id AS TEXT))) OR `+heldAlone+` THEN '`+waitForLift+`'
 			WHEN p.pay_date > ? THEN '`+waitForDate+`'
 			WHEN l.channel IS NULL THEN 'fresh limits of the channel'
 			WHEN p.amount NOT BETWEEN l.minimum AND l.maximum THEN 'wider limits: the amount is outside'

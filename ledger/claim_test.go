@@ -113,6 +113,64 @@ func TestThePaceHoldsBetweenConcurrentWorkers(t *testing.T) {
 	})
 }
 
+// Sends, look-ups and calls that take a slot of their own never get the same
+// one, so that together they keep the pace, however slow it is.
+func TestSharesNeverMeet(t *testing.T) {
+	t.Parallel()
+	o, c := officeAt(t, "sqlite")
+	o.exec("UPDATE balances SET reported = 1000000000000000")
+	must(t, o.Fund(t.Context(), o.admin, 1_000_000_00, "USD", "for many claims"))
+	o.approved("shares", sheet("s", 2000))
+	lives(t, 30, func(rt *rapid.T) {
+		interval := time.Duration(rapid.IntRange(100_000, 2_000_000).Draw(rt, "interval in µs")) * time.Microsecond
+		share := rapid.IntRange(5, 95).Draw(rt, "look-ups in percent")
+		lookups := ledger.Pace{Interval: interval, Percent: share}
+		sends := ledger.Pace{Interval: interval, Percent: share, Others: true}
+		o.exec("DELETE FROM budgets")
+		taken, owned := map[int64]bool{}, map[bool]int{}
+		var first, last time.Time
+		take := func(at time.Time, forSends bool) {
+			number := at.Add(interval/2).UnixMicro() / interval.Microseconds() // our clock read it a moment late
+			if taken[number] {
+				rt.Fatalf("slot %d was given out twice", number)
+			}
+			taken[number] = true
+			owned[forSends]++
+			if first.IsZero() || at.Before(first) {
+				first = at
+			}
+			if at.After(last) {
+				last = at
+			}
+		}
+		for range rapid.IntRange(1, 10).Draw(rt, "rounds") {
+			c.advance(time.Duration(rapid.IntRange(0, 3_000_000).Draw(rt, "pause in µs")) * time.Microsecond)
+			asked := order(5)
+			asked.Pace, asked.LimitsAge = sends, 1000*time.Hour
+			got, err := o.Claim(t.Context(), asked)
+			must(t, err)
+			for _, claim := range got.Claims {
+				take(c.now().Add(claim.SendAfter), true)
+			}
+			for _, kind := range []struct {
+				share ledger.Share
+				pace  ledger.Pace
+			}{{ledger.ForLookups, lookups}, {ledger.ForSends, sends}} {
+				asking := time.Now()
+				turns, err := o.Turns(t.Context(), kind.share, kind.pace, rapid.IntRange(1, 4).Draw(rt, "turns"), 0)
+				must(t, err)
+				for _, turn := range turns {
+					take(c.now().Add(turn.Sub(asking)), kind.share == ledger.ForSends)
+				}
+			}
+		}
+		slots := int(last.Sub(first)/interval) + 1
+		if got, most := owned[false], slots*share/100+2; got > most {
+			rt.Errorf("look-ups got %d of %d slots, their share is %d percent", got, slots, share)
+		}
+	})
+}
+
 func TestMissedSlotsAreDropped(t *testing.T) {
 	eachAt(t, func(t *testing.T, o *office, c *clock) {
 		o.approved("missed", sheet("m", 60))
@@ -617,11 +675,12 @@ func TestLookupsComeInTheOrderOfDoubt(t *testing.T) {
 		}
 		c.advance(time.Minute)
 		var states []ledger.State
-		for i, l := range take() {
-			states = append(states, l.State)
-			if want := time.Duration(i) * 200 * time.Millisecond; l.After != want {
-				t.Errorf("look-up %d after %s, want %s", i+1, l.After, want)
-			}
+		var slots []time.Time
+		for _, l := range take() {
+			states, slots = append(states, l.State), append(slots, l.Slot)
+		}
+		if first := time.Until(slots[0]); first > 200*time.Millisecond || slots[1].Sub(slots[0]) != 200*time.Millisecond || slots[2].Sub(slots[1]) != 200*time.Millisecond {
+			t.Errorf("looked up at %v, the first one in %s", slots, first)
 		}
 		if want := []ledger.State{ledger.Unknown, ledger.Review, ledger.Accepted}; !slices.Equal(states, want) {
 			t.Errorf("looked up %v, want %v", states, want)

@@ -34,6 +34,7 @@ const (
 	ExceptionBlocked  = "blocked"            // an approved payout that cannot be sent as it is
 	ExceptionStuck    = "stuck"              // under way at the gateway for too long
 	ExceptionPending  = "pending-withdrawal" // the payee does not take the money
+	ExceptionStopped  = "stopped"            // sending stopped by itself; a checker has to look
 	ExceptionRestored = "restored"           // a backup was restored, or a standby took over
 	ExceptionClosed   = "closed"             // the gateway closed it, and nobody says what became of the money
 	// ExceptionPaidTwice: a payout that failed was paid again, and then turned

@@ -23,7 +23,10 @@ type LookupOrder struct {
 // Lookup is one payout to ask the gateway about.
 type Lookup struct {
 	Payout
-	After     time.Duration    // its slot in the shared budget
+	// Slot is its slot in the shared budget by this process's clock; Before and
+	// After are those around it, which control look-ups use.
+	Slot, Before, After time.Time
+
 	StatusAge time.Duration    // since the gateway's status was first seen
 	SentAge   time.Duration    // since it was claimed
 	SendBy    database.Instant `db:"send_by"` // of the newest attempt
@@ -50,7 +53,7 @@ const fewest = 5
 func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, error) {
 	var lookups []Lookup
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		reserved, err := reserve(ctx, tx, budgetLookups, order.Pace, order.Max)
+		reserved, err := reserve(ctx, tx, ForLookups, order.Pace, order.Max)
 		if err != nil {
 			return err
 		}
@@ -78,7 +81,8 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 		for i := range due {
 			l := &due[i]
 			payouts[i] = l.ID
-			l.After, l.StatusAge = reserved.at(before+i).Sub(now), now.Sub(l.StatusAt)
+			l.Slot, l.StatusAge = reserved.local(before+i), now.Sub(l.StatusAt)
+			l.Before, l.After = reserved.local(max(0, before+i-1)), reserved.local(before+i+1)
 			l.SentAge, l.SendByAge = now.Sub(l.SentAt), now.Sub(l.SendBy)
 		}
 		lookups = due
@@ -87,7 +91,7 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 		if err != nil {
 			return err
 		}
-		return reserved.use(ctx, tx, budgetLookups, slots)
+		return reserved.use(ctx, tx, ForLookups, slots)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take due look-ups: %w", err)

@@ -119,7 +119,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			{"approve", []ledger.Role{ledger.Checker}, func(by ledger.User) error { return o.Approve(ctx, by, batch) }},
 			{"allow a repeat", []ledger.Role{ledger.Checker}, func(by ledger.User) error { return o.AllowRepeat(ctx, by, batch, "reason") }},
 			{"cancel", []ledger.Role{ledger.Checker}, func(by ledger.User) error { _, err := o.Cancel(ctx, by, batch, "reason"); return err }},
-			{"stop", []ledger.Role{ledger.Maker, ledger.Checker}, func(by ledger.User) error { return o.PlaceStop(ctx, by, ledger.Everything, "", "reason") }},
+			{"stop", []ledger.Role{ledger.Maker, ledger.Checker, ledger.Admin}, func(by ledger.User) error { return o.PlaceStop(ctx, by, ledger.Everything, "", "reason") }},
 			{"lift", []ledger.Role{ledger.Checker}, func(by ledger.User) error { return o.LiftStop(ctx, by, ledger.Everything, "") }},
 			{"fund", []ledger.Role{ledger.Admin}, func(by ledger.User) error { return o.Fund(ctx, by, 1, "USD", "reference") }},
 			{"add", []ledger.Role{ledger.Admin}, func(by ledger.User) error { _, err := o.AddUser(ctx, by, by.Name+"2", ledger.Maker); return err }},

@@ -142,6 +142,7 @@ type recording struct {
 type changedPayout struct {
 	ID       int64
 	BatchID  int64 `db:"batch_id"`
+	Channel  string
 	Currency money.Currency
 	Amount   money.Amount
 	Estimate money.Amount `db:"fee_estimate"`
@@ -179,7 +180,11 @@ func (r *recording) run(ctx context.Context) error {
 	if err := r.updateExceptions(ctx); err != nil {
 		return err
 	}
-	return r.flagContrary(ctx) // last, since an end closes what was open before
+	// Late, since an end closes what was open before.
+	if err := r.flagContrary(ctx); err != nil {
+		return err
+	}
+	return r.watch(ctx)
 }
 
 // flagContrary opens a case for a payout that ends otherwise than a
@@ -324,7 +329,7 @@ func (r *recording) update(ctx context.Context) error {
 		conflicts = CASE WHEN v_conflict = 1 THEN conflicts + 1 WHEN v_status = '' THEN conflicts ELSE 0 END
 		FROM v WHERE payouts.id = v_payout AND payouts.state = v_from AND payouts.attempt_id = v_attempt
 		AND (v_from <> 'UNSENT' OR EXISTS (SELECT 1 FROM batches b WHERE b.id = payouts.batch_id AND b.state = 'APPROVED'))
-		RETURNING id, batch_id, currency, amount, fee_estimate, fee`, r.now, r.now)
+		RETURNING id, batch_id, channel, currency, amount, fee_estimate, fee`, r.now, r.now)
 	if err != nil {
 		return err
 	}

@@ -348,7 +348,7 @@ func TestVerifyNamesTheMissingGuard(t *testing.T) {
 			sabotage{name + " disabled", name, table, "ALTER TABLE " + table + " DISABLE TRIGGER " + name, "table " + table})
 	}
 	for _, name := range []string{
-		"payouts_frozen", "payouts_repays_frozen", "payouts_kept", "problems_frozen", "problems_kept",
+		"payouts_frozen", "payouts_repays_frozen", "payouts_kept", "problems_frozen", "problems_kept", "stops_frozen", "stops_kept", "stops_lifted_once",
 		"warnings_frozen", "warnings_kept", "warnings_only_staged", "extras_frozen", "extras_kept", "extras_only_staged",
 	} {
 		table, _, _ := strings.Cut(name, "_")

@@ -21,6 +21,7 @@ type app struct {
 	ctx         context.Context
 	cli         *cli
 	environ     []string
+	in          io.Reader
 	out, errOut io.Writer
 
 	config  config.Config
@@ -117,7 +118,7 @@ func (a *app) ledgerConfig() ledger.Config {
 	c := ledger.Config{
 		Zone: a.config.Zone, Resend: ledger.ResendManual, AlertTo: a.alertTo(),
 		Proof:          ledger.Proof{Answers: r.Answers, Over: r.Grace, Attempts: r.Attempts},
-		GenerationFile: a.config.GenerationFile, AskFirst: a.config.AskAfterRestore,
+		GenerationFile: a.config.GenerationFile, AskFirst: a.config.AskAfterRestore, Brakes: ledger.Brakes(a.config.Brakes),
 	}
 	if r.Automatic {
 		c.Resend = ledger.ResendAutomatic

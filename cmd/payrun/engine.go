@@ -125,7 +125,7 @@ func (a *app) openGateway(notifyURL string) (jobs.Gateway, error) {
 		return nil, a.gatewaySettings(err)
 	}
 	a.onClose(func() error { client.Close(); return nil })
-	gateway, closeLimit, err := jobs.Throttle(jobs.NewEPAY(client, notifyURL, g.ProvenRefusals...), a.rate())
+	gateway, closeLimit, err := jobs.Throttle(jobs.NewEPAY(client, notifyURL, g.ProvenRefusals...), a.book, a.rate())
 	if err != nil {
 		return nil, err
 	}

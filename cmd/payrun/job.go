@@ -14,6 +14,7 @@ import (
 // jobCmd shows and runs jobs.
 type jobCmd struct {
 	List jobListCmd `cmd:"" help:"When each job runs next, how its last run went, and what waits."`
+	Why  jobWhyCmd  `cmd:"" help:"Why a job ran, or did not: its last runs, in sentences."`
 	Run  jobRunCmd  `cmd:"" help:"Run a job now, in this process."`
 }
 
@@ -35,6 +36,17 @@ func viewJob(s jobs.JobStatus) jobView {
 		v.Last, v.Outcome, v.Detail, v.Worker = instant(s.Last.StartedAt), outcome(s.Last), s.Last.Detail, s.Last.Worker
 	}
 	return v
+}
+
+type workerView struct {
+	Name   string `json:"name"`
+	Since  string `json:"since"`
+	Seen   string `json:"seen"`
+	Silent bool   `json:"silent"`
+}
+
+func viewWorker(w jobs.Worker) workerView {
+	return workerView{w.Name, instant(w.StartedAt), instant(w.SeenAt), w.Silent}
 }
 
 func outcome(r *jobs.JobRun) string {
@@ -64,14 +76,20 @@ func (c *jobListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	workers, err := jobs.Workers(a.ctx, a.db)
+	if err != nil {
+		return err
+	}
 	document := map[string]any{
-		"jobs": views(statuses, viewJob),
+		"jobs":    views(statuses, viewJob),
+		"workers": views(workers, viewWorker),
 		"waiting": views(waiting, func(w ledger.Waiting) waitingView {
 			return waitingView{w.Channel, string(w.Currency), w.Reason, w.Payouts}
 		}),
 	}
 	return a.show(document, func() {
 		a.printJobs(statuses)
+		a.printWorkers(workers)
 		for _, w := range waiting {
 			a.sayf("  %s approved on %s in %s: %s.", counted(w.Payouts, "payout", "payouts"), a.channelName(w.Channel), w.Currency, w.Reason)
 		}
@@ -92,6 +110,39 @@ func (a *app) printJobs(statuses []jobs.JobStatus) {
 		t.row(s.Job, s.Spec, a.localTime(s.NextDueAt), a.localTime(s.Last.StartedAt), outcome(s.Last), s.Last.Detail)
 	}
 	t.flush()
+}
+
+func (a *app) printWorkers(workers []jobs.Worker) {
+	if len(workers) == 0 {
+		a.sayf("No process runs the schedule: payrun serve and payrun work do.")
+	}
+	for _, w := range workers {
+		if w.Silent {
+			a.sayf("  worker %s is SILENT since %s: it died, or cannot reach the database", w.Name, a.localTime(w.SeenAt))
+		} else {
+			a.sayf("  worker %s works since %s", w.Name, a.localTime(w.StartedAt))
+		}
+	}
+}
+
+type jobWhyCmd struct {
+	Name string `arg:"" name:"job" help:"Name of the job, as payrun job list has it."`
+}
+
+// Run tells the job's last runs and what it waits for.
+func (c *jobWhyCmd) Run(a *app) error {
+	if err := a.openStore(); err != nil {
+		return err
+	}
+	sentences, err := jobs.Why(a.ctx, a.db, c.Name, a.localTime)
+	if err != nil {
+		return err
+	}
+	return a.show(map[string]any{"job": c.Name, "why": sentences}, func() {
+		for _, sentence := range sentences {
+			a.sayf("%s", sentence)
+		}
+	})
 }
 
 type jobRunCmd struct {

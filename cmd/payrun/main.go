@@ -39,7 +39,7 @@ type cli struct {
 	Decision   decisionCmd   `cmd:"" help:"Confirm or refuse what somebody proposed about a payout."`
 	Exceptions exceptionsCmd `cmd:"" help:"What needs a person: open cases with their age and next step."`
 	Repay      repayCmd      `cmd:"" help:"Pay failed payouts again, in a batch with new order numbers (maker)."`
-	Stop       stopCmd       `cmd:"" help:"Stop sending: everything or a channel; lift it again."`
+	Stop       stopCmd       `cmd:"" help:"Stop sending: everything, or what you name; lift it again."`
 	Funds      fundsCmd      `cmd:"" help:"Show balances, book top-ups."`
 	Job        jobCmd        `cmd:"" help:"See what runs when, or run a job now."`
 	Settle     settleCmd     `cmd:"" help:"Close the business day (checker or admin)."`
@@ -48,6 +48,7 @@ type cli struct {
 	Alert      alertCmd      `cmd:"" help:"What people were told; try whether alerts arrive."`
 	Check      checkCmd      `cmd:"" help:"Check settings, database, gateway and limits before anything runs."`
 	Serve      serveCmd      `cmd:"" help:"Run everything: schedules, sending, tracking, notifications, metrics."`
+	Work       workCmd       `cmd:"" help:"One more process that sends, tracks and runs the schedule, over a shared PostgreSQL."`
 	Backup     backupCmd     `cmd:"" help:"Copy the database to a file, checked, while everything runs."`
 	Restored   restoredCmd   `cmd:"" help:"Tell that a backup was restored, or a standby took over (admin or checker)."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this version."`
@@ -68,7 +69,7 @@ func main() {
 
 // run is the whole program but for the process around it.
 func run(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
-	a := &app{ctx: ctx, cli: &cli{}, environ: environ, out: out, errOut: errOut}
+	a := &app{ctx: ctx, cli: &cli{}, environ: environ, in: os.Stdin, out: out, errOut: errOut}
 	command, code, err := parse(a.cli, args, out, errOut)
 	if err != nil {
 		a.cli.JSON = a.cli.JSON || slices.Contains(args, "--json")

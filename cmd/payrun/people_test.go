@@ -147,8 +147,8 @@ func TestEveryDecision(t *testing.T) {
 	p.as(checker).must("stop", "everything", "--reason", "fire drill")
 	p.must("stop", "list").says("everything", "channel 11 (Perfect Money)", "fire drill")
 	p.as(checker).must("job", "run", "disburse").says("0 sent")
-	p.as(checker).must("stop", "lift")
-	p.as(checker).must("stop", "lift", "--channel", "11")
+	p.as(checker).must("stop", "lift", "everything")
+	p.as(checker).must("stop", "lift", "channel", "11")
 	if left := p.must("stop", "list"); strings.Contains(left.out, "everything") || strings.Contains(left.out, "channel") {
 		t.Errorf("still stopped:\n%s", left.out)
 	}

@@ -41,7 +41,7 @@ func (c *restoredCmd) Run(a *app) error {
 			"Run payrun check: it learns how the gateway says that it has no such order. Only what it says so of is sent.",
 			"Compare the gateway's own list since the copy was made with payrun report. Batches, approvals, top-ups and decisions of that " +
 				"time are gone: import the same sheets again (they get the same order numbers), approve them, book the top-ups.",
-			"When that is done, a checker other than " + user.Name + " lifts the stop: payrun stop lift.",
+			"When that is done, a checker other than " + user.Name + " lifts the stop: payrun stop lift everything.",
 		} {
 			a.sayf("%s", wrapped(fmt.Sprintf("%d. %s", i+1, step), "  "))
 		}

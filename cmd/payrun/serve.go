@@ -15,14 +15,15 @@ import (
 // serveCmd is everything in one process.
 type serveCmd struct{}
 
-// service is what serve runs side by side.
+// service is what one process runs side by side: sending, tracking and the
+// schedule, and the web server where something shall listen.
 type service struct {
 	*app
 	engine    *jobs.Engine
 	scheduler *jobs.Scheduler
-	web       *web.Server
+	web       *web.Server // nil: nothing listens
 	alerts    *jobs.Alerts
-	listener  net.Listener
+	listener  net.Listener  // nil likewise
 	wake      chan struct{} // a look-up is due
 }
 
@@ -32,12 +33,17 @@ func (c *serveCmd) Run(a *app) error {
 	if err := a.loadConfig(); err != nil {
 		return err
 	}
-	s, err := a.newService()
+	return a.work("serving", a.config.Listen)
+}
+
+// work runs a service until the process is told to stop.
+func (a *app) work(what, listen string) error {
+	s, err := a.newService(listen)
 	if err != nil {
 		return err
 	}
 	a.warnAboutPeople()
-	a.log.Info("serving", "address", s.listener.Addr().String(), "worker", s.engine.Worker, "gateway", a.gatewayInWords())
+	a.log.Info(what, "address", s.address(), "worker", s.engine.Worker, "gateway", a.gatewayInWords())
 	if err := s.run(a.ctx); err != nil {
 		a.log.Error("stopped", "error", err)
 		return err
@@ -46,13 +52,12 @@ func (c *serveCmd) Run(a *app) error {
 	return nil
 }
 
-func (a *app) newService() (*service, error) {
+// newService opens all that a service needs; with listen "" nothing listens.
+func (a *app) newService(listen string) (*service, error) {
 	s := &service{app: a, wake: make(chan struct{}, 1)}
-	var err error
-	if s.listener, err = net.Listen("tcp", a.config.Listen); err != nil {
-		return nil, usagef("%w; set listen (PAYRUN_LISTEN) to a free address", err)
+	if err := s.listen(listen); err != nil {
+		return nil, err
 	}
-	a.onClose(func() error { return ignoreClosed(s.listener.Close()) })
 	notifyURL := a.config.Gateway.NotifyURL
 	if a.config.Gateway.Sandbox() {
 		notifyURL = notifyAddress(s.listener)
@@ -60,6 +65,7 @@ func (a *app) newService() (*service, error) {
 	if err := a.checkSchedules(); err != nil {
 		return nil, err
 	}
+	var err error
 	if s.engine, err = a.openEngine(notifyURL); err != nil {
 		return nil, err
 	}
@@ -69,11 +75,33 @@ func (a *app) newService() (*service, error) {
 	if s.alerts, err = a.newAlerts(s.engine.Worker); err != nil {
 		return nil, err
 	}
+	if s.listener == nil {
+		return s, nil
+	}
 	s.web, err = web.New(web.Config{
 		Book: a.book, Notifier: s.engine, Wake: ring(s.wake), Counters: &s.engine.Counters, Log: a.log,
 		NotificationsPerSecond: a.notificationsPerSecond(),
 	})
 	return s, err
+}
+
+func (s *service) listen(address string) error {
+	if address == "" {
+		return nil
+	}
+	var err error
+	if s.listener, err = net.Listen("tcp", address); err != nil {
+		return usagef("%w; set listen (PAYRUN_LISTEN, or --listen of payrun work) to a free address", err)
+	}
+	s.onClose(func() error { return ignoreClosed(s.listener.Close()) })
+	return nil
+}
+
+func (s *service) address() string {
+	if s.listener == nil {
+		return "none"
+	}
+	return s.listener.Addr().String()
 }
 
 // run runs all of it until ctx ends or the listener fails, and waits for all
@@ -82,12 +110,14 @@ func (s *service) run(ctx context.Context) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup
-	running.Go(func() {
-		defer stop()
-		if err = s.web.Serve(ctx, s.listener); err != nil {
-			err = fmt.Errorf("%w: %w", errListener, err)
-		}
-	})
+	if s.web != nil {
+		running.Go(func() {
+			defer stop()
+			if err = s.web.Serve(ctx, s.listener); err != nil {
+				err = fmt.Errorf("%w: %w", errListener, err)
+			}
+		})
+	}
 	running.Go(func() { s.scheduler.Run(ctx) })
 	running.Go(func() { s.alerts.Run(ctx) })
 	running.Go(func() {

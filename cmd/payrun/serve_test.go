@@ -25,7 +25,7 @@ func (p *place) opened(log io.Writer) *app {
 func TestServeEndsWhenItsListenerFails(t *testing.T) {
 	t.Parallel()
 	a := newPlace(t, "PAYRUN_LISTEN=127.0.0.1:0").opened(io.Discard)
-	s, err := a.newService()
+	s, err := a.newService(a.config.Listen)
 	if err != nil {
 		t.Fatal(err)
 	}

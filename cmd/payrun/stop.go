@@ -1,95 +1,212 @@
 package main
 
 import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
 	"payrun/ledger"
 )
 
 // stopCmd is the brake.
 type stopCmd struct {
-	Everything stopEverythingCmd `cmd:"" help:"Send nothing more (maker or checker)."`
-	Channel    stopChannelCmd    `cmd:"" help:"Send nothing more on a channel (maker or checker)."`
+	Everything stopEverythingCmd `cmd:"" help:"Send nothing more (maker, checker or admin)."`
+	Channel    stopChannelCmd    `cmd:"" help:"Send nothing more on a channel."`
+	Batch      stopBatchCmd      `cmd:"" help:"Send no more of a batch; the same as batch pause."`
+	Payout     stopPayoutCmd     `cmd:"" help:"Do not send a payout."`
+	Wallet     stopWalletCmd     `cmd:"" help:"Pay a wallet no more, and refuse sheets that name it; the account is read from standard input, or is that --of an order."`
 	Lift       stopLiftCmd       `cmd:"" help:"Let payouts go again (checker)."`
 	List       stopListCmd       `cmd:"" help:"Stops in force."`
+}
+
+// stopLiftCmd lets go of what was stopped.
+type stopLiftCmd struct {
+	Everything liftEverythingCmd `cmd:"" help:"Lift the stop of everything (checker)."`
+	Channel    liftChannelCmd    `cmd:"" help:"Lift the stop of a channel (checker)."`
+	Batch      liftBatchCmd      `cmd:"" help:"Lift the stop of a batch; the same as batch resume (checker)."`
+	Payout     liftPayoutCmd     `cmd:"" help:"Lift the stop of a payout (checker)."`
+	Wallet     liftWalletCmd     `cmd:"" help:"Lift the stop of a wallet (checker)."`
+}
+
+type channelArg struct {
+	Channel string `arg:"" help:"Channel code, such as 16."`
+}
+
+type orderArg struct {
+	Order string `arg:"" help:"Order number."`
+}
+
+type walletArg struct {
+	Channel string `arg:"" optional:"" help:"Channel code, such as 16."`
+	Of      string `help:"The wallet that this order number pays." placeholder:"ORDER"`
+}
+
+func (c channelArg) target(a *app) (ledger.Stop, error) {
+	return ledger.Stop{Scope: ledger.OneChannel, Subject: c.Channel}, a.knowChannel(c.Channel)
+}
+
+func (b batchID) target() ledger.Stop {
+	return ledger.Stop{Scope: ledger.OneBatch, Subject: fmt.Sprint(b.ID)}
+}
+
+func (o orderArg) target() ledger.Stop { return ledger.Stop{Scope: ledger.OnePayout, Subject: o.Order} }
+
+// target finds the wallet without its number on the command line, where every
+// user of the machine could read it.
+func (w walletArg) target(a *app) (ledger.Stop, error) {
+	stop := ledger.Stop{Scope: ledger.OneWallet}
+	if w.Of != "" {
+		if err := a.openStore(); err != nil {
+			return stop, err
+		}
+		p, err := a.book.Payout(a.ctx, w.Of)
+		stop.Subject = ledger.Wallet(p.Channel, p.Account)
+		return stop, err
+	}
+	if w.Channel == "" {
+		return stop, usagef("name the channel and write the account to standard input, or use --of ORDER")
+	}
+	if err := a.knowChannel(w.Channel); err != nil {
+		return stop, err
+	}
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return stop, fmt.Errorf("read the account from standard input: %w", err)
+	}
+	account := strings.TrimSpace(line)
+	if account == "" || strings.ContainsAny(account, " \t") {
+		return stop, usagef("standard input holds no account; write it there, alone on a line, or use --of ORDER")
+	}
+	stop.Subject = ledger.Wallet(w.Channel, account)
+	return stop, nil
 }
 
 type stopEverythingCmd struct{ withReason }
 
 // Run stops everything.
 func (c *stopEverythingCmd) Run(a *app) error {
-	return a.stop(ledger.Everything, "", c.Reason)
+	return a.stop(ledger.Stop{Scope: ledger.Everything}, c.Reason, nil)
 }
 
 type stopChannelCmd struct {
-	Channel string `arg:"" help:"Channel code, such as 16."`
+	channelArg
 	withReason
 }
 
 // Run stops a channel.
-func (c *stopChannelCmd) Run(a *app) error { return a.stop(ledger.OneChannel, c.Channel, c.Reason) }
+func (c *stopChannelCmd) Run(a *app) error {
+	stop, err := c.target(a)
+	return a.stop(stop, c.Reason, err)
+}
 
-func (a *app) stop(scope ledger.Scope, channel, reason string) error {
+type stopBatchCmd struct {
+	batchID
+	withReason
+}
+
+// Run stops a batch.
+func (c *stopBatchCmd) Run(a *app) error { return a.stop(c.target(), c.Reason, nil) }
+
+type stopPayoutCmd struct {
+	orderArg
+	withReason
+}
+
+// Run stops a payout.
+func (c *stopPayoutCmd) Run(a *app) error { return a.stop(c.target(), c.Reason, nil) }
+
+type stopWalletCmd struct {
+	walletArg
+	withReason
+}
+
+// Run stops a wallet.
+func (c *stopWalletCmd) Run(a *app) error {
+	stop, err := c.target(a)
+	return a.stop(stop, c.Reason, err)
+}
+
+type liftEverythingCmd struct{}
+
+// Run lets everything go again.
+func (c *liftEverythingCmd) Run(a *app) error {
+	return a.lift(ledger.Stop{Scope: ledger.Everything}, nil)
+}
+
+type liftChannelCmd struct{ channelArg }
+
+// Run lets a channel go again.
+func (c *liftChannelCmd) Run(a *app) error { return a.lift(c.target(a)) }
+
+type liftBatchCmd struct{ batchID }
+
+// Run lets a batch go again.
+func (c *liftBatchCmd) Run(a *app) error { return a.lift(c.target(), nil) }
+
+type liftPayoutCmd struct{ orderArg }
+
+// Run lets a payout go again.
+func (c *liftPayoutCmd) Run(a *app) error { return a.lift(c.target(), nil) }
+
+type liftWalletCmd struct{ walletArg }
+
+// Run lets a wallet be paid again.
+func (c *liftWalletCmd) Run(a *app) error { return a.lift(c.target(a)) }
+
+func (a *app) stop(s ledger.Stop, reason string, err error) error {
+	if err != nil {
+		return err
+	}
 	user, err := a.user()
 	if err != nil {
 		return err
 	}
-	if err := a.knowChannel(channel); err != nil {
+	if err := a.book.PlaceStop(a.ctx, user, s.Scope, s.Subject, reason); err != nil {
 		return err
 	}
-	if err := a.book.PlaceStop(a.ctx, user, scope, channel, reason); err != nil {
-		return err
-	}
-	return a.show(map[string]any{"stopped": scope, "channel": channel, "by": user.Name}, func() {
-		a.sayf("Stopped by %s: %s. Calls already under way go on; nothing more is sent.", user.Name, a.scopeWords(scope, channel))
+	return a.show(map[string]any{"stopped": s.Scope, "what": s.Name(), "by": user.Name}, func() {
+		a.sayf("Stopped by %s: %s. Calls already under way go on; nothing more is sent.", user.Name, a.stopWords(s))
 	})
 }
 
-func (a *app) scopeWords(scope ledger.Scope, subject string) string {
-	switch scope {
-	case ledger.OneChannel:
-		return "channel " + subject + " (" + a.channelName(subject) + ")"
-	case ledger.OneBatch:
-		return "batch " + subject
+func (a *app) lift(s ledger.Stop, err error) error {
+	if err != nil {
+		return err
 	}
-	return string(scope)
-}
-
-type stopLiftCmd struct {
-	Channel string `help:"Lift the stop of this channel instead of everything's."`
-}
-
-// Run lifts a stop.
-func (c *stopLiftCmd) Run(a *app) error {
 	user, err := a.user()
 	if err != nil {
 		return err
 	}
-	if err := a.knowChannel(c.Channel); err != nil {
+	if err := a.book.LiftStop(a.ctx, user, s.Scope, s.Subject); err != nil {
 		return err
 	}
-	scope := ledger.Everything
-	if c.Channel != "" {
-		scope = ledger.OneChannel
-	}
-	if err := a.book.LiftStop(a.ctx, user, scope, c.Channel); err != nil {
-		return err
-	}
-	return a.show(map[string]any{"lifted": scope, "channel": c.Channel, "by": user.Name}, func() {
-		a.sayf("Payouts go again: %s.", a.scopeWords(scope, c.Channel))
+	return a.show(map[string]any{"lifted": s.Scope, "what": s.Name(), "by": user.Name}, func() {
+		a.sayf("Payouts go again: %s.", a.stopWords(s))
 	})
+}
+
+// stopWords adds a channel's name to what is stopped.
+func (a *app) stopWords(s ledger.Stop) string {
+	if s.Scope == ledger.OneChannel {
+		return s.Name() + " (" + a.channelName(s.Subject) + ")"
+	}
+	return s.Name()
 }
 
 type stopListCmd struct{}
 
 type stopView struct {
-	Scope   ledger.Scope `json:"scope"`
-	Subject string       `json:"subject,omitempty"`
-	Reason  string       `json:"reason"`
-	By      string       `json:"by"`
-	Since   string       `json:"since"`
+	Scope  ledger.Scope `json:"scope"`
+	What   string       `json:"what"`
+	Reason string       `json:"reason"`
+	By     string       `json:"by"`
+	Since  string       `json:"since"`
 }
 
 func viewStop(s ledger.Stop) stopView {
-	return stopView{s.Scope, s.Subject, s.Reason, s.PlacedBy, instant(s.PlacedAt)}
+	return stopView{s.Scope, s.Name(), s.Reason, s.PlacedBy, instant(s.PlacedAt)}
 }
 
 // Run lists stops.
@@ -108,7 +225,7 @@ func (c *stopListCmd) Run(a *app) error {
 		}
 		t := newTable(a.out, "stopped", "by", "since", "reason")
 		for _, s := range stops {
-			t.row(a.scopeWords(s.Scope, s.Subject), s.PlacedBy, a.localTime(s.PlacedAt), s.Reason)
+			t.row(a.stopWords(s), s.PlacedBy, a.localTime(s.PlacedAt), s.Reason)
 		}
 		t.flush()
 	})

@@ -34,6 +34,7 @@ type Config struct {
 	Channels []Channel // in the order of importers.DefaultChannels
 	Tracking Tracking
 	Resend   Resend
+	Brakes   Brakes
 
 	Listen    string // of notifications, health and metrics
 	Inbox     Inbox
@@ -81,6 +82,15 @@ type Channel struct {
 	FeePPM           int64 // parts per million
 	AskLimits        bool
 	Minimum, Maximum money.Amount // configured limits; 0: none
+}
+
+// Brakes say when sending stops by itself; 0 switches one off.
+type Brakes struct {
+	Window                         time.Duration
+	Minimum                        int
+	InDoubtPercent, RefusedPercent int
+	BadSignatures                  int
+	BalancePercent                 int
 }
 
 // Tracking is how payouts are followed.

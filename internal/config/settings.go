@@ -20,7 +20,7 @@ func (l *loader) config() Config {
 		Listen: l.listen(), Inbox: l.inbox(), Schedules: map[string]string{},
 		LogLevel: l.level(), LogFormat: l.oneOf("log.format", "text", "json"),
 		Gateway: l.gateway(), Channels: l.channels(), Alert: l.alert(),
-		Tracking: l.tracking(),
+		Brakes: l.brakes(), Tracking: l.tracking(),
 		Resend: Resend{
 			Automatic: l.oneOf("resend", "manual", "automatic") == "automatic",
 			Answers:   l.number("resend_answers", 2, 1000), Grace: l.duration("resend_grace"), Attempts: l.number("resend_attempts", 1, 100),
@@ -42,6 +42,14 @@ func (l *loader) config() Config {
 		c.GenerationFile = generationFile(c)
 	}
 	return c
+}
+
+func (l *loader) brakes() Brakes {
+	return Brakes{
+		Window: l.duration("brakes.window"), Minimum: l.number("brakes.minimum", 1, 1_000_000),
+		InDoubtPercent: l.number("brakes.in_doubt_percent", 0, 100), RefusedPercent: l.number("brakes.refused_percent", 0, 100),
+		BadSignatures: l.number("brakes.bad_signatures", 0, 1_000_000), BalancePercent: l.number("brakes.balance_percent", 0, 100),
+	}
 }
 
 func (l *loader) tracking() Tracking {

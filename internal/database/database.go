@@ -26,6 +26,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -130,7 +131,7 @@ func openSQLite(path string) (*DB, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	read.SetMaxOpenConns(4)
-	return &DB{Dialect: SQLite, write: write, read: read, clock: time.Now, path: path}, nil
+	return &DB{Dialect: SQLite, write: write, read: read, clock: newSteady().now, path: path}, nil
 }
 
 func openPostgres(address string, connections int) (*DB, error) {
@@ -157,6 +158,9 @@ func openPostgres(address string, connections int) (*DB, error) {
 	for _, method := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
 		query.Set(method, "off")
 	}
+	// A process that stands still (a stopped machine, a suspended worker) in
+	// the middle of a transaction would keep its locks from all others.
+	query.Set("idle_in_transaction_session_timeout", strconv.FormatInt(abandonedAfter.Milliseconds(), 10))
 	location.RawQuery = query.Encode()
 	write, err := sqlx.Open("postgres", location.String())
 	if err != nil {
@@ -170,6 +174,11 @@ func openPostgres(address string, connections int) (*DB, error) {
 	}
 	return &DB{Dialect: Postgres, write: write, read: read}, nil
 }
+
+// abandonedAfter is how long a writing transaction may wait for its client
+// before PostgreSQL takes it back. Ours wait for nothing but their own
+// computing.
+const abandonedAfter = 10 * time.Second
 
 // defaultSSLMode demands a verified certificate from any host but this one.
 func defaultSSLMode(location *url.URL) string {

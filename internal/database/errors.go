@@ -58,8 +58,12 @@ func IsConnection(err error) bool {
 	var network *net.OpError // not net.Error: a file that cannot be opened is one too
 	code := pqCode(err)
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.As(err, &network) || strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P")
+		errors.As(err, &network) || strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P") || code == abandoned
 }
+
+// abandoned: the server took back a transaction whose client said nothing for
+// too long, and closed the connection.
+const abandoned = "25P03"
 
 // IsRefused reports whether a guard of the schema (an insert-only table, a
 // frozen column) refused the statement.

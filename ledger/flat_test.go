@@ -1,0 +1,204 @@
+package ledger_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
+	"payrun/ledger"
+)
+
+// history adds a batch of n payouts that were all paid, as fast as the engine
+// can make rows.
+func history(t testing.TB, db *database.DB, n int) {
+	t.Helper()
+	ctx := context.Background()
+	err := db.InTx(ctx, func(tx *database.Tx) error {
+		for _, statement := range []string{
+			`INSERT INTO batches (id, name, state, gateway_account, rows_read, accepted, made_by, made_at)
+				SELECT 9, 'history', 'STAGING', 'account', 0, 0, min(id), 1 FROM users`,
+			fmt.Sprintf(`INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount,
+				currency, fee_estimate, row_digest, state, attempts, attempt_id, gateway_order_no, gateway_status, fee, fee_known, sent_at, ended_at)
+				WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+				SELECT 900000000 + i, 9, i, 'Payouts', i + 1, 'R', '16', 'P1000007', '', '', '', 1000, 'USD', 50, 'digest', 'SUCCEEDED', 1, i, 'E', '7', 50, 1, 1, 2 FROM n`, n),
+			"UPDATE batches SET state = 'APPROVED', drained_at = 1 WHERE id = 9",
+		} {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Rows before the sendable ones that wait for their day, for wider limits or
+// for a higher balance do not keep them from being sent, however many.
+func TestPayoutsBehindManyThatWaitAreSent(t *testing.T) {
+	const waiting = 700 // more than a claim passes over
+	for name, wait := range map[string]func(*ledger.NewPayout){
+		"their day":        func(p *ledger.NewPayout) { p.PayDate = "2999-12-31" },
+		"wider limits":     func(p *ledger.NewPayout) { p.Amount = 5_001_00 },
+		"a higher balance": func(p *ledger.NewPayout) { p.Amount = 4_000_00 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, o *office) {
+				must(t, o.Fund(t.Context(), o.admin, 100_000_000_00, "USD", "for those that wait"))
+				must(t, o.SetGatewayBalance(t.Context(), "USD", 3_000_00, ledger.AllCommitted))
+				rows := sheet("w", waiting+50)
+				for i := range rows {
+					rows[i].Channel = "16"
+					if i < waiting {
+						wait(&rows[i])
+					}
+				}
+				for i, date := range []string{"", "2001-01-01", "2001-01-02"} {
+					rows[waiting+i].PayDate = date
+				}
+				o.approved("waiting", rows)
+				claims := append(o.claim(20), o.claim(100)...)
+				if len(claims) != 50 {
+					t.Fatalf("%d payouts were claimed, want 50", len(claims))
+				}
+				seen := map[int64]bool{}
+				for _, c := range claims {
+					if c.Ordinal <= waiting || seen[c.ID] {
+						t.Errorf("row %d was claimed twice, or too early", c.Ordinal)
+					}
+					seen[c.ID] = true
+				}
+				o.sound()
+			})
+		})
+	}
+}
+
+// Claims, takeovers and look-ups read unfinished work only: on PostgreSQL, by
+// its own count of what it read. A plan that walks the history would show.
+func TestOnlyUnfinishedWorkIsRead(t *testing.T) {
+	t.Parallel()
+	const finished, waiting = 20_000, 12_000
+	db := dbtest.Open(t, database.Config{URL: dbtest.URL(t, "postgres", migrated), MaxConnections: 2}, migrated) // one to write, one to read
+	o := open(t, db)
+	must(t, o.Fund(t.Context(), o.admin, 100_000_000_00, "USD", "for those that wait"))
+	must(t, o.SetGatewayBalance(t.Context(), "USD", 1_000_000_00, ledger.AllCommitted))
+	rows := sheet("w", waiting+200)
+	for i := range rows[:waiting] {
+		rows[i].Amount = 5_001_00
+	}
+	o.approved("waiting", rows)
+	history(t, db, finished)
+	claims := o.claim(100)
+	for i, c := range claims {
+		o.put(c, []ledger.State{ledger.Sending, ledger.Unknown, ledger.Accepted}[i%3])
+	}
+	o.exec("UPDATE payouts SET next_lookup_at = 1 WHERE next_lookup_at > 0")
+	o.exec("UPDATE payouts SET lease_until = 1 WHERE state = 'SENDING'")
+	for name, work := range map[string]func() int{
+		"claim": func() int { return len(o.claim(20)) },
+		"look up": func() int {
+			due, err := o.DueLookups(t.Context(), ledger.LookupOrder{Max: 20, Lease: time.Minute})
+			must(t, err)
+			return len(due)
+		},
+		"take over":           func() int { n, err := o.ReleaseExpired(t.Context(), "worker:w2", 20); must(t, err); return n },
+		"ask what comes next": func() int { _, err := o.NextLookup(t.Context()); must(t, err); return 20 },
+	} {
+		scansBefore, readBefore := o.reads()
+		if n := work(); n != 20 {
+			t.Fatalf("%s: %d payouts", name, n)
+		}
+		scans, read := o.reads()
+		if scans != scansBefore || read-readBefore > 7_000 {
+			t.Errorf("%s: %d scans of the whole table, %d rows read of %d that are finished and %d that wait", name, scans-scansBefore, read-readBefore, finished, waiting)
+		}
+	}
+}
+
+// reads is what PostgreSQL counted on payouts: scans of the whole table, and
+// index entries read.
+func (o *office) reads() (scans, entries int64) {
+	o.t.Helper()
+	const flush = "SELECT 1 FROM (SELECT pg_stat_force_next_flush()) f"
+	must(o.t, o.db.InTx(o.t.Context(), func(tx *database.Tx) error {
+		_, err := tx.Exec(o.t.Context(), flush)
+		return err
+	}))
+	o.count(flush)
+	scans = o.count("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'payouts'")
+	return scans, o.count("SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'payouts'")
+}
+
+// BenchmarkFlat prints what a claim, a takeover and a poll of 200 cost with a
+// million finished payouts in the tables and 100,000 unsent ones before the
+// sendable, each as a ratio to the same on an empty history.
+func BenchmarkFlat(b *testing.B) {
+	for _, engine := range []string{"sqlite", "postgres"} {
+		b.Run(engine, func(b *testing.B) {
+			empty := measureFlat(b, engine, 0, 0)
+			full := measureFlat(b, engine, 1_000_000, 100_000)
+			for name, cost := range full {
+				b.ReportMetric(cost.Seconds()/empty[name].Seconds(), name+"-ratio")
+				b.ReportMetric(float64(cost.Microseconds())/1000, name+"-ms")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// measureFlat returns the median cost of each kind of work.
+func measureFlat(b *testing.B, engine string, finished, waiting int) map[string]time.Duration {
+	const at, rounds = 200, 15
+	db := dbtest.Open(b, database.Config{URL: dbtest.URL(b, engine, migrated)}, migrated)
+	book := benchApproved(b, db, waiting, 3*at*rounds)
+	if finished > 0 {
+		history(b, db, finished)
+	}
+	all := map[string][]time.Duration{}
+	for range rounds {
+		var claimed ledger.Claimed
+		all["claim"] = append(all["claim"], timed(func() {
+			var err error
+			claimed, err = book.Claim(b.Context(), order(at))
+			check(b, err)
+		}))
+		if len(claimed.Claims) != at {
+			b.Fatalf("%d claims", len(claimed.Claims))
+		}
+		expire(b, db)
+		all["takeover"] = append(all["takeover"], timed(func() { _, err := book.ReleaseExpired(b.Context(), "worker:b", at); check(b, err) }))
+		all["poll"] = append(all["poll"], timed(func() {
+			due, err := book.DueLookups(b.Context(), ledger.LookupOrder{Max: at, Lease: time.Hour})
+			check(b, err)
+			if len(due) != at {
+				b.Fatalf("%d look-ups", len(due))
+			}
+		}))
+	}
+	medians := map[string]time.Duration{}
+	for name, costs := range all {
+		slices.Sort(costs)
+		medians[name] = costs[len(costs)/2]
+	}
+	return medians
+}
+
+func timed(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
+}
+
+// expire lets the leases of all that is under way run out.
+func expire(b *testing.B, db *database.DB) {
+	check(b, db.InTx(b.Context(), func(tx *database.Tx) error {
+		_, err := tx.Exec(b.Context(), "UPDATE payouts SET lease_until = 1 WHERE state = 'SENDING' AND lease_until > 0")
+		return err
+	}))
+}
