@@ -42,10 +42,10 @@ const (
 // everyFault lists the faults with the highest odds they may have, in
 // thousandths of the calls they fit.
 var everyFault = map[fault]int{
-	noConnection: 300, requestLost: 300, requestLate: 300, connectionCut: 500, replyGarbled: 500, serverError: 500,
-	tooMany: 100, refused: 200, refusedFalse: 100, otherOrder: 100, strangeNo: 300, crashBefore: 150, crashAfter: 150,
-	crashReply: 150, freezeBefore: 200, freezeReply: 200, deniedAWhile: 600, deniedLong: 200, shownAtLast: 200, noteDropped: 500, noteCopies: 500,
-	noteForged: 300, noteContrary: 100, feeUnknown: 300, takenBack: 100,
+	noConnection: 300, requestLost: 900, requestLate: 900, connectionCut: 900, replyGarbled: 900, serverError: 500,
+	tooMany: 100, refused: 200, refusedFalse: 300, otherOrder: 100, strangeNo: 300, crashBefore: 150, crashAfter: 150,
+	crashReply: 150, freezeBefore: 200, freezeReply: 200, deniedAWhile: 900, deniedLong: 500, shownAtLast: 900,
+	noteDropped: 500, noteCopies: 500, noteForged: 300, noteContrary: 100, feeUnknown: 300, takenBack: 100,
 }
 
 // The gateway is never as late as the grace time that a second send waits for:
@@ -88,11 +88,11 @@ type restart struct {
 func scheduleOf(seed uint64) schedule {
 	s := schedule{seed: seed, odds: map[fault]int{}}
 	r := s.of("schedule")
-	s.workers, s.payouts, s.inFlight = 1+r.IntN(3), 1+r.IntN(6), 1+r.IntN(4)
+	s.workers, s.payouts, s.inFlight = 1+r.IntN(3), 2+r.IntN(4), 1+r.IntN(4)
 	s.perSecond, s.automatic, s.lazy = 2+r.IntN(20), r.IntN(2) == 0, r.IntN(2) == 0
 	s.storm = between(r, time.Minute, time.Minute<<r.IntN(8))
 	for f, most := range everyFault {
-		if own := s.of("odds of", f); own.IntN(3) == 0 {
+		if own := s.of("odds of", f); own.IntN(4) == 0 {
 			s.odds[f] = 1 + own.IntN(most)
 		}
 	}
