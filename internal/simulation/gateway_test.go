@@ -276,6 +276,9 @@ func opposite(status string) string {
 // post delivers a notification, again and again until somebody takes it.
 func (g *gateway) post(n notice, which string) {
 	w := g.world
+	if w.silent {
+		return
+	}
 	body, err := json.Marshal(n)
 	if err != nil {
 		panic(err)

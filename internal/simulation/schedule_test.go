@@ -63,6 +63,7 @@ type schedule struct {
 	inFlight  int
 	perSecond int
 	lazy      bool          // workers rest longer than they have to
+	silent    bool          // the gateway notifies nobody
 	automatic bool          // what is proven absent is sent again
 	storm     time.Duration // after it nothing new goes wrong
 	odds      map[fault]int // thousandths
@@ -89,16 +90,16 @@ func scheduleOf(seed uint64) schedule {
 	s := schedule{seed: seed, odds: map[fault]int{}}
 	r := s.of("schedule")
 	s.workers, s.payouts, s.inFlight = 1+r.IntN(3), 2+r.IntN(4), 1+r.IntN(4)
-	s.perSecond, s.automatic, s.lazy = 2+r.IntN(20), r.IntN(2) == 0, r.IntN(2) == 0
+	s.perSecond, s.automatic, s.lazy, s.silent = 2+r.IntN(20), r.IntN(3) > 0, r.IntN(2) == 0, r.IntN(2) == 0
 	s.storm = between(r, time.Minute, time.Minute<<r.IntN(8))
 	for f, most := range everyFault {
 		if own := s.of("odds of", f); own.IntN(4) == 0 {
 			s.odds[f] = 1 + own.IntN(most)
 		}
 	}
-	for range r.IntN(3) - 1 {
+	for range r.IntN(2) {
 		from := between(r, 0, s.storm)
-		s.blackouts = append(s.blackouts, window{from, from + between(r, time.Minute, 2*time.Hour)})
+		s.blackouts = append(s.blackouts, window{from, from + between(r, time.Minute, 3*time.Hour)})
 	}
 	for range r.IntN(4) - 1 {
 		from := between(r, 0, s.storm)
