@@ -3,6 +3,7 @@
 # test   every test, on SQLite and PostgreSQL (the same as scripts/test)
 # check  format, static analysis, dead code, race detector, vulnerabilities
 # smoke  what a newcomer does, in a clean clone with an empty home
+# chaos  5,000 payouts while everything breaks; CHAOS=-short, CHAOS='-seed 42'
 # bench  benchmarks; BENCH=Regexp picks some
 # cover  how much the tests reach; cover.out has the details
 
@@ -12,7 +13,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 BENCH ?= .
 
-.PHONY: demo build test check format analysis race vulnerabilities smoke bench cover
+.PHONY: demo build test check format analysis race vulnerabilities smoke chaos bench cover
 
 demo:
 	$(GO) run ./cmd/payrun demo
@@ -42,6 +43,9 @@ vulnerabilities:
 
 smoke:
 	scripts/smoke
+
+chaos:
+	scripts/chaos $(CHAOS)
 
 bench:
 	scripts/postgres $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

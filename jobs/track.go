@@ -15,12 +15,19 @@ type Tracked struct {
 	Released                 int // proven absent, to be sent again
 }
 
-// lookupLease keeps other workers from a payout that is being looked up.
-const lookupLease = 2 * time.Minute
-
 // leastLookups are taken at a time even by a process with fewer calls open:
 // those in doubt share two control look-ups.
 const leastLookups = 8
+
+func (e *Engine) lookupsAtOnce() int { return max(e.InFlight, leastLookups) }
+
+// lookupLease keeps other workers from payouts that are being looked up, for
+// as long as the look-ups, the two controls and the wait for their slots may
+// take. It is also how long they wait when their worker died.
+func (e *Engine) lookupLease() time.Duration {
+	rounds := (e.lookupsAtOnce() + e.InFlight - 1) / e.InFlight
+	return time.Duration(rounds+3) * e.CallTimeout
+}
 
 // expireAtOnce is how many lost attempts one transaction takes over.
 const expireAtOnce = 500
@@ -42,7 +49,7 @@ func (e *Engine) Track(ctx context.Context) (Tracked, error) {
 	}
 	for {
 		due, err := e.Book.DueLookups(ctx, ledger.LookupOrder{
-			Max: max(e.InFlight, leastLookups), Pace: e.Rate.Lookups(), Lease: lookupLease, Control: e.Gateway.Capabilities().FindsByNumber,
+			Max: e.lookupsAtOnce(), Pace: e.Rate.Lookups(), Lease: e.lookupLease(), Control: e.Gateway.Capabilities().FindsByNumber,
 		})
 		if err != nil || len(due) == 0 {
 			return done, ignoreStop(ctx, err)

@@ -138,7 +138,7 @@ func (b *Book) KnownOrders(ctx context.Context, account string) ([]Payout, error
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		ended, open = nil, nil
 		err := tx.Select(ctx, &ended, columns+`FROM (SELECT e.id AS entry, e.payout_id FROM entries e ORDER BY e.id DESC LIMIT 1000) n
-			JOIN payouts p ON p.id = n.payout_id AND p.gateway_order_no <> '' AND p.state IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE')
+			JOIN payouts p ON p.id = n.payout_id AND p.gateway_order_no <> '' AND p.state IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED')
 			JOIN batches b ON b.id = p.batch_id AND b.gateway_account = ? ORDER BY n.entry DESC LIMIT 3`, account)
 		if err != nil {
 			return err

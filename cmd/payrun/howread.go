@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"payrun/importers"
@@ -102,15 +101,4 @@ func (a *app) printDryRun(sheet importers.Result, choice jobs.ImportChoice) {
 		t.row(c.Letter, orNone(c.Heading), meaning)
 	}
 	t.flush()
-}
-
-// columnView is a column as programs read it.
-type columnView struct {
-	Letter  string `json:"letter"`
-	Heading string `json:"heading"`
-	Field   string `json:"field"` // ignored: kept, not interpreted
-}
-
-func viewColumn(c importers.Column) columnView {
-	return columnView{c.Letter, c.Heading, fmt.Sprint(c.Field)}
 }

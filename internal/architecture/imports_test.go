@@ -16,6 +16,8 @@ var plan = []struct {
 		"internal/config", "internal/web", "internal/sandbox", "internal/alert", "jobs", "reports", "internal/sheets", "importers", "epay", "ledger",
 		"migrations", "internal/database", "internal/money",
 	}},
+	{"internal/chaos", []string{"internal/sandbox", "ledger", "internal/database"}},
+	{"internal/simulation", nil},
 	{"internal/config", []string{"importers", "internal/money"}},
 	{"internal/web", []string{"jobs", "reports", "ledger", "internal/money"}},
 	{"jobs", []string{"importers", "internal/sheets", "reports", "epay", "ledger", "internal/alert", "internal/database", "internal/money"}},
@@ -35,7 +37,7 @@ var plan = []struct {
 }
 
 // testOnly packages never become part of the program.
-var testOnly = []string{"internal/database/dbtest", "internal/alert/alerttest", "internal/architecture"}
+var testOnly = []string{"internal/database/dbtest", "internal/alert/alerttest", "internal/architecture", "internal/simulation", "internal/chaos"}
 
 // strangers never know each other, not even in tests: the one would then be
 // checked with the other's mistakes.

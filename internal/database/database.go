@@ -195,7 +195,16 @@ func defaultSSLMode(location *url.URL) string {
 
 // Close closes both pools.
 func (db *DB) Close() error {
-	return errors.Join(db.write.Close(), db.read.Close())
+	return errors.Join(closed(db.write), closed(db.read))
+}
+
+// closed does not mind a connection that a server which is gone has closed
+// before: nothing was under way on it.
+func closed(pool *sqlx.DB) error {
+	if err := pool.Close(); !IsConnection(err) {
+		return err
+	}
+	return nil
 }
 
 // Writer exposes the writing pool to the migration tool, which speaks

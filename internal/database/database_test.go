@@ -220,6 +220,24 @@ func TestStoreIsDurable(t *testing.T) {
 	})
 }
 
+// A server that was restarted has closed the connections that lie idle here.
+func TestClosingAfterTheServerIsGoneIsNoFailure(t *testing.T) {
+	t.Parallel()
+	db, err := database.Open(t.Context(), database.Config{URL: dbtest.URL(t, "postgres", prepare)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ended int
+	err = db.Get(t.Context(), &ended, `SELECT count(*) FROM (SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()) gone`)
+	if err != nil || ended == 0 {
+		t.Fatalf("%d connections ended: %v", ended, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+}
+
 func TestUnusableStoresAreNamed(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")

@@ -1,0 +1,162 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"payrun/internal/money"
+	"payrun/jobs"
+	"payrun/ledger"
+)
+
+// line is one process's connection to the gateway, and everything that can go
+// wrong on it. Like every adapter it sends at most one request per call, and
+// none after the order's SendBy.
+type line struct {
+	*process
+	gateway *gateway
+}
+
+var _ jobs.Gateway = line{}
+
+func (l line) Capabilities() jobs.Capabilities {
+	return jobs.Capabilities{ReportsLimits: true, ReportsBalance: true, Notifies: true, FindsByNumber: true}
+}
+
+func (l line) Limits(context.Context, string, money.Currency) (jobs.Bounds, error) {
+	return jobs.Bounds{Minimum: 1, Maximum: 1_000_000_00}, nil
+}
+
+func (l line) Balances(context.Context) (map[money.Currency]money.Amount, error) {
+	return map[money.Currency]money.Amount{"USD": opening}, nil
+}
+
+func (l line) Submit(ctx context.Context, o jobs.Order) jobs.Reply {
+	nth := l.gateway.begin(o.Number)
+	if l.strikes(crashBefore, o.Number, nth) {
+		l.crash("before it sent " + l.name(o.Number))
+	}
+	if l.strikes(freezeBefore, o.Number, nth) {
+		l.freeze(between(l.of("freeze", o.Number, nth), time.Second, 20*time.Minute))
+	}
+	frozen := l.thaw()
+	switch {
+	case l.dead():
+		return jobs.Reply{}
+	case time.Now().After(o.SendBy):
+		return unsent("its time to leave was over")
+	case l.strikes(noConnection, o.Number, nth):
+		return unsent("no connection")
+	}
+	l.leaves(o, frozen)
+	defer l.ends(o.Number)
+	if l.strikes(crashAfter, o.Number, nth) {
+		defer l.crash("while it sent " + l.name(o.Number))
+	}
+	reply := l.exchange(ctx, l.requestTime(o.Number, nth), "create", o.Number, nth, func() jobs.Reply { return l.gateway.create(o, nth) })
+	return l.back(reply, o.Number, nth)
+}
+
+// requestTime is how long a create takes to the gateway; negative when it
+// never arrives.
+func (l line) requestTime(number string, nth int) time.Duration {
+	r := l.of("request", number, nth)
+	switch {
+	case l.strikes(requestLost, number, nth):
+		return -1
+	case l.strikes(requestLate, number, nth):
+		return between(r, time.Second, latestRequest) + 7
+	}
+	return between(r, time.Millisecond, 400*time.Millisecond) + 7
+}
+
+// back is what happens to a reply before the worker can record it.
+func (l line) back(reply jobs.Reply, number string, nth int) jobs.Reply {
+	if l.strikes(crashReply, number, nth) {
+		l.crash("before it recorded " + l.name(number))
+	}
+	if l.strikes(freezeReply, number, nth) {
+		l.freeze(between(l.of("freeze reply", number, nth), time.Second, 20*time.Minute))
+	}
+	l.thaw()
+	if l.dead() {
+		return jobs.Reply{}
+	}
+	return reply
+}
+
+func (l line) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
+	nth := l.gateway.ask(o.Number)
+	l.thaw()
+	if l.dead() {
+		return jobs.Reply{}
+	}
+	l.note("%s looks %s up", l.label, l.name(o.Number))
+	l.alone(o.Number, "look-up")
+	defer l.ends(o.Number)
+	r := l.of("question", o.Number, nth)
+	there := between(r, time.Millisecond, 400*time.Millisecond) + 9
+	if l.strikes(requestLost, "lookup", o.Number, nth) {
+		there = -1
+	}
+	reply := l.exchange(ctx, there, "lookup", o.Number, nth, func() jobs.Reply { return l.gateway.lookup(o, nth) })
+	reply.Evidence.Kind = ledger.EvidenceLookup
+	l.thaw()
+	if l.dead() {
+		return jobs.Reply{}
+	}
+	return reply
+}
+
+// exchange sends a request on its way and waits for the reply as long as the
+// caller does. What was sent arrives whether anybody waits or not.
+func (l line) exchange(ctx context.Context, there time.Duration, kind, number string, nth int, arrive func() jobs.Reply) jobs.Reply {
+	replies := make(chan jobs.Reply, 1)
+	if there >= 0 {
+		l.gateway.ways.Go(func() {
+			time.Sleep(there)
+			reply := arrive()
+			time.Sleep(between(l.of("reply", kind, number, nth), time.Millisecond, 400*time.Millisecond))
+			replies <- reply
+		})
+	}
+	select {
+	case <-ctx.Done():
+		return silence("no answer in time")
+	case reply := <-replies:
+		return reply
+	}
+}
+
+// ParseNotification believes what is signed.
+func (l line) ParseNotification(_ string, body []byte) (jobs.Notification, error) {
+	var n notice
+	if err := json.Unmarshal(body, &n); err != nil {
+		return jobs.Notification{}, err
+	}
+	if n.Forged {
+		return jobs.Notification{}, errors.New("wrong signature")
+	}
+	e := said(ledger.EvidenceCallback, "ended", "", "", string(body))
+	e.GatewayOrder, e.Status = n.GatewayOrder, n.Status
+	return jobs.Notification{OrderNo: n.Number, Evidence: e}, nil
+}
+
+// begin and ask number the calls about an order.
+func (g *gateway) begin(number string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o := g.order(number)
+	o.asked++
+	return o.asked
+}
+
+func (g *gateway) ask(number string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o := g.order(number)
+	o.looked++
+	return o.looked
+}

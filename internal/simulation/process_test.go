@@ -1,0 +1,186 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"payrun/internal/database"
+	"payrun/jobs"
+)
+
+// process is one life of a worker: a store handle, an engine, and a line to
+// the gateway. After a crash neither store nor gateway hears of it again;
+// what goes on inside is the unwinding of a corpse.
+type process struct {
+	*world
+	label  string
+	db     *database.DB
+	engine *jobs.Engine
+	ctx    context.Context // ends when it is told to stop, or dies
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	gone   bool
+	thawed time.Time // frozen until then
+}
+
+// start opens a process on the store.
+func (w *world) start(worker, life int) *process {
+	p := &process{world: w, label: fmt.Sprintf("worker %d.%d", worker, life)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.db = w.store()
+	p.engine = &jobs.Engine{
+		Book: w.open(p.db), Gateway: line{p, w.gateway}, Account: ours, Worker: p.label, Channels: channels,
+		InFlight: w.inFlight, Rate: jobs.Rate{CallsPerSecond: w.perSecond, LookupPercent: 40},
+		BoundsAge: 10_000 * time.Hour, Linger: 5*time.Millisecond + 11,
+	}
+	w.must(p.engine.Defaults())
+	return p
+}
+
+// live works until it dies, is told to stop, or all is over.
+func (p *process) live() {
+	defer p.cancel()
+	for n := 0; p.ctx.Err() == nil && !p.over(); n++ {
+		_, err := p.engine.Disburse(p.ctx)
+		p.expect(err)
+		if p.ctx.Err() == nil {
+			_, err = p.engine.Track(p.ctx)
+			p.expect(err)
+		}
+		p.rest(n)
+		p.thaw()
+	}
+	if !p.dead() {
+		p.must(p.db.Close())
+	}
+}
+
+// expect takes trouble of the gateway, and any error of a dead process.
+func (p *process) expect(err error) {
+	if err != nil && !errors.Is(err, jobs.ErrGateway) && !p.dead() {
+		p.wrong("%s: %v", p.label, err)
+	}
+}
+
+// rest waits until something is due, or, where workers are lazy, any while.
+func (p *process) rest(n int) {
+	if p.dead() || p.ctx.Err() != nil {
+		return
+	}
+	r := p.of("rest", p.label, n)
+	pause := between(r, 100*time.Millisecond, time.Second<<(2+r.IntN(10)))
+	next, err := p.engine.Book.NextLookup(p.ctx)
+	now, errNow := p.engine.Book.Now(p.ctx)
+	switch {
+	case err != nil || errNow != nil:
+		return // it was told to stop
+	case p.calm() && next == 0:
+		pause = 30 * time.Minute
+	case p.calm(), !p.lazy && next > 0:
+		pause = min(30*time.Minute, max(time.Second, next.Sub(now)))
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-p.ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// crash ends the process as kill -9 does.
+func (p *process) crash(when string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone {
+		return
+	}
+	p.note("%s dies %s", p.label, when)
+	p.gone = true
+	p.must(p.db.Close())
+	p.cancel()
+}
+
+func (p *process) dead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
+}
+
+// freeze stops the process's time, as SIGSTOP does, for its calls.
+func (p *process) freeze(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until := time.Now().Add(d); until.After(p.thawed) {
+		p.note("%s freezes for %s", p.label, d)
+		p.thawed = until
+	}
+}
+
+func (p *process) frozen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Now().Before(p.thawed)
+}
+
+// thaw waits while the process is frozen.
+func (p *process) thaw() (waited bool) {
+	for {
+		p.mu.Lock()
+		left := time.Until(p.thawed)
+		p.mu.Unlock()
+		if left <= 0 {
+			return waited
+		}
+		waited = true
+		time.Sleep(left)
+	}
+}
+
+// leaves is the moment at which the bytes of a create leave: an attempt of
+// this process must stand in the store, open and in time.
+func (p *process) leaves(o jobs.Order, frozen bool) {
+	p.note("%s sends %s", p.label, p.name(o.Number))
+	p.alone(o.Number, "create")
+	p.gateway.mu.Lock()
+	p.gateway.order(o.Number).left++
+	left := p.gateway.order(o.Number).left
+	p.gateway.mu.Unlock()
+	if want, ok := p.expected[o.Number]; !ok || want.Channel != o.Channel || want.Account != o.Account || want.Amount != o.Amount || want.Currency != o.Currency {
+		p.wrong("%s sends %+v, which nobody approved", p.label, o)
+	}
+	var found struct{ Open, Attempts int }
+	p.must(p.judge.Get(context.Background(), &found, `SELECT count(*) AS attempts, coalesce(sum(CASE WHEN p.state = 'SENDING' AND p.attempt_id = a.id
+		AND a.worker = ? AND a.send_by >= ? THEN 1 ELSE 0 END), 0) AS open FROM attempts a JOIN payouts p ON p.id = a.payout_id WHERE a.order_no = ?`,
+		p.label, database.InstantOf(time.Now()), o.Number))
+	if found.Open != 1 {
+		p.wrong("%s sends %s without an open attempt of its own", p.label, p.name(o.Number))
+	}
+	if found.Attempts < left {
+		p.wrong("%s leaves for the %d. time, with %d attempts", p.name(o.Number), left, found.Attempts)
+	}
+	p.checkStops(o, frozen)
+}
+
+// alone notes a call about an order: no create is under way together with
+// another call, from processes that live and are not frozen.
+func (p *process) alone(number, kind string) {
+	p.gateway.mu.Lock()
+	defer p.gateway.mu.Unlock()
+	o := p.gateway.order(number)
+	for other, call := range o.calls {
+		if (call == "create" || kind == "create") && !other.dead() && !other.frozen() {
+			p.wrong("a %s of %s leaves while a %s is under way from %s", kind, p.name(number), call, other.label)
+		}
+	}
+	o.calls[p] = kind
+}
+
+func (p *process) ends(number string) {
+	p.gateway.mu.Lock()
+	defer p.gateway.mu.Unlock()
+	delete(p.gateway.order(number).calls, p)
+}
