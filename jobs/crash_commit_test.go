@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -181,6 +182,68 @@ func TestKilledBeforeAnApprovalIsCommitted(t *testing.T) {
 		}
 		d.sound()
 	})
+}
+
+func (todo task) confirm(ctx context.Context, book *ledger.Book) error {
+	checker, err := book.User(ctx, todo.Checker)
+	if err != nil {
+		return err
+	}
+	if err := book.Confirm(ctx, checker, todo.Proposal); err != nil && !errors.Is(err, ledger.ErrConflict) {
+		return err
+	}
+	return nil
+}
+
+// A payout that was booked as paid is corrected, or it is not: never half.
+func TestKilledBeforeACorrectionIsCommitted(t *testing.T) {
+	eachDoomed(t, func(t *testing.T, d *doomed) {
+		ctx := t.Context()
+		batch := d.approved(d.sheet(1))
+		d.disburse()
+		d.follow(batch.ID)
+		before := d.balances()
+		todo := d.task("confirm")
+		var err error
+		todo.Proposal, err = d.book.Propose(ctx, d.maker, batch.OrderPrefix+"00000001", ledger.Proposal{
+			Outcome: ledger.OutcomeFailed, Reason: "the gateway took it back", Evidence: "its letter of today",
+		})
+		d.must(err)
+		d.killInTransaction("SELECT position FROM audit_head FOR UPDATE", func() *process { return start(t, todo) }, never)
+		corrected := d.states(batch.ID)[ledger.Failed] == 1
+		if corrected && d.db.Path() == "" {
+			t.Error("corrected before it was committed")
+		}
+		if after := d.balances(); (after == before) == corrected {
+			t.Errorf("corrected: %v, balances from %+v to %+v", corrected, before, after)
+		}
+		d.unbroken()
+		if err := d.book.Confirm(ctx, d.checker, todo.Proposal); (err == nil) == corrected {
+			t.Errorf("corrected: %v, confirmed again: %v", corrected, err)
+		}
+		if d.states(batch.ID)[ledger.Failed] != 1 || d.balances() == before {
+			t.Errorf("states %v, balances %+v", d.states(batch.ID), d.balances())
+		}
+		d.unbroken()
+	})
+}
+
+func (d *doomed) balances() ledger.Balances {
+	d.t.Helper()
+	all, err := d.book.Balances(d.t.Context())
+	d.must(err)
+	return all[0]
+}
+
+// unbroken fails the test when any promise of the ledger is broken. What
+// people decide against the sandbox's book is not compared with it.
+func (d *doomed) unbroken() {
+	d.t.Helper()
+	_, breaches, err := d.book.Verify(d.t.Context())
+	d.must(err)
+	for _, b := range breaches {
+		d.t.Errorf("%s: %s: %s", b.Check, b.Row, b.Wrong)
+	}
 }
 
 // relay stands where the gateway's notifications arrive, and hands them to

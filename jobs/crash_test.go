@@ -31,13 +31,13 @@ const victimTask = "PAYRUN_TEST_VICTIM"
 
 // task is what a victim does, over and over, until it is killed.
 type task struct {
-	Do                  string // disburse, import, approve, report, listen, alert
+	Do                  string // disburse, import, approve, confirm, report, listen, alert
 	Database            string
 	Gateway, Notify     string
 	Worker              string
 	InFlight, PerSecond int
 	Linger, Patience    time.Duration
-	Batch               int64
+	Batch, Proposal     int64
 	Path                string
 	Maker, Checker      string
 	db                  *database.DB
@@ -84,6 +84,8 @@ func victim(text string) error {
 			err = todo.importSheet(ctx, book)
 		case "approve":
 			err = todo.approve(ctx, book)
+		case "confirm":
+			err = todo.confirm(ctx, book)
 		case "listen":
 			err = todo.listen(ctx, book)
 		case "report":
