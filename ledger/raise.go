@@ -121,6 +121,7 @@ func judgeCases(ctx context.Context, tx *database.Tx, due []dueCase, told map[[2
 			wait = max(wait, last.Add(rules.Again))
 		}
 		switch {
+		case c.Kind == ExceptionStopped: // its stop is told
 		case c.ClosedAt > 0 && (wait > now || wait > c.ClosedAt): // it passed before its time came
 		case wait > now:
 			later[i] = wait
@@ -268,7 +269,7 @@ func (s dueStop) alert() Alert {
 	a := Alert{
 		Once: fmt.Sprint("stop ", s.ID), Kind: AlertStopped, Subject: subject, Since: s.PlacedAt,
 		Summary: "Stopped: " + subject + ", by " + s.PlacedBy, Detail: discreet(s.Reason),
-		NextStep: "payrun stop list shows what is stopped; when the reason is gone, a checker lifts it with payrun stop lift",
+		NextStep: "payrun stop list shows what is stopped; when the reason is gone, a checker lifts it with payrun stop lift " + subject,
 	}
 	if s.LiftedAt > 0 {
 		a.Detail += "; it was lifted " + s.LiftedAt.Sub(s.PlacedAt).Round(time.Second).String() + " later"

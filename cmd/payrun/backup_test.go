@@ -200,12 +200,12 @@ func TestARestoredBackupSendsNothing(t *testing.T) {
 	b.must("stop", "list").says("everything", "system", "a restore was noticed: payouts were claimed")
 	b.run("check").exits(exitRefused).says("FAIL  restores", "payrun restored --reason")
 
-	b.as(b.checker).run("stop", "lift").exits(exitRefused).complains("first say what was restored", "payrun restored")
+	b.as(b.checker).run("stop", "lift", "everything").exits(exitRefused).complains("first say what was restored", "payrun restored")
 	b.as(b.maker).run("restored", "--reason", "the disk died").exits(exitRefused).complains("needs the role admin or checker")
 	b.as(b.admin).must("restored", "--reason", "the disk died").
 		says("Everything is stopped", "asked about each payout", "they get the same order numbers", "a checker other than ada")
 	b.must("job", "run", "disburse").says("0 sent")
-	b.as(b.checker).must("stop", "lift").says("Payouts go again")
+	b.as(b.checker).must("stop", "lift", "everything").says("Payouts go again")
 	b.must("check").says("the gateway is asked about each payout before it is sent", "Ready.")
 	b.must("verify")
 }

@@ -48,7 +48,7 @@ func TestARestoredBackupPaysEachOnce(t *testing.T) {
 	b.as(b.admin).must("restored", "--reason", "the disk died")
 	b.handedIn("3", rows[4:6]...) // the same sheet again
 	b.handedIn("4", rows[6:8]...) // one that was never paid
-	b.as(b.checker).must("stop", "lift")
+	b.as(b.checker).must("stop", "lift", "everything")
 	b.ended(1, 2, 3, 4)
 
 	for no, order := range b.gateway.Book().Orders {
