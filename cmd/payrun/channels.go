@@ -110,6 +110,9 @@ func (a *app) channelNames() map[string]string {
 
 // knowChannel refuses a channel code that does not exist; "" stands for all.
 func (a *app) knowChannel(code string) error {
+	if err := a.loadConfig(); err != nil { // the channels are settings
+		return err
+	}
 	if code == "" || a.channel(code).Code != "" {
 		return nil
 	}
