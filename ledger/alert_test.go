@@ -139,6 +139,14 @@ func TestEveryStopIsTold(t *testing.T) {
 		c.advance(90 * time.Second)
 		must(t, o.LiftStop(t.Context(), o.checker, ledger.OneChannel, "16"))
 		o.tells(ledger.AlertStopped, "again; it was lifted 1m30s later")
+		must(t, o.PlaceStop(t.Context(), o.maker, ledger.OneWallet, ledger.Wallet("11", "U7654321"), "fraud"))
+		a := o.tells(ledger.AlertStopped, "Stopped: wallet ****4321 on channel 11, by user:mia")
+		if strings.Contains(fmt.Sprintf("%+v", a), "7654321") {
+			t.Errorf("a whole account number: %+v", a)
+		}
+		if b := o.breaches(); len(b) > 0 {
+			t.Errorf("verify: %q", b)
+		}
 	})
 }
 

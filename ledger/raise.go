@@ -122,6 +122,7 @@ func judgeCases(ctx context.Context, tx *database.Tx, due []dueCase, told map[[2
 			wait = max(wait, last.Add(rules.Again))
 		}
 		switch {
+		case c.Kind == ExceptionStopped: // the stop itself is told
 		case c.ClosedAt > 0 && (wait > now || wait > c.ClosedAt): // it passed before its time came
 		case wait > now:
 			later[i] = wait
@@ -265,10 +266,9 @@ func (b *Book) raiseStops(ctx context.Context, _ AlertRules) (raised []Alert, er
 }
 
 func (s dueStop) alert() Alert {
-	subject := strings.TrimSpace(string(s.Scope) + " " + discreet(s.Subject))
 	a := Alert{
-		Once: fmt.Sprint("stop ", s.ID), Kind: AlertStopped, Subject: subject, Since: s.PlacedAt,
-		Summary: "Stopped: " + subject + ", by " + s.PlacedBy, Detail: discreet(s.Reason),
+		Once: fmt.Sprint("stop ", s.ID), Kind: AlertStopped, Subject: s.Name(), Since: s.PlacedAt,
+		Summary: "Stopped: " + s.Name() + ", by " + s.PlacedBy, Detail: discreet(s.Reason),
 		NextStep: "payrun stop list shows what is stopped; when the reason is gone, a checker lifts it with payrun stop lift",
 	}
 	if s.LiftedAt > 0 {
