@@ -64,6 +64,8 @@ const (
 	// for about a day.
 	longestRetry = time.Hour
 	giveUpAfter  = 30
+	// sendGrace is how long a message may still be on its way after a stop.
+	sendGrace = 10 * time.Second
 	// takeAtMost bounds what one lease covers: for messages of one alert
 	// each, a time-out for every one of them must fit in.
 	takeAtMost = 20
@@ -124,19 +126,36 @@ func (a *Alerts) Deliver(ctx context.Context, way Way) error {
 		}
 		for len(due) > 0 {
 			n := min(way.Most, len(due))
-			answer, err := way.Deliver(ctx, a.messages(due[:n]))
+			answer, err := send(ctx, way, a.messages(due[:n]))
 			if err != nil {
 				return a.failed(context.WithoutCancel(ctx), way, due, err)
 			}
 			if err := a.Book.Delivered(context.WithoutCancel(ctx), way.Name, due[:n], answer); err != nil {
 				return err
 			}
-			if sleep(ctx, way.Pause) != nil { // what is left comes back when its lease ends
-				return nil
-			}
 			due = due[n:]
+			if sleep(ctx, way.Pause) != nil {
+				return a.putBack(context.WithoutCancel(ctx), way, due)
+			}
 		}
 	}
+}
+
+// send lets a message that is on its way arrive although the process is told
+// to stop, so that it is not told twice.
+func send(ctx context.Context, way Way, messages []alert.Message) (answer string, err error) {
+	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(sendGrace, cancel) })()
+	return way.Deliver(call, messages)
+}
+
+// putBack leaves what was taken to whoever looks next.
+func (a *Alerts) putBack(ctx context.Context, way Way, due []ledger.Undelivered) error {
+	if len(due) == 0 {
+		return nil
+	}
+	return a.Book.DeliveryFailed(ctx, way.Name, due, slices.Repeat([]time.Duration{time.Millisecond}, len(due)), "the process that had taken it was stopped")
 }
 
 func (a *Alerts) failed(ctx context.Context, way Way, due []ledger.Undelivered, why error) error {

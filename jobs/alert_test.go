@@ -293,6 +293,23 @@ func TestASlowReceiverHoldsUpNoPayouts(t *testing.T) {
 	})
 }
 
+// A stop lets the message under way arrive, and leaves the others to the next
+// process at once.
+func TestAStopLetsAMessageArrive(t *testing.T) {
+	towers(t, func(tw *tower) {
+		tw.stuck(3)
+		ctx, stop := context.WithCancel(tw.t.Context())
+		tw.receiver.Before(stop)
+		tw.must(tw.worker("w1").Deliver(ctx, tw.webhook()))
+		if n := len(tw.receiver.Posts()); n != 1 {
+			tw.t.Fatalf("%d messages arrived", n)
+		}
+		tw.clock.set(noon.Add(time.Second))
+		tw.deliver(tw.worker("w2"), tw.webhook())
+		tw.once(3)
+	})
+}
+
 // The whole way: a sheet is paid, and its end is told with its totals.
 func TestWhatABatchCameToIsTold(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {

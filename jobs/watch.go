@@ -58,7 +58,7 @@ func (a *Alerts) watchRuns(ctx context.Context) error {
 			return err
 		}
 		// A ledger that breaks a promise has a case of its own.
-		if last.Outcome == "failed" && s.Job != verifyJob {
+		if (last.Outcome == "failed" || last.Outcome == "lost") && s.Job != verifyJob {
 			failing = append(failing, ledger.Exception{
 				Subject: "job " + s.Job, Detail: last.Detail, NextStep: "correct what it names; payrun job run " + s.Job + " tries it now",
 			})

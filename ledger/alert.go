@@ -30,6 +30,7 @@ type Alert struct {
 // The kinds of alerts that are not about an open case.
 const (
 	AlertApproval  = "waiting-for-approval"
+	AlertProposal  = "waiting-for-decision"
 	AlertFinished  = "batch-finished"
 	AlertStopped   = "stopped"
 	AlertLimits    = "limits-shrunk"

@@ -139,6 +139,14 @@ func TestEveryStopIsTold(t *testing.T) {
 		c.advance(90 * time.Second)
 		must(t, o.LiftStop(t.Context(), o.checker, ledger.OneChannel, "16"))
 		o.tells(ledger.AlertStopped, "again; it was lifted 1m30s later")
+		must(t, o.PlaceStop(t.Context(), o.maker, ledger.OneWallet, ledger.Wallet("11", "U7654321"), "fraud"))
+		a := o.tells(ledger.AlertStopped, "Stopped: wallet ****4321 on channel 11, by user:mia")
+		if strings.Contains(fmt.Sprintf("%+v", a), "7654321") {
+			t.Errorf("a whole account number: %+v", a)
+		}
+		if b := o.breaches(); len(b) > 0 {
+			t.Errorf("verify: %q", b)
+		}
 	})
 }
 
@@ -161,6 +169,31 @@ func TestABatchThatWaitsForApprovalIsTold(t *testing.T) {
 		o.tellsNothing()
 		c.advance(time.Hour)
 		o.tells(ledger.AlertApproval, "batch 1")
+	})
+}
+
+func TestAProposalThatWaitsForASecondPersonIsTold(t *testing.T) {
+	eachAt(t, func(t *testing.T, o *office, c *clock) {
+		o.approved("november.xlsx", sheet("n", 2))
+		claims := o.claim(2)
+		for _, claim := range claims {
+			o.put(claim, ledger.Review)
+		}
+		if got := o.told(); len(got) != 2 { // the reviews themselves
+			t.Fatalf("told %+v", got)
+		}
+		var numbers []int64
+		for _, claim := range claims {
+			n, err := o.Propose(t.Context(), o.maker, claim.OrderNo(), ledger.Proposal{Outcome: ledger.OutcomePaid, Reason: "the statement shows U1234567", Evidence: "line 7"})
+			must(t, err)
+			numbers = append(numbers, n)
+		}
+		must(t, o.Withdraw(t.Context(), o.maker, numbers[1]))
+		c.advance(59 * time.Minute)
+		o.tellsNothing()
+		c.advance(time.Minute)
+		o.tells(ledger.AlertProposal, `Waiting for a second person: "paid" for payout `+claims[0].OrderNo()+", 10.00 USD to ****0000, batch 1",
+			"proposed by mia: the statement shows ****4567", fmt.Sprint("payrun decision confirm ", numbers[0]))
 	})
 }
 

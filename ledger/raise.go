@@ -16,7 +16,8 @@ type AlertRules struct {
 	// After, by kind of case: one that is closed by then is not told. Cases of
 	// other kinds are told at once.
 	After map[string]time.Duration
-	// Approval is how long a batch waits for a checker.
+	// Approval is how long a batch waits for a checker, and a proposal for a
+	// second person.
 	Approval time.Duration
 	// Again is how long a case that comes and goes is not told again.
 	Again time.Duration
@@ -30,7 +31,7 @@ const raiseAtOnce = 500
 // is told once. It reads only what was not told yet, however long the history.
 func (b *Book) Raise(ctx context.Context, rules AlertRules) ([]Alert, error) {
 	var raised []Alert
-	for _, raise := range []func(context.Context, AlertRules) ([]Alert, error){b.raiseCases, b.raiseStops, b.raiseApprovals, b.raiseFinished} {
+	for _, raise := range []func(context.Context, AlertRules) ([]Alert, error){b.raiseCases, b.raiseStops, b.raiseApprovals, b.raiseProposals, b.raiseFinished} {
 		news, err := raise(ctx, rules)
 		raised = append(raised, news...)
 		if err != nil {
@@ -121,7 +122,7 @@ func judgeCases(ctx context.Context, tx *database.Tx, due []dueCase, told map[[2
 			wait = max(wait, last.Add(rules.Again))
 		}
 		switch {
-		case c.Kind == ExceptionStopped: // its stop is told
+		case c.Kind == ExceptionStopped: // the stop itself is told
 		case c.ClosedAt > 0 && (wait > now || wait > c.ClosedAt): // it passed before its time came
 		case wait > now:
 			later[i] = wait
@@ -265,11 +266,10 @@ func (b *Book) raiseStops(ctx context.Context, _ AlertRules) (raised []Alert, er
 }
 
 func (s dueStop) alert() Alert {
-	subject := strings.TrimSpace(string(s.Scope) + " " + discreet(s.Subject))
 	a := Alert{
-		Once: fmt.Sprint("stop ", s.ID), Kind: AlertStopped, Subject: subject, Since: s.PlacedAt,
-		Summary: "Stopped: " + subject + ", by " + s.PlacedBy, Detail: discreet(s.Reason),
-		NextStep: "payrun stop list shows what is stopped; when the reason is gone, a checker lifts it with payrun stop lift " + subject,
+		Once: fmt.Sprint("stop ", s.ID), Kind: AlertStopped, Subject: s.Name(), Since: s.PlacedAt,
+		Summary: "Stopped: " + s.Name() + ", by " + s.PlacedBy, Detail: discreet(s.Reason),
+		NextStep: "payrun stop list shows what is stopped; when the reason is gone, a checker lifts it with payrun stop lift",
 	}
 	if s.LiftedAt > 0 {
 		a.Detail += "; it was lifted " + s.LiftedAt.Sub(s.PlacedAt).Round(time.Second).String() + " later"
@@ -286,70 +286,7 @@ type dueBatch struct {
 	ApprovedAt  database.Instant `db:"approved_at"`
 }
 
-func (b *Book) raiseApprovals(ctx context.Context, rules AlertRules) (raised []Alert, err error) {
-	now, err := b.db.Now(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var waiting []dueBatch
-	err = b.db.Select(ctx, &waiting, `SELECT b.id, b.name, u.name AS submitter, b.submitted_at FROM batches b JOIN users u ON u.id = b.submitted_by
-		WHERE b.state = 'SUBMITTED' AND b.submitted_at <= ?
-		AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.once = 'waiting batch ' || b.id || ' since ' || b.submitted_at)
-		ORDER BY b.submitted_at LIMIT 500`, now.Add(-rules.Approval))
-	if err != nil || len(waiting) == 0 {
-		return nil, err
-	}
-	err = b.db.InTx(ctx, func(tx *database.Tx) error {
-		totals, err := totalsInWords(ctx, tx, waiting)
-		if err != nil {
-			return err
-		}
-		alerts := make([]Alert, len(waiting))
-		for i, w := range waiting {
-			alerts[i] = w.waits(totals[w.ID])
-		}
-		raised, err = b.insertAlerts(ctx, tx, alerts)
-		return err
-	})
-	return raised, err
-}
-
 func (w dueBatch) subject() string { return fmt.Sprint("batch ", w.ID) }
-
-func (w dueBatch) waits(totals string) Alert {
-	return Alert{
-		Once: fmt.Sprintf("waiting batch %d since %d", w.ID, w.SubmittedAt),
-		Kind: AlertApproval, Subject: w.subject(), BatchID: w.ID, Since: w.SubmittedAt,
-		Summary:  fmt.Sprintf("Waiting for approval: batch %d (%s)", w.ID, w.Name),
-		Detail:   totals + "; handed in by " + w.Submitter,
-		NextStep: fmt.Sprintf("another person looks at it with payrun batch show %d and decides: payrun batch approve %d, or payrun batch reject %d --reason …", w.ID, w.ID, w.ID),
-	}
-}
-
-// totalsInWords says what batches amount to, such as "3 payouts, 30.00 USD".
-func totalsInWords(ctx context.Context, tx *database.Tx, batches []dueBatch) (map[int64]string, error) {
-	numbers := make([]int64, len(batches))
-	for i, w := range batches {
-		numbers[i] = w.ID
-	}
-	type total struct {
-		Batch    int64
-		Currency money.Currency
-		Payouts  int64
-		Amount   money.Amount
-	}
-	given := database.Rows{database.Ints("v_batch", numbers)}
-	totals, err := database.Select[total](ctx, tx, given, `SELECT v_batch AS batch, currency, CAST(sum(payouts) AS BIGINT) AS payouts, CAST(sum(amount) AS BIGINT) AS amount
-		FROM v JOIN batch_totals ON batch_id = v_batch GROUP BY v_batch, currency ORDER BY v_batch, currency`)
-	words := map[int64]string{}
-	for _, t := range totals {
-		if words[t.Batch] != "" {
-			words[t.Batch] += "; "
-		}
-		words[t.Batch] += fmt.Sprintf("%s, %s %s", payouts(t.Payouts), money.Format(t.Amount, t.Currency), t.Currency)
-	}
-	return words, err
-}
 
 func payouts(n int64) string {
 	if n == 1 {

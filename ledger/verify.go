@@ -162,7 +162,7 @@ var promises = []promise{
 		SELECT 'case ' || x.id AS row, x.kind || ' is open, and nobody was told or will be' AS wrong FROM exceptions x
 		WHERE x.closed_at = 0 AND x.alert_at = 0 AND x.kind <> 'stopped' AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.once = 'case ' || x.id)
 		UNION ALL
-		SELECT trim(s.scope || ' ' || s.subject), 'is stopped, and nobody was told or will be' FROM stops s
+		SELECT 'stop of ' || s.scope || ' by ' || s.placed_by, 'is in force, and nobody was told or will be' FROM stops s
 		WHERE s.lifted_at = 0 AND s.alert_at = 0 AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.once = 'stop ' || s.id)
 		UNION ALL
 		SELECT 'batch ' || b.id, 'called finished, but has payouts that have not ended' FROM batches b

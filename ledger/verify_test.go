@@ -116,7 +116,7 @@ func (s *scene) forgeries() []forgery {
 		// Alerts that somebody kept from being sent.
 		{"a case is hidden", edit("UPDATE exceptions SET alert_at = 0 WHERE payout_id = " + id(ledger.Unknown)), "alerts",
 			[]string{fmt.Sprint("case ", s.count("SELECT id FROM exceptions"+of(ledger.Unknown)))}},
-		{"a stop is hidden", edit("UPDATE stops SET alert_at = 0"), "alerts", []string{"batch 2"}},
+		{"a stop is hidden", edit("UPDATE stops SET alert_at = 0"), "alerts", []string{"stop of batch by user:charles"}},
 		{"a batch is called finished", edit("UPDATE batches SET finished_at = 1 WHERE id = 1"), "alerts", []string{"batch 1"}},
 
 		// Rows that people approved.

@@ -110,7 +110,7 @@ func (a *app) channelNames() map[string]string {
 
 // knowChannel refuses a channel code that does not exist; "" stands for all.
 func (a *app) knowChannel(code string) error {
-	if err := a.loadConfig(); err != nil {
+	if err := a.loadConfig(); err != nil { // the channels are settings
 		return err
 	}
 	if code == "" || a.channel(code).Code != "" {

@@ -116,7 +116,7 @@ var alertKeys = []Key{
 	{Name: "alert.mail_password_file", Doc: "file that holds it, mode 600"},
 	{Name: "alert.mail_from", Doc: "the sender's address"},
 	{Name: "alert.mail_to", List: true, Doc: "addresses of those who are told"},
-	{Name: "alert.approval_after", Default: "1h", Doc: "a batch that waits longer for a checker is told"},
+	{Name: "alert.approval_after", Default: "1h", Doc: "a batch or a proposal that waits longer for a second person is told"},
 	{Name: "alert.in_doubt_after", Default: "30m", Doc: "a payout that is in doubt longer is told"},
 	{Name: "alert.held_back_after", Default: "10m", Doc: "approved payouts that cannot be sent for longer are told"},
 	{Name: "alert.late_after", Default: "10m", Doc: "a job's run that is later counts as missed"},

@@ -355,6 +355,26 @@ func TestMetricsStandAtZeroBeforeAnythingHappens(t *testing.T) {
 	}
 }
 
+func TestAlertsThatDidNotArriveAreCounted(t *testing.T) {
+	t.Parallel()
+	d := openDesk(t, 0)
+	book := ledger.New(d.db, ledger.Config{AlertTo: []string{"webhook"}})
+	for i := range 3 {
+		if _, err := book.RaiseAlert(t.Context(), ledger.Alert{Once: fmt.Sprint(i), Kind: "stuck"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken, err := book.TakeDeliveries(t.Context(), "webhook", 1, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := book.DeliveryFailed(t.Context(), "webhook", taken, []time.Duration{0}, "gone"); err != nil {
+		t.Fatal(err)
+	}
+	d.metric(`payrun_alerts_undelivered{fate="waiting",way="webhook"}`, "2")
+	d.metric(`payrun_alerts_undelivered{fate="given-up",way="webhook"}`, "1")
+}
+
 // slow stores a notification only when told to.
 type slow struct{ arrived, store chan struct{} }
 
