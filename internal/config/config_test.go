@@ -71,6 +71,7 @@ func sample(t *testing.T, k config.Key) (value string) {
 		"gateway.timeout": "7s", "gateway.in_flight": "3", "gateway.calls_per_second": "5", "gateway.headroom_percent": "20",
 		"gateway.lookup_percent": "30", "tracking.accepted": "1s,2s", "tracking.in_doubt": "3s", "tracking.closed_again": "4s", "tracking.conflict": "5s,6s",
 		"tracking.stuck": "7h", "tracking.pending_withdrawal": "8h", "gateway.proven_refusals": "4711,4712",
+		"brakes.window": "7m", "brakes.minimum": "30", "brakes.in_doubt_percent": "40", "brakes.refused_percent": "60", "brakes.bad_signatures": "6", "brakes.balance_percent": "2",
 		"resend": "automatic", "resend_answers": "5", "resend_grace": "9m", "resend_attempts": "4",
 		"listen": "127.0.0.1:1", "inbox.folder": "in", "inbox.owner": "mia", "profiles.folder": "p",
 		"warnings.repeats_within": "24h", "warnings.first_payment": "all", "warnings.large_amount": "50", "reports.folder": "out", "log.level": "debug", "log.format": "json",
