@@ -176,7 +176,7 @@ func view(c config.Config) map[string]any {
 		"data": c.Data, "zone": c.Zone.String(), "database": string(c.DatabaseURL), "connections": c.Connections,
 		"generation": c.GenerationFile, "asking": c.AskAfterRestore,
 		"gateway": c.Gateway, "key": string(c.Gateway.Key), "previous": string(c.Gateway.PreviousKey), "channels": c.Channels,
-		"tracking": c.Tracking, "resend": c.Resend, "listen": c.Listen, "inbox": c.Inbox, "profiles": c.Profiles, "warnings": c.Warnings, "reports": c.Reports, "schedules": c.Schedules,
+		"tracking": c.Tracking, "resend": c.Resend, "brakes": c.Brakes, "listen": c.Listen, "inbox": c.Inbox, "profiles": c.Profiles, "warnings": c.Warnings, "reports": c.Reports, "schedules": c.Schedules,
 		"level": c.LogLevel, "format": c.LogFormat,
 		"alert": c.Alert, "webhook secret": string(c.Alert.WebhookSecret), "mail password": string(c.Alert.MailPassword),
 	}
