@@ -86,7 +86,9 @@ func officeOn(t *testing.T, engine string, m *image, now func() time.Time) *offi
 	}
 	path := filepath.Join(t.TempDir(), "payrun.db")
 	m.copyTo(t, path, now)
-	return reopened(t, dbtest.Open(t, database.Config{URL: "sqlite:" + path, Clock: now}, prepared))
+	o := reopened(t, dbtest.Open(t, database.Config{URL: "sqlite:" + path, Clock: now}, prepared))
+	o.refresh() // the image may be older than limits may be
+	return o
 }
 
 func prepared(context.Context, *database.DB) error { return nil }

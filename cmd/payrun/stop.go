@@ -23,7 +23,7 @@ type stopCmd struct {
 
 // stopLiftCmd lets go of what was stopped.
 type stopLiftCmd struct {
-	Everything liftEverythingCmd `cmd:"" help:"Lift the stop of everything (checker)."`
+	Everything liftEverythingCmd `cmd:"" default:"1" help:"Lift the stop of everything (checker)."`
 	Channel    liftChannelCmd    `cmd:"" help:"Lift the stop of a channel (checker)."`
 	Batch      liftBatchCmd      `cmd:"" help:"Lift the stop of a batch; the same as batch resume (checker)."`
 	Payout     liftPayoutCmd     `cmd:"" help:"Lift the stop of a payout (checker)."`
@@ -44,6 +44,9 @@ type walletArg struct {
 }
 
 func (c channelArg) target(a *app) (ledger.Stop, error) {
+	if err := a.loadConfig(); err != nil {
+		return ledger.Stop{}, err
+	}
 	return ledger.Stop{Scope: ledger.OneChannel, Subject: c.Channel}, a.knowChannel(c.Channel)
 }
 
@@ -67,6 +70,9 @@ func (w walletArg) target(a *app) (ledger.Stop, error) {
 	}
 	if w.Channel == "" {
 		return stop, usagef("name the channel and write the account to standard input, or use --of ORDER")
+	}
+	if err := a.loadConfig(); err != nil {
+		return stop, err
 	}
 	if err := a.knowChannel(w.Channel); err != nil {
 		return stop, err
