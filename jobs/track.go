@@ -90,17 +90,14 @@ func (e *Engine) lookUp(ctx context.Context, due []ledger.Lookup) (findings []le
 	replies := make([]*Reply, len(due))
 	places := make(chan struct{}, e.InFlight)
 	var wg sync.WaitGroup
-	for i, l := range due {
+	for i, l := range due { // in the order of their slots, also when places are short
+		stopped := sleep(ctx, time.Until(l.Slot))
+		places <- struct{}{}
+		if stopped != nil || ctx.Err() != nil {
+			break // their leases run out and another run looks
+		}
 		wg.Go(func() {
-			if err := sleep(ctx, time.Until(l.Slot)); err != nil {
-				return // its lease runs out and another run looks
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case places <- struct{}{}:
-				defer func() { <-places }()
-			}
+			defer func() { <-places }()
 			reply := e.ask(ctx, order(l.Payout), l.Slot)
 			replies[i] = &reply
 		})

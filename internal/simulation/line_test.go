@@ -46,8 +46,10 @@ func (l line) Submit(ctx context.Context, o jobs.Order) jobs.Reply {
 	case l.dead():
 		return jobs.Reply{}
 	case time.Now().After(o.SendBy):
+		time.Sleep(time.Millisecond)
 		return unsent("its time to leave was over")
 	case l.strikes(noConnection, o.Number, nth):
+		time.Sleep(between(l.of("dial", o.Number, nth), time.Millisecond, time.Second))
 		return unsent("no connection")
 	}
 	l.leaves(o, frozen)
@@ -67,9 +69,9 @@ func (l line) requestTime(number string, nth int) time.Duration {
 	case l.strikes(requestLost, number, nth):
 		return -1
 	case l.strikes(requestLate, number, nth):
-		return between(r, time.Second, latestRequest) + 7
+		return between(r, time.Second, latestRequest)
 	}
-	return between(r, time.Millisecond, 400*time.Millisecond) + 7
+	return between(r, time.Millisecond, 400*time.Millisecond)
 }
 
 // back is what happens to a reply before the worker can record it.
@@ -97,7 +99,7 @@ func (l line) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
 	l.alone(o.Number, "look-up")
 	defer l.ends(o.Number)
 	r := l.of("question", o.Number, nth)
-	there := between(r, time.Millisecond, 400*time.Millisecond) + 9
+	there := between(r, time.Millisecond, 400*time.Millisecond)
 	if l.strikes(requestLost, "lookup", o.Number, nth) {
 		there = -1
 	}
@@ -111,14 +113,16 @@ func (l line) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
 }
 
 // exchange sends a request on its way and waits for the reply as long as the
-// caller does. What was sent arrives whether anybody waits or not.
+// caller does. What was sent arrives whether anybody waits or not, at an
+// instant that is not the caller's; the reply comes at one that is.
 func (l line) exchange(ctx context.Context, there time.Duration, kind, number string, nth int, arrive func() jobs.Reply) jobs.Reply {
 	replies := make(chan jobs.Reply, 1)
 	if there >= 0 {
 		l.gateway.ways.Go(func() {
-			time.Sleep(there)
+			const apart = 7
+			time.Sleep(there + apart)
 			reply := arrive()
-			time.Sleep(between(l.of("reply", kind, number, nth), time.Millisecond, 400*time.Millisecond))
+			time.Sleep(between(l.of("reply", kind, number, nth), time.Millisecond, 400*time.Millisecond) - apart)
 			replies <- reply
 		})
 	}

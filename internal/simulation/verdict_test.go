@@ -1,11 +1,13 @@
 package simulation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"payrun/internal/money"
 	"payrun/ledger"
@@ -16,11 +18,22 @@ type story []string
 
 func (s story) String() string { return strings.Join(s, "\n") }
 
-// told returns the story so far.
+// told returns the story so far. What happened at one instant has no order.
 func (w *world) told() story {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lines
+	slices.SortFunc(w.lines, func(a, b moment) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.text, b.text)) })
+	s := make(story, len(w.lines))
+	for i, m := range w.lines {
+		s[i] = fmt.Sprintf("%15s  %s", m.at, m.text)
+	}
+	return s
+}
+
+// moment is something that happened, so long after the beginning.
+type moment struct {
+	at   time.Duration
+	text string
 }
 
 // mostAttempts is how often a payout is sent at all.

@@ -42,7 +42,7 @@ type world struct {
 	began    time.Time
 
 	mu        sync.Mutex
-	lines     []string // what happened
+	lines     []moment // what happened
 	processes []*process
 	stopped   map[ledger.Stop]time.Time
 	ended     bool
@@ -323,7 +323,7 @@ func (w *world) close() { w.must(w.judge.Close()) }
 func (w *world) note(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lines = append(w.lines, fmt.Sprintf("%15s  ", time.Since(w.began))+fmt.Sprintf(format, args...))
+	w.lines = append(w.lines, moment{time.Since(w.began), fmt.Sprintf(format, args...)})
 }
 
 func (w *world) wrong(format string, args ...any) {
