@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -179,13 +181,24 @@ func receive(answers io.Reader, sink Sink, silence *time.Timer, patience time.Du
 // fault says why a process that did not finish ended.
 func (c *apartChild) fault(waitErr error, silent bool, request apartRequest) error {
 	var exit *exec.ExitError
-	switch memory := bytes.Contains(c.complaints.kept, []byte("out of memory")) || bytes.Contains(c.complaints.kept, []byte("cannot allocate memory")); {
-	case memory:
+	switch {
+	case c.ranOutOfMemory():
 		return refuse(ReaderMemory, "Reading the file takes more than %d MiB of memory, far more than any payout sheet needs. Copy the payouts into a new workbook.", request.Memory>>20)
-	case silent, errors.As(waitErr, &exit) && !exit.Exited():
+	case silent, errors.As(waitErr, &exit) && strings.Contains(exit.String(), "killed"):
 		return refuse(ReaderTime, "Reading the file takes more than %v, far more than any payout sheet needs. Copy the payouts into a new workbook.", request.Time)
 	}
 	return readerFailed()
+}
+
+// ranOutOfMemory knows the last words of a process that got no more memory, for
+// its heap or for the stack of a thread.
+func (c *apartChild) ranOutOfMemory() bool {
+	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to create new OS thread", "pthread_create failed", "cannot map pages"} {
+		if bytes.Contains(c.complaints.kept, []byte(words)) {
+			return true
+		}
+	}
+	return false
 }
 
 func readerFailed() *FileError {
@@ -200,6 +213,9 @@ func ServeApart(in io.Reader, out io.Writer) error {
 	if err := gob.NewDecoder(in).Decode(&request); err != nil {
 		return fmt.Errorf("read the request: %w", err)
 	}
+	// The library and our scan are two; every further processor would cost the
+	// memory of its threads.
+	runtime.GOMAXPROCS(2)
 	if err := limitProcess(request.Memory, request.Time); err != nil {
 		return fmt.Errorf("limit the process: %w", err)
 	}

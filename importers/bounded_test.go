@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"payrun/importers"
 )
@@ -32,7 +33,7 @@ func TestApartIsBounded(t *testing.T) {
 	t.Run("processor time", func(t *testing.T) {
 		t.Parallel()
 		a := apart("well")
-		a.Time = 1 // rounds up to a second
+		a.Time = time.Second
 		rules := importers.Rules{MaxRows: 2_000_000, MaxBytes: 1 << 30, MaxUnzipped: 1 << 30}
 		_, _, _, err := readApart(t, a, manyRows(t, 150_000), rules)
 		if refusal(err) != importers.ReaderTime {

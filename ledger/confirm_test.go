@@ -90,6 +90,7 @@ func TestWhatIsWorthASecondLook(t *testing.T) {
 
 		must(t, o.Discard(t.Context(), o.maker, second.ID, "twice"))
 		must(t, o.Discard(t.Context(), o.maker, third.ID, "twice"))
+		o.scrutinized("another that waits", pays("P8 1"), ledger.Scrutiny{})
 		fourth := o.scrutinized("fourth", pays("P1 10", "P1 11"), ledger.Scrutiny{Repeats: time.Hour, Large: map[money.Currency]money.Amount{"USD": 50_00}})
 		same(t, "what was discarded does not wait", o.wanted(fourth.ID), []string{"2 payee-paid-before"})
 		must(t, o.Discard(t.Context(), o.maker, fourth.ID, "twice"))
@@ -156,6 +157,30 @@ func TestWarningsAreConfirmedByMakerAndChecker(t *testing.T) {
 			t.Errorf("warnings %+v, %v", warnings, err)
 		}
 		o.sound()
+	})
+}
+
+// TestNobodyChecksWhatTheyMade, whatever their roles.
+func TestNobodyChecksWhatTheyMade(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		ctx := t.Context()
+		s, err := o.Stage(ctx, o.both, "mine", "acct@example.com")
+		must(t, err)
+		must(t, s.Add(ctx, pays("P1 10", "P1 10")))
+		must(t, s.AddWarnings(ctx, []ledger.SheetWarning{{Code: "payee-repeated", Row: 3}}))
+		made, err := s.Publish(ctx, accepted(2))
+		must(t, err)
+		o.confirmed(o.maker, made.ID)
+		must(t, o.Submit(ctx, o.maker, made.ID))
+		if n, err := o.ConfirmWarnings(ctx, o.both, made.ID, "", 0); n != 0 || !errors.Is(err, ledger.ErrForbidden) {
+			t.Errorf("who made it checked %d warnings, %v", n, err)
+		}
+		submitted := o.scrutinized("handed in", pays("P2 10", "P2 10"), ledger.Scrutiny{}, ledger.SheetWarning{Code: "payee-repeated", Row: 3})
+		o.confirmed(o.both, submitted.ID)
+		must(t, o.Submit(ctx, o.both, submitted.ID))
+		if n, err := o.ConfirmWarnings(ctx, o.both, submitted.ID, "", 0); n != 0 || !errors.Is(err, ledger.ErrForbidden) {
+			t.Errorf("who submitted it checked %d warnings, %v", n, err)
+		}
 	})
 }
 
