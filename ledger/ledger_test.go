@@ -103,7 +103,7 @@ func (o *office) approved(name string, rows []ledger.NewPayout) ledger.Batch {
 func order(max int) ledger.ClaimOrder {
 	return ledger.ClaimOrder{
 		Worker: "w1", Max: max, Channels: []string{"11", "16"}, Patience: 2 * time.Second,
-		CallTimeout: 30 * time.Second, LimitsAge: 24 * time.Hour,
+		CallTimeout: 30 * time.Second, LimitsAge: 5 * time.Minute,
 	}
 }
 
