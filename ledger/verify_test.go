@@ -401,13 +401,15 @@ func TestTheSchemaRefusesEdits(t *testing.T) {
 			s := newScene(t, engine)
 			s.decide(s.no[ledger.Unknown], said(ledger.OutcomePaid))
 			must(t, s.DeclareRestore(t.Context(), s.admin, "a backup of yesterday"))
+			odd := s.scrutinized("odd", pays("P7 1"), ledger.Scrutiny{}, ledger.SheetWarning{Code: "account-length", Row: 2})
+			s.confirmed(s.maker, odd.ID)
 			edits := []string{"DELETE FROM payouts", "UPDATE payouts SET amount = 1", "UPDATE payouts SET account = 'x'", "UPDATE payouts SET row_digest = 'x'", "UPDATE payouts SET repays = 'x'"}
 			for _, table := range insertOnly {
 				var column string
 				switch table {
 				case "audit":
 					column = "actor"
-				case "batch_totals", "lines":
+				case "batch_totals", "lines", "payees":
 					column = "amount"
 				default:
 					column = "created_at"
