@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -44,7 +45,9 @@ type installation struct {
 	gateway     *process
 	gatewayAt   string // address
 	workers     [workers]*process
+	started     [workers]time.Time
 	listens     [workers]string
+	still       [workers]int // scenes that keep a worker stopped
 	away        [workers]int // scenes that keep a worker from being started
 	post        *postOffice
 	tokens      map[string]string // of people
@@ -114,14 +117,18 @@ func (in *installation) settings() []string {
 	return all
 }
 
-// freeAddress finds a port that stays the same when its owner is started
-// again.
+// freeAddress finds a port that stays free while its owner is being started
+// again: below those that systems give to outgoing connections.
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const first, last, tries = 20_000, 29_999, 100
+	var err error
+	for range tries {
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first+1))); err == nil {
+			return listener.Addr().String(), listener.Close()
+		}
 	}
-	return listener.Addr().String(), listener.Close()
+	return "", err
 }
 
 func (in *installation) startGateway() error {
@@ -165,9 +172,10 @@ func (in *installation) pause(d time.Duration) error {
 }
 
 func (in *installation) startWorker(i int) error {
-	environment := append(in.environment, "PAYRUN_LISTEN="+in.listens[i], fmt.Sprintf("PAYRUN_DATA=%s/data%d", in.folder, i))
+	environment := append(in.environment, fmt.Sprintf("PAYRUN_DATA=%s/data%d", in.folder, i))
+	in.started[i] = time.Now()
 	var err error
-	in.workers[i], err = in.start(fmt.Sprintf("worker%d", i), environment, in.program, "serve")
+	in.workers[i], err = in.start(fmt.Sprintf("worker%d", i), environment, in.program, "work", "--listen", in.listens[i])
 	return err
 }
 

@@ -86,9 +86,7 @@ func (in *installation) play(s script) error {
 
 // begin plays one scene; how it ends is put on the list.
 func (in *installation) begin(s scene, all script, later func(time.Duration, func() error)) error {
-	if in.verbose {
-		fmt.Printf("chaos: %6s %s\n", s.at.Round(time.Millisecond), s)
-	}
+	in.tell("%6s %s", s.at.Round(time.Millisecond), s)
 	end := s.at + s.lasts
 	w := in.workers[s.worker]
 	switch s.act {
@@ -103,8 +101,14 @@ func (in *installation) begin(s scene, all script, later func(time.Duration, fun
 		} else {
 			in.counts.pauses++
 		}
+		in.still[s.worker]++
 		w.signal(syscall.SIGSTOP)
-		later(end, func() error { w.signal(syscall.SIGCONT); return nil })
+		later(end, func() error {
+			if in.still[s.worker]--; in.still[s.worker] == 0 {
+				in.workers[s.worker].signal(syscall.SIGCONT)
+			}
+			return nil
+		})
 	case restartDatabase:
 		in.counts.databases++
 		return in.postgres.kill()
@@ -131,6 +135,13 @@ func (in *installation) begin(s scene, all script, later func(time.Duration, fun
 	return nil
 }
 
+// tell says what happens to those who want to know.
+func (in *installation) tell(format string, arguments ...any) {
+	if in.verbose {
+		fmt.Printf("chaos: "+format+"\n", arguments...)
+	}
+}
+
 // full fills PostgreSQL's disk for a while.
 func (in *installation) full(until time.Duration, later func(time.Duration, func() error)) error {
 	if in.postgres.disk == "" || in.postgres.full {
@@ -150,11 +161,12 @@ func (in *installation) supervise() error {
 		}
 	}
 	for i, w := range in.workers {
-		if in.away[i] > 0 || w.running() {
+		if in.away[i] > 0 || w.running() || time.Since(in.started[i]) < time.Second {
 			continue
 		}
 		if !w.killed {
 			in.counts.gaveUp++
+			in.tell("%s gave up: %s", w.name, w.lastWords())
 		}
 		if err := in.startWorker(i); err != nil {
 			return err

@@ -103,14 +103,14 @@ func (in *installation) liftStops() error {
 	if err != nil {
 		return nil // the store is away
 	}
-	var stops []struct{ Scope, Subject string }
+	var stops []struct{ Scope, What string }
 	if err := json.Unmarshal([]byte(out), &stops); err != nil {
 		return fmt.Errorf("stop list says %q: %w", out, err)
 	}
 	for _, s := range stops {
-		arguments := []string{"stop", "lift"}
+		arguments := []string{"stop", "lift", s.Scope}
 		if s.Scope == "channel" {
-			arguments = append(arguments, "--channel", s.Subject)
+			arguments = append(arguments, strings.TrimPrefix(s.What, "channel "))
 		}
 		if _, err := in.command("ben", arguments...); err == nil {
 			in.counts.lifts++
