@@ -245,7 +245,7 @@ func openBatches(ctx context.Context, tx *database.Tx) ([]openBatch, error) {
 // passedOver is how many payouts that may not be sent now a claim passes over
 // in the order of the sheet. Behind more of them it goes by amount, or each
 // claim would read them all again.
-const passedOver = 500
+const passedOver = 100
 
 // lockPayouts takes payouts of one market in the order of their sheet.
 func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, most int) ([]candidate, error) {
