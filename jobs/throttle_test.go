@@ -267,11 +267,16 @@ func TestASlowClaimDoesNotBurst(t *testing.T) {
 		const limit = 20
 		s.engine.InFlight, s.engine.Rate = 16, jobs.Rate{CallsPerSecond: 2 * limit, LookupPercent: 50}
 		batch := s.approved(s.sheet(16))
+		bare := s.engine.Gateway
+		g, closeThrottle, err := jobs.Throttle(bare, s.book, s.engine.Rate)
+		s.must(err)
+		defer func() { s.must(closeThrottle(context.Background())) }()
+		s.engine.Gateway = g
 		s.blocked(700*time.Millisecond, func() { s.disburse() })
 		if most, may := s.sandbox.Book().Busiest(250*time.Millisecond, sandbox.Create), limit/4+6; most > may {
 			t.Errorf("%d creates within a quarter of a second, want at most %d at %d a second", most, may, limit)
 		}
-		s.engine.Rate = jobs.Rate{LookupPercent: 50}
+		s.engine.Rate, s.engine.Gateway = jobs.Rate{LookupPercent: 50}, bare
 		s.follow(batch.ID)
 		s.sound()
 	})

@@ -245,7 +245,7 @@ func openBatches(ctx context.Context, tx *database.Tx) ([]openBatch, error) {
 // passedOver is how many payouts that may not be sent now a claim passes over
 // in the order of the sheet. Behind more of them it goes by amount, or each
 // claim would read them all again.
-const passedOver = 500
+const passedOver = 100
 
 // lockPayouts takes payouts of one market in the order of their sheet.
 func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, most int) ([]candidate, error) {
@@ -375,9 +375,11 @@ func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
 	given := database.Rows{
 		database.Ints("v_payout", payouts), database.Ints("v_attempt", numbers), database.Ints("v_number", tries), database.Ints("v_lease", leases),
 	}
+	// The state is compared as a text of its own: as it stands, PostgreSQL would
+	// take an index of unsent payouts that it believes to be empty, and walk it.
 	changed, err := given.Exec(ctx, c.tx, `UPDATE payouts SET state = 'SENDING', attempts = v_number, attempt_id = v_attempt,
 		lease_until = v_lease, next_lookup_at = 0, lookups = 0, sent_at = ?
-		FROM v WHERE payouts.id = v_payout AND payouts.state = 'UNSENT'`, c.now)
+		FROM v WHERE payouts.id = v_payout AND payouts.state || '' = 'UNSENT'`, c.now)
 	if err != nil {
 		return err
 	}

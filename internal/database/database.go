@@ -155,7 +155,7 @@ func openPostgres(address string, connections int) (*DB, error) {
 	}
 	// Without jit, because the price of a plan that is switched off would make
 	// the server compile even the smallest query.
-	for _, method := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+	for _, method := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort", "jit"} {
 		query.Set(method, "off")
 	}
 	// A process that stands still (a stopped machine, a suspended worker) in
