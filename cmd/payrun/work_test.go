@@ -87,7 +87,7 @@ func TestThreeWorkersShareABatch(t *testing.T) {
 // the gateway's own record holds more than it allows. Not parallel: a busy
 // machine would blur when calls arrive.
 func TestThreeWorkersStayUnderTheLimitTogether(t *testing.T) {
-	const payouts, limit = 80, 40
+	const payouts, limit = 40, 40
 	c := newCrew(t, sandbox.Demo(), "PAYRUN_GATEWAY_IN_FLIGHT=8", "PAYRUN_SCHEDULE_LIMITS=@every 1s")
 	c.place = c.with(fmt.Sprint("PAYRUN_GATEWAY_CALLS_PER_SECOND=", limit))
 	workers := c.workers(3)
