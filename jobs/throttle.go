@@ -45,10 +45,10 @@ func (r Rate) Lookups() ledger.Pace {
 
 // tolerance is how late after its slot a call may leave. A call that is late
 // by t can meet the calls of the next second, so that t more of them leave
-// within one: that is what the headroom is for. Two thirds of it remain for
-// the network.
+// within one: that is what the headroom is for. Half of it remains for the
+// network.
 func (r Rate) tolerance() time.Duration {
-	return max(10*time.Millisecond, time.Second*time.Duration(r.HeadroomPercent)/time.Duration(3*(100-r.HeadroomPercent)))
+	return max(10*time.Millisecond, time.Second*time.Duration(r.HeadroomPercent)/time.Duration(2*(100-r.HeadroomPercent)))
 }
 
 // Validate returns an error that says what is wrong with the rate.

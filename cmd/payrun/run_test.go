@@ -100,7 +100,7 @@ func TestInterruptedRunIsRecordedAndGoesOn(t *testing.T) {
 		t.Errorf("%d payouts were left in the middle of a call", s)
 	}
 
-	serving := p.with("PAYRUN_LISTEN=127.0.0.1:0").start("serve")
+	serving := p.without("PAYRUN_GATEWAY_CALLS").with("PAYRUN_GATEWAY_CALLS_PER_SECOND=0", "PAYRUN_LISTEN=127.0.0.1:0").start("serve")
 	eventually(t, "serve finishes what the run began", func() bool { return p.states(1)["SUCCEEDED"] == 40 })
 	serving.signal(syscall.SIGTERM)
 	serving.wait().exits(exitOK)
