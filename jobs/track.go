@@ -26,7 +26,8 @@ func (e *Engine) lookupsAtOnce() int { return max(e.InFlight, leastLookups) }
 // take. It is also how long they wait when their worker died.
 func (e *Engine) lookupLease() time.Duration {
 	rounds := (e.lookupsAtOnce() + e.InFlight - 1) / e.InFlight
-	return time.Duration(rounds+3) * e.CallTimeout
+	wait := time.Duration(e.lookupsAtOnce()+2) * e.Rate.Lookups().Average()
+	return time.Duration(rounds+3)*e.CallTimeout + wait
 }
 
 // expireAtOnce is how many lost attempts one transaction takes over.

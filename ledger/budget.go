@@ -114,6 +114,12 @@ func reserve(ctx context.Context, tx *database.Tx, share Share, pace Pace, max i
 	return s, nil
 }
 
+// soon reports whether the next slot is no further away than the pace makes
+// it: a slow pace has seconds without a slot, but only a gateway that asked for
+// silence has more of them. Whoever comes by at the same phase of the pace each
+// time would otherwise never find one.
+func (s *slots) soon() bool { return s.at(0) <= s.now.Add(max(horizon, 2*s.pace.Average())) }
+
 // lockSlots locks a share and finds its first free slot, lead or more ahead.
 func lockSlots(ctx context.Context, tx *database.Tx, share Share, pace Pace, lead time.Duration) (slots, error) {
 	free, err := lockBudget(ctx, tx, share)

@@ -652,6 +652,40 @@ func TestACommittedClaimIsNeverReturnedWithAnError(t *testing.T) {
 	}
 }
 
+// A slow pace has seconds without a slot for look-ups. Who comes by in one of
+// them every time, as a job does that runs every minute, still finds its turn.
+func TestNoPhaseOfThePaceStarvesLookups(t *testing.T) {
+	eachAt(t, func(t *testing.T, o *office, c *clock) {
+		o.approved("phase", sheet("p", 1))
+		o.put(o.claim(1)[0], ledger.Unknown)
+		asked := ledger.LookupOrder{Max: 8, Pace: ledger.Pace{Interval: 500 * time.Millisecond, Percent: 40}, Lease: time.Minute}
+		for range 25 { // the pattern of slots repeats every 2.5 s
+			c.advance(time.Minute + 100*time.Millisecond)
+			due, err := o.DueLookups(t.Context(), asked)
+			must(t, err)
+			if len(due) != 1 {
+				t.Fatalf("at %s nothing is looked up", c.now().UTC().Format("05.0"))
+			}
+		}
+	})
+}
+
+func TestTheNextLookupIsTheEarliestInAnyState(t *testing.T) {
+	eachAt(t, func(t *testing.T, o *office, c *clock) {
+		o.approved("next", sheet("n", 3))
+		want := c.now().Add(time.Minute).UTC()
+		for _, state := range []ledger.State{ledger.Review, ledger.Unknown, ledger.Accepted} {
+			o.put(o.claim(1)[0], state)
+			next, err := o.NextLookup(t.Context())
+			must(t, err)
+			if !next.Time().Equal(want) {
+				t.Errorf("with one %s more, the next look-up is at %s, want %s", state, next, want)
+			}
+			c.advance(time.Second)
+		}
+	})
+}
+
 func TestLookupsComeInTheOrderOfDoubt(t *testing.T) {
 	eachAt(t, func(t *testing.T, o *office, c *clock) {
 		o.approved("due", sheet("d", 4))

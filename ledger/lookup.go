@@ -61,9 +61,9 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 		if err != nil {
 			return err
 		}
-		most := reserved.count
-		if most > 0 {
-			most = min(order.Max, max(most, fewest))
+		most := 0
+		if reserved.soon() {
+			most = min(order.Max, max(reserved.count, fewest))
 		}
 		var due []Lookup
 		for _, state := range []State{Unknown, Review, Accepted} {
@@ -115,18 +115,19 @@ func lockDue(ctx context.Context, tx *database.Tx, state State, now database.Ins
 
 // NextLookup returns when the next look-up is due, or zero when none is.
 func (b *Book) NextLookup(ctx context.Context) (database.Instant, error) {
-	var next []database.Instant
+	var earliest database.Instant
 	for _, state := range []State{Unknown, Review, Accepted} {
+		var next []database.Instant
 		err := b.db.Select(ctx, &next, fmt.Sprintf(`SELECT next_lookup_at FROM payouts WHERE state = '%s' AND next_lookup_at > 0
 			ORDER BY next_lookup_at LIMIT 1`, state))
 		if err != nil {
 			return 0, fmt.Errorf("find the next look-up: %w", err)
 		}
+		if len(next) > 0 && (earliest == 0 || next[0] < earliest) {
+			earliest = next[0]
+		}
 	}
-	if len(next) == 0 {
-		return 0, nil
-	}
-	return slices.Min(next), nil
+	return earliest, nil
 }
 
 // KnownOrders returns a few payouts that the gateway is known to have, the
