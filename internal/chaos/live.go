@@ -230,8 +230,8 @@ func (in *installation) unsettled() (open int, err error) {
 // leftToPeople: no look-up will ever find anything, and nothing more is sent
 // without people.
 func (in *installation) leftToPeople(p *ledger.Payout, order sandbox.Order) bool {
-	spent := in.resend == manual || p.Attempts >= mostAttempts
-	return p.State == ledger.Unknown && order.Accepted == 0 && p.Lookups >= 3 && spent || p.State == ledger.Review || p.Blocked != ""
+	absent := p.State == ledger.Unknown && order.Accepted == 0 && p.Lookups >= 3
+	return absent && in.resend == manual || p.State == ledger.Review || p.Blocked != ""
 }
 
 // mostAttempts is how often a payout is sent at all: often enough that kills
