@@ -652,6 +652,36 @@ func TestACommittedClaimIsNeverReturnedWithAnError(t *testing.T) {
 	}
 }
 
+// Where more payouts are in doubt than the pace can look up, those under way
+// still come to their end.
+func TestDoubtsDoNotStarvePayoutsUnderWay(t *testing.T) {
+	eachAt(t, func(t *testing.T, o *office, c *clock) {
+		o.approved("many", sheet("m", 12))
+		for i, claim := range o.claim(12) {
+			state := ledger.Unknown
+			if i >= 10 {
+				state = ledger.Accepted
+			}
+			o.put(claim, state)
+		}
+		c.advance(time.Minute)
+		due, err := o.DueLookups(t.Context(), ledger.LookupOrder{Max: 8, Lease: time.Minute})
+		must(t, err)
+		states := map[ledger.State]int{}
+		for _, l := range due {
+			states[l.State]++
+		}
+		if states[ledger.Unknown] != 6 || states[ledger.Accepted] != 2 || due[0].State != ledger.Unknown {
+			t.Errorf("looked up %v, first one %s", states, due[0].State)
+		}
+		due, err = o.DueLookups(t.Context(), ledger.LookupOrder{Max: 8, Lease: time.Minute})
+		must(t, err)
+		if len(due) != 4 {
+			t.Errorf("%d look-ups with nothing under way, want the 4 doubts that are left", len(due))
+		}
+	})
+}
+
 // A slow pace has seconds without a slot for look-ups. Who comes by in one of
 // them every time, as a job does that runs every minute, still finds its turn.
 func TestNoPhaseOfThePaceStarvesLookups(t *testing.T) {

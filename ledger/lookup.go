@@ -65,13 +65,9 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 		if reserved.soon() {
 			most = min(order.Max, max(reserved.count, fewest))
 		}
-		var due []Lookup
-		for _, state := range []State{Unknown, Review, Accepted} {
-			found, err := lockDue(ctx, tx, state, now, most-len(due))
-			if err != nil {
-				return err
-			}
-			due = append(due, found...)
+		due, err := lockDue(ctx, tx, now, most)
+		if err != nil {
+			return err
 		}
 		payouts := make([]int64, len(due))
 		before, slots := 0, len(due)
@@ -99,7 +95,25 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 	return lookups, nil
 }
 
-func lockDue(ctx context.Context, tx *database.Tx, state State, now database.Instant, most int) ([]Lookup, error) {
+// lockDue locks what is due: those in doubt first, but a quarter of the places
+// is for payouts under way, or many doubts would keep them from ever ending.
+func lockDue(ctx context.Context, tx *database.Tx, now database.Instant, most int) ([]Lookup, error) {
+	var doubts []Lookup
+	for _, state := range []State{Unknown, Review} {
+		found, err := lockDueIn(ctx, tx, state, now, most-len(doubts))
+		if err != nil {
+			return nil, err
+		}
+		doubts = append(doubts, found...)
+	}
+	accepted, err := lockDueIn(ctx, tx, Accepted, now, max(most/4, most-len(doubts)))
+	if err != nil {
+		return nil, err
+	}
+	return append(doubts[:min(len(doubts), most-len(accepted))], accepted...), nil
+}
+
+func lockDueIn(ctx context.Context, tx *database.Tx, state State, now database.Instant, most int) ([]Lookup, error) {
 	if most <= 0 {
 		return nil, nil
 	}
