@@ -129,7 +129,7 @@ func (j Judge) aged(f ledger.Finding, p ledger.Lookup, r Reply) ledger.Finding {
 // manual promises the release of the money for other statuses, not for this.
 func (j Judge) closed(f ledger.Finding, p ledger.Lookup) ledger.Finding {
 	saidBefore := p.Status == f.Status && p.StatusAge >= j.ClosedAgain
-	if saidBefore && (f.From == ledger.Accepted || f.From == ledger.Unknown) {
+	if saidBefore && f.From != ledger.Sending {
 		return move(f, ledger.Closed, ledger.ByClosing, 0)
 	}
 	f = j.underWay(f, p)

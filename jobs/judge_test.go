@@ -142,7 +142,8 @@ func TestJudgeLookedUp(t *testing.T) {
 		"review, succeeded":     {before{ledger.Review, "1", time.Hour, 0}, says(jobs.Succeeded, "7"), judgement{ledger.Succeeded, ledger.BySuccess, 0, true}},
 		"review, failed":        {before{ledger.Review, "1", time.Hour, 0}, says(jobs.FailedReleased, "6"), judgement{ledger.Failed, ledger.ByFailure, 0, true}},
 		"review, fee kept":      {before{ledger.Review, "1", time.Hour, 0}, says(jobs.FailedFeeKept, "20"), judgement{ledger.FailedFee, ledger.ByKeptFee, 0, true}},
-		"review, closed twice":  {before{ledger.Review, "8", age, 1}, says(jobs.ClosedUnclear, "8"), judgement{ledger.Review, "", age, true}},
+		"review, closed twice":  {before{ledger.Review, "8", age, 1}, says(jobs.ClosedUnclear, "8"), judgement{ledger.Closed, ledger.ByClosing, 0, true}},
+		"review, closed once":   {before{ledger.Review, "1", age, 1}, says(jobs.ClosedUnclear, "8"), judgement{ledger.Review, "", age, true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -126,6 +126,7 @@ var Transitions = []Transition{
 	{Review, FailedFee, ByKeptFee, keepFee, "a later, clean look-up says so"},
 	{Unknown, Closed, ByClosing, suspend, "two look-ups, the grace time apart, say closed"},
 	{Accepted, Closed, ByClosing, suspend, "two look-ups, the grace time apart, say closed"},
+	{Review, Closed, ByClosing, suspend, "two later, clean look-ups, the grace time apart, say closed"},
 	{Sending, Review, ByConflict, none, "amount, currency, account or order number differs"},
 	{Unknown, Review, ByConflict, none, "amount, currency, account or order number differs"},
 	{Accepted, Review, ByConflict, none, "amount, currency, account or order number differs"},
