@@ -27,12 +27,13 @@ type gateway struct {
 
 // order is what the gateway's book, and the road to it, know of one number.
 type order struct {
-	asked  int                 // creates that workers began
-	looked int                 // look-ups
-	left   int                 // creates whose bytes left
-	calls  map[*process]string // under way, from their senders' side
-	legs   []*leg
-	told   map[string]bool // statuses that a true notification was delivered about
+	asked    int // creates that workers began
+	looked   int // look-ups
+	lastLeft time.Time
+	left     int                 // creates whose bytes left
+	calls    map[*process]string // under way, from their senders' side
+	legs     []*leg
+	told     map[string]bool // statuses that a true notification was delivered about
 }
 
 // leg is one accepted create.
@@ -202,6 +203,9 @@ func (g *gateway) known(kind string, l *leg, withoutFee bool) jobs.Reply {
 		reply.Status = meaning
 	}
 	reply.Evidence.GatewayOrder, reply.Evidence.Status = l.id, l.status
+	if (reply.Status == jobs.FailedReleased || reply.Status == jobs.FailedFeeKept) && kind == ledger.EvidenceLookup {
+		reply.Evidence.Outcome = ledger.OutcomeUnpaid
+	}
 	if !withoutFee {
 		reply.Fee, reply.FeeKnown = realFee, true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"payrun/internal/money"
@@ -143,7 +144,11 @@ func (l line) ParseNotification(_ string, body []byte) (jobs.Notification, error
 	if n.Forged {
 		return jobs.Notification{}, errors.New("wrong signature")
 	}
-	e := said(ledger.EvidenceCallback, "ended", "", "", string(body))
+	outcome := "verified"
+	if slices.Contains(ends, n.Status) {
+		outcome = "ended"
+	}
+	e := said(ledger.EvidenceCallback, outcome, "", "", string(body))
 	e.GatewayOrder, e.Status = n.GatewayOrder, n.Status
 	return jobs.Notification{OrderNo: n.Number, Evidence: e}, nil
 }

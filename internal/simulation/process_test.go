@@ -146,8 +146,9 @@ func (p *process) leaves(o jobs.Order, frozen bool) {
 	p.note("%s sends %s", p.label, p.name(o.Number))
 	p.alone(o.Number, "create")
 	p.gateway.mu.Lock()
-	p.gateway.order(o.Number).left++
-	left := p.gateway.order(o.Number).left
+	mine := p.gateway.order(o.Number)
+	mine.left, mine.lastLeft = mine.left+1, time.Now()
+	left := mine.left
 	p.gateway.mu.Unlock()
 	if want, ok := p.expected[o.Number]; !ok || want.Channel != o.Channel || want.Account != o.Account || want.Amount != o.Amount || want.Currency != o.Currency {
 		p.wrong("%s sends %+v, which nobody approved", p.label, o)

@@ -64,6 +64,7 @@ type schedule struct {
 	perSecond int
 	lazy      bool          // workers rest longer than they have to
 	silent    bool          // the gateway notifies nobody
+	people    bool          // two people decide what is left to them
 	automatic bool          // what is proven absent is sent again
 	storm     time.Duration // after it nothing new goes wrong
 	odds      map[fault]int // thousandths
@@ -91,6 +92,7 @@ func scheduleOf(seed uint64) schedule {
 	r := s.of("schedule")
 	s.workers, s.payouts, s.inFlight = 1+r.IntN(3), 2+r.IntN(4), 1+r.IntN(4)
 	s.perSecond, s.automatic, s.lazy, s.silent = 2+r.IntN(20), r.IntN(3) > 0, r.IntN(2) == 0, r.IntN(2) == 0
+	s.people = r.IntN(2) == 0
 	s.storm = between(r, time.Minute, time.Minute<<r.IntN(8))
 	for f, most := range everyFault {
 		if own := s.of("odds of", f); own.IntN(4) == 0 {

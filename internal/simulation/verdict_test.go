@@ -40,7 +40,8 @@ type moment struct {
 const mostAttempts = 2
 
 // settled reports whether only people can do more: every payout has ended, or
-// waits in an open case.
+// waits in an open case. Where people decide, and a known order makes proof
+// possible, nothing waits for ever.
 func (w *world) settled() bool {
 	var open []ledger.Payout
 	known := false // an order to ask about before "not found" is believed
@@ -55,7 +56,7 @@ func (w *world) settled() bool {
 	return !slices.ContainsFunc(open, func(p ledger.Payout) bool {
 		absent := p.State == ledger.Unknown && len(w.gateway.order(p.OrderNo()).legs) == 0 && p.Lookups > 2
 		spent := !w.automatic || !known || p.Attempts >= mostAttempts
-		return len(cases[p.ID]) == 0 || !(absent && spent || p.State == ledger.Review || p.Blocked != "")
+		return w.people && known || len(cases[p.ID]) == 0 || !(absent && spent || p.State == ledger.Review || p.Blocked != "")
 	})
 }
 
@@ -114,6 +115,9 @@ func (w *world) compare(p *ledger.Payout, o *order, cases []string) {
 	want := map[string]ledger.State{
 		"7": ledger.Succeeded, "5": ledger.Failed, "6": ledger.Failed, "20": ledger.FailedFee, "8": ledger.Closed, "": ledger.Unknown,
 	}[o.status()]
+	if w.people && p.State == ledger.Failed && (o.status() == "" || o.status() == "8") {
+		want = ledger.Failed // decided by two
+	}
 	if o.takenBack() && p.State == ledger.Succeeded && !o.told["6"] {
 		want = ledger.Succeeded // nobody can know
 	}

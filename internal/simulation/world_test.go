@@ -171,6 +171,9 @@ func (w *world) run() {
 	for i, s := range w.stops {
 		workers.Go(func() { w.pull(i, s) })
 	}
+	if w.people {
+		workers.Go(w.decide)
+	}
 	time.Sleep(w.storm)
 	w.note("the storm is over")
 	for range 48 {
