@@ -58,8 +58,9 @@ type installation struct {
 // counts are what happened to the installation.
 type counts struct {
 	kills, stalls, pauses, databases, gateways, disks, outages int
-	gaveUp                                                     int // workers that ended by themselves
-	lifts                                                      int // stops that a checker lifted
+	gaveUp                                                     int    // workers that ended by themselves
+	why                                                        string // the last one did
+	lifts                                                      int    // stops that a checker lifted
 }
 
 // install builds the program and starts what workers need.

@@ -166,7 +166,7 @@ func (in *installation) supervise() error {
 		}
 		if !w.killed {
 			in.counts.gaveUp++
-			in.tell("%s gave up: %s", w.name, w.lastWords())
+			in.counts.why = w.lastWords()
 		}
 		if err := in.startWorker(i); err != nil {
 			return err

@@ -203,6 +203,9 @@ func (v *verdict) print(w io.Writer) {
 	row("busiest second", "%d calls of %d allowed; %d in all", v.busiest, v.allowed, v.calls)
 	row("promises checked", "%s, by payrun verify", v.checks)
 	row("workers", "killed %d, stopped past their lease %d, paused %d, gave up %d", v.counts.kills, v.counts.stalls, v.counts.pauses, v.counts.gaveUp)
+	if v.counts.gaveUp > 0 {
+		row("", "the last one said: %s", v.counts.why)
+	}
 	row("PostgreSQL", "killed %d, disk full %d", v.counts.databases, v.counts.disks)
 	row("gateway", "killed %d, channel outages %d, stops lifted %d", v.counts.gateways, v.counts.outages, v.counts.lifts)
 	row("notifications", "%d taken; of %d forged ones %d", v.carried, v.forged, v.taken)
