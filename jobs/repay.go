@@ -59,6 +59,9 @@ func (d *disbursing) askInSlot(ctx context.Context, o Order, due schedule) (repl
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
 	}
+	if due.missed() {
+		return notHandedOver("its slot was missed"), false
+	}
 	reply = d.ask(ctx, o, due.ask)
 	if ctx.Err() != nil {
 		return notHandedOver("stopped while the gateway was asked about " + o.Number), false

@@ -33,22 +33,27 @@ func (e *Engine) lookupLease() time.Duration {
 // expireAtOnce is how many lost attempts one transaction takes over.
 const expireAtOnce = 500
 
-// Track takes over attempts whose worker went silent, then asks the gateway
-// about every payout whose look-up is due, those in doubt first, until none
-// is due.
-func (e *Engine) Track(ctx context.Context) (Tracked, error) {
-	var done Tracked
+// takeOver makes attempts whose worker went silent doubts.
+func (e *Engine) takeOver(ctx context.Context, done *Tracked) error {
 	for {
 		n, err := e.Book.ReleaseExpired(ctx, e.actor(), expireAtOnce)
 		done.Expired += n
-		if err != nil {
-			return done, err
-		}
-		if n < expireAtOnce {
-			break
+		if err != nil || n < expireAtOnce {
+			return err
 		}
 	}
+}
+
+// Track takes over attempts whose worker went silent, and asks the gateway
+// about every payout whose look-up is due, those in doubt first, until none
+// is due. It looks for silent workers before each round: while hundreds of
+// payouts are in doubt there is always one more that is due.
+func (e *Engine) Track(ctx context.Context) (Tracked, error) {
+	var done Tracked
 	for {
+		if err := e.takeOver(ctx, &done); err != nil {
+			return done, ignoreStop(ctx, err)
+		}
 		due, err := e.Book.DueLookups(ctx, ledger.LookupOrder{
 			Max: e.lookupsAtOnce(), Pace: e.Rate.Lookups(), Lease: e.lookupLease(), Control: e.Gateway.Capabilities().FindsByNumber,
 		})

@@ -369,6 +369,9 @@ func (b *Book) Discard(ctx context.Context, by User, batch int64, reason string)
 		if err := authorize(ctx, tx, by, "discard a batch", Maker); err != nil {
 			return err
 		}
+		if err := orphan(ctx, tx, batch); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, "UPDATE batches SET order_prefix = '' WHERE id = ? AND state = 'VALID'", batch); err != nil {
 			return err
 		}
@@ -378,6 +381,22 @@ func (b *Book) Discard(ctx context.Context, by User, batch int64, reason string)
 		return fmt.Errorf("discard batch %d: %w", batch, err)
 	}
 	return nil
+}
+
+// orphan keeps in mind which order numbers of a discarded batch the gateway
+// says it has: the same rows get them again when they are imported anew.
+func orphan(ctx context.Context, tx *database.Tx, batch int64) error {
+	var known []Payout
+	err := tx.Select(ctx, &known, `SELECT p.ordinal, b.order_prefix FROM payouts p JOIN batches b ON b.id = p.batch_id
+		WHERE p.id BETWEEN ? AND ? AND p.state = 'UNSENT' AND p.blocked = ?`, firstID(batch), lastID(batch), BlockedKnown)
+	if err != nil {
+		return err
+	}
+	cases := make([]Exception, len(known))
+	for i, p := range known {
+		cases[i] = orphaned(p.OrderNo())
+	}
+	return openExceptions(ctx, tx, cases)
 }
 
 // readContent reads a batch's rows, checks each against the digest taken of

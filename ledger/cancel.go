@@ -46,8 +46,9 @@ func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) 
 }
 
 // neverLeft holds for a payout p of which no byte ever left.
-const neverLeft = `(p.attempts = 0 OR p.attempts = (SELECT count(*) FROM events e
-	WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent'))`
+const neverLeft = `(p.attempts = (SELECT count(*) FROM events e
+	WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent')
+	AND NOT EXISTS (SELECT 1 FROM evidence c WHERE c.payout_id = p.id AND c.kind = 'callback'))`
 
 func (b *Book) cancelSome(ctx context.Context, by User, batch int64, reason string) (int, error) {
 	var unsent []Payout

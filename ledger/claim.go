@@ -217,7 +217,7 @@ func (c *claiming) candidates(ctx context.Context) ([]candidate, error) {
 type candidate struct {
 	Payout
 	ParamsBefore string `db:"params_before"`
-	MayHaveLeft  bool   `db:"may_have_left"` // an earlier attempt, or before people unblocked it
+	MayHaveLeft  bool   `db:"may_have_left"` // an earlier attempt; or the gateway spoke of it, or people unblocked it
 }
 
 type openBatch struct {
@@ -302,6 +302,8 @@ func (c *claiming) pick(ctx context.Context, batch int64, limit Limit, where, or
 		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix,
 		CASE WHEN p.attempts = 0 THEN '' ELSE (SELECT max(a.params_digest) FROM attempts a WHERE a.payout_id = p.id) END AS params_before,
 		p.attempts > 0 AND EXISTS (SELECT 1 FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+`)
+			OR EXISTS (SELECT 1 FROM evidence n WHERE n.payout_id = p.id AND n.kind = 'callback')
+			OR EXISTS (SELECT 1 FROM exceptions o JOIN batches b ON b.id = p.batch_id WHERE o.kind = 'orphan' AND o.subject = `+orderNoOf("b", "p")+`)
 			OR EXISTS (SELECT 1 FROM proposals q JOIN decisions d ON d.proposal_id = q.id AND d.verdict = 'confirmed'
 				WHERE q.payout_id = p.id AND q.outcome = 'unblock') AS may_have_left
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
@@ -343,6 +345,19 @@ func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tam
 	return claims, used, tampered
 }
 
+// calls is how many calls the worker may make about the payout before it
+// reports back: the create call, and the questions that come first.
+func (c Claim) calls() time.Duration {
+	calls := time.Duration(1)
+	if c.AskFirst {
+		calls++
+	}
+	if c.Repays != "" {
+		calls++
+	}
+	return calls
+}
+
 // commitAttempts makes the intent durable: state, attempt and event. Only
 // after this commits may a byte be sent.
 func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
@@ -361,7 +376,7 @@ func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
 		p := &claims[i]
 		p.AttemptID, p.State = numbers[i], Sending
 		sendBy := c.now.Add(p.SendBy)
-		payouts[i], tries[i], leases[i] = p.ID, p.Number, sendBy.Add(c.order.CallTimeout+leaseMargin)
+		payouts[i], tries[i], leases[i] = p.ID, p.Number, sendBy.Add(p.calls()*c.order.CallTimeout+leaseMargin)
 		attempts[i] = attempt{
 			ID: p.AttemptID, PayoutID: p.ID, Number: p.Number, OrderNo: p.OrderNo(), ParamsDigest: p.paramsDigest(),
 			LimitsSource: c.limitFor(p.Payout).Source, Worker: c.order.Worker, SendBy: sendBy,

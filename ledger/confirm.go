@@ -157,6 +157,14 @@ func confirmingRole(ctx context.Context, tx *database.Tx, by User, batch int64) 
 	case by.ID == head.MadeBy || by.ID == head.SubmittedBy:
 		return "", fmt.Errorf("%w: %s made or submitted the batch; somebody else has to confirm now", ErrForbidden, by.Name)
 	}
+	var before int64
+	err = tx.Get(ctx, &before, "SELECT count(*) FROM confirmations WHERE batch_id = ? AND role = ? AND actor = ?", batch, Maker, by.actor())
+	if err != nil {
+		return "", err
+	}
+	if before > 0 {
+		return "", fmt.Errorf("%w: %s confirmed warnings of the batch as a maker; somebody else has to confirm now", ErrForbidden, by.Name)
+	}
 	return Checker, authorize(ctx, tx, by, "confirm a batch's warnings", Checker)
 }
 

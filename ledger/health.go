@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"payrun/internal/database"
@@ -75,7 +76,7 @@ func (r *recording) tally() []calls {
 			c = &calls{Channel: p.Channel}
 			counts[p.Channel] = c
 		}
-		if f.Evidence.Reason == ReasonBadSignature {
+		if strings.HasPrefix(f.Evidence.Reason, ReasonBadSignature) { // what was asked before may follow
 			c.BadSignatures++
 		}
 		if f.From != Sending || f.To == Approved || f.Evidence.Kind != EvidenceCreate {
@@ -83,7 +84,7 @@ func (r *recording) tally() []calls {
 		}
 		c.Sent++
 		switch {
-		case f.Evidence.Outcome == OutcomeRejected:
+		case f.Evidence.Outcome == OutcomeRejected, f.Evidence.Outcome == OutcomeNotCreated:
 			c.Refused++
 		case f.To == Unknown:
 			c.InDoubt++

@@ -186,10 +186,7 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 		}
 		switch {
 		case p.ID == 0:
-			return openException(ctx, tx, Exception{
-				Kind: ExceptionOrphan, Subject: orderNo, Detail: "signed notification about order " + orderNo,
-				NextStep: "ask the gateway who ordered it: nobody here did",
-			})
+			return openException(ctx, tx, orphaned(orderNo))
 		case p.State == unsent:
 			return blockKnown(ctx, tx, p, e)
 		case p.State.Final() && e.Status != p.Status:
@@ -209,6 +206,15 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 		return fmt.Errorf("store a notification: %w", err)
 	}
 	return nil
+}
+
+// orphaned is an order that the gateway has and no payout here is. Should a
+// sheet get the number later, the gateway is asked before anything is sent.
+func orphaned(orderNo string) Exception {
+	return Exception{
+		Kind: ExceptionOrphan, Subject: orderNo, Detail: "signed notification about order " + orderNo,
+		NextStep: "ask the gateway who ordered it: nobody here did",
+	}
 }
 
 // blockKnown keeps a payout from being sent that the gateway says it has:

@@ -329,6 +329,7 @@ func (r *recording) update(ctx context.Context) error {
 		conflicts = CASE WHEN v_conflict = 1 THEN conflicts + 1 WHEN v_status = '' THEN conflicts ELSE 0 END
 		FROM v WHERE payouts.id = v_payout AND payouts.state = v_from AND payouts.attempt_id = v_attempt
 		AND (v_from <> 'UNSENT' OR EXISTS (SELECT 1 FROM batches b WHERE b.id = payouts.batch_id AND b.state = 'APPROVED'))
+		AND NOT (v_ended > 0 AND v_status <> '' AND v_from <> v_to AND payouts.notified_status NOT IN ('', v_status))
 		RETURNING id, batch_id, channel, currency, amount, fee_estimate, fee`, r.now, r.now)
 	if err != nil {
 		return err

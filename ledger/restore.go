@@ -183,10 +183,11 @@ func (w *watch) unkept() bool { return w.path != "" && w.kept == nil }
 
 // keep writes outside the database what was committed inside. Until it has,
 // nothing may be sent. A database that is ahead is not a copy: its process
-// died between the two.
+// died between the two. A watch that never looked, for want of a free slot,
+// has nothing to keep.
 func (w *watch) keep() error {
 	want := database.Generation{Store: w.origin.Store, Number: w.origin.Generation}
-	if w.path == "" || w.kept != nil && *w.kept == want {
+	if w.path == "" || want.Store == "" || w.kept != nil && *w.kept == want {
 		return nil
 	}
 	return want.Write(w.path)

@@ -328,12 +328,13 @@ func (d *deciding) absent(ctx context.Context, proof func(context.Context, *data
 }
 
 // unpaid says what is missing before a payout under review may be called
-// failed: the gateway's own answer to a look-up that it ended unpaid, with
-// none after it that says otherwise, or the proof that it has no such order.
+// failed: the gateway's own answer to a look-up that it ended unpaid, with no
+// answer after it and no notification that says otherwise, or the proof that it has no such order.
 func (d *deciding) unpaid(ctx context.Context) (string, error) {
 	var last []string
-	err := d.tx.Select(ctx, &last, `SELECT outcome FROM evidence WHERE payout_id = ? AND kind = 'lookup' AND gateway_status <> ''
-		ORDER BY id DESC LIMIT 1`, d.PayoutID)
+	err := d.tx.Select(ctx, &last, `SELECT CASE WHEN p.notified_status IN ('', e.gateway_status) THEN e.outcome ELSE 'contradicted' END
+		FROM evidence e JOIN payouts p ON p.id = e.payout_id WHERE e.payout_id = ? AND e.kind = 'lookup' AND e.gateway_status <> ''
+		ORDER BY e.id DESC LIMIT 1`, d.PayoutID)
 	if err != nil {
 		return "", fmt.Errorf("find what the gateway answered: %w", err)
 	}

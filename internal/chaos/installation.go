@@ -106,7 +106,7 @@ func (in *installation) settings() []string {
 		"PAYRUN_GATEWAY_NOTIFY_URL=" + in.post.url, "PAYRUN_GATEWAY_TIMEOUT=" + callTimeout.String(),
 		"PAYRUN_GATEWAY_IN_FLIGHT=8", fmt.Sprintf("PAYRUN_GATEWAY_CALLS_PER_SECOND=%d", in.callsPerSecond()),
 		"PAYRUN_GATEWAY_LOOKUP_PERCENT=50",
-		"PAYRUN_TRACKING_ACCEPTED=500ms,1s,2s,3s,5s", "PAYRUN_TRACKING_IN_DOUBT=500ms,1s,2s,3s,5s",
+		"PAYRUN_TRACKING_ACCEPTED=500ms,1s,2s,3s,5s", "PAYRUN_TRACKING_IN_DOUBT=500ms,1s,2s,3s,5s,20s",
 		"PAYRUN_RESEND=" + in.resend, "PAYRUN_RESEND_GRACE=" + grace.String(),
 		fmt.Sprintf("PAYRUN_RESEND_ATTEMPTS=%d", mostAttempts),
 		"PAYRUN_TRACKING_CLOSED_AGAIN=2s", "PAYRUN_TRACKING_CONFLICT=1s,2s,3s", "PAYRUN_SCHEDULE_LIMITS=@every 5s",

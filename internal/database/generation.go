@@ -41,6 +41,9 @@ func (g Generation) line() string { return fmt.Sprintf(generationLine, g.Store, 
 
 // Write keeps the generation durably.
 func (g Generation) Write(path string) error {
+	if g.Store == "" {
+		return fmt.Errorf("%w: a generation of no store is not kept", ErrUnusable)
+	}
 	if err := g.write(path); err != nil {
 		return fmt.Errorf("%w: keep the generation outside the database: %w", ErrUnusable, err)
 	}
