@@ -80,7 +80,7 @@ func (r *recording) closed() (cases []Exception) {
 			cases = append(cases, Exception{
 				Kind: ExceptionClosed, BatchID: p.BatchID, PayoutID: p.ID, Detail: "closed by the gateway with status " + f.Status + "; amount and fee are in suspense",
 				NextStep: "get a statement line or the gateway's written word, then two people decide: " +
-					decideAs(OutcomePaid, anOrder) + " or " + decideAs(OutcomeFailed, anOrder),
+					decideAs(OutcomePaid, anOrder) + " or " + decideWithEvidence(OutcomeFailed, anOrder),
 			})
 		}
 	})
@@ -124,23 +124,23 @@ func (r *recording) doubts(ctx context.Context) ([]Exception, error) {
 
 // nextStep tells a person how a doubt ends.
 func (b *Book) nextStep(g grounds) string {
-	decide := "payrun payout decide " + g.OrderNo() + " --as "
+	paid, failed := decideAs(OutcomePaid, g.OrderNo()), decideAs(OutcomeFailed, g.OrderNo())
 	missing, spent := b.proof.missing(g), b.proof.spent(g)
 	switch {
 	case g.State == Review && missing == "":
-		return "the gateway says that it has no such order; two people may call it failed: " + decide + "failed"
+		return "the gateway says that it has no such order; two people may call it failed: " + failed
 	case g.State == Review:
-		return "compare our data with the gateway's, then two people decide: " + decide + "paid or " + decide + "failed"
+		return "compare our data with the gateway's, then two people decide: " + paid + " or " + failed
 	case g.Notified > 0:
-		return missing + "; with its word two people decide: " + decide + "paid or " + decide + "failed"
+		return missing + "; with its word two people decide: " + paid + " or " + failed
 	case missing != "":
 		return "wait, the money stays held: " + missing
 	case spent != "":
-		return "proven absent, but not to be sent again: " + spent + "; two people may call it failed: " + decide + "failed"
+		return "proven absent, but not to be sent again: " + spent + "; two people may call it failed: " + failed
 	case b.resend == ResendAutomatic:
 		return "proven absent; it is sent again by itself"
 	}
-	return "proven absent; two people may send it again: " + decide + "send-again, or call it failed: " + decide + "failed"
+	return "proven absent; two people may send it again: " + decideAs(OutcomeSendAgain, g.OrderNo()) + ", or call it failed: " + failed
 }
 
 // anOrder stands in a next step for the order number of the case's payout.

@@ -238,9 +238,18 @@ func (d decision) seal() string {
 	return digest(d.ProposalID, d.ID, string(d.Verdict), d.Note, d.EventID, d.DecidedBy, int64(d.CreatedAt))
 }
 
-// decideAs is the command that proposes an outcome.
+// decideAs is the command that proposes an outcome; that money has moved needs
+// evidence.
 func decideAs(outcome Outcome, orderNo string) string {
+	if outcome == OutcomePaid {
+		return decideWithEvidence(outcome, orderNo)
+	}
 	return fmt.Sprintf("payrun payout decide %s --as %s --reason …", orderNo, outcome)
+}
+
+// decideWithEvidence is the command that proposes a correction.
+func decideWithEvidence(outcome Outcome, orderNo string) string {
+	return fmt.Sprintf("payrun payout decide %s --as %s --reason … --evidence \"statement line\"", orderNo, outcome)
 }
 
 // Decision is a proposal with the payout it is about and what became of it.

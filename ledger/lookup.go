@@ -232,7 +232,7 @@ func blockKnown(ctx context.Context, tx *database.Tx, p Payout, e Evidence) erro
 func contrary(payout, batch int64, detail string) Exception {
 	return Exception{
 		Kind: ExceptionContrary, BatchID: batch, PayoutID: payout, Detail: detail,
-		NextStep: "ask the gateway which is true, then two people decide: " + decideAs(OutcomePaid, anOrder) + " or " + decideAs(OutcomeFailed, anOrder),
+		NextStep: "ask the gateway which is true, then two people decide: " + decideAs(OutcomePaid, anOrder) + " or " + decideWithEvidence(OutcomeFailed, anOrder),
 	}
 }
 

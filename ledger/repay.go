@@ -21,6 +21,9 @@ func (b *Book) Repay(ctx context.Context, by User, orders []string, reason strin
 	if reason == "" {
 		return Batch{}, fmt.Errorf("%w: a reason is needed", ErrInvalid)
 	}
+	if err := by.must("pay failed payouts again", Maker); err != nil {
+		return Batch{}, err
+	}
 	failed, account, err := b.failedPayouts(ctx, orders)
 	if err != nil {
 		return Batch{}, fmt.Errorf("re-pay: %w", err)

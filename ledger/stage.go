@@ -79,7 +79,7 @@ func (b *Book) Stage(ctx context.Context, by User, name, gatewayAccount string) 
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("begin import: %w", err)
+		return nil, fmt.Errorf("import: %w", err)
 	}
 	return s, b.clearAbandoned(ctx)
 }

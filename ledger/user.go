@@ -51,7 +51,7 @@ func (u User) must(action string, roles ...Role) error {
 	if who == "" {
 		who = "whoever asks"
 	}
-	return fmt.Errorf("%w: to %s, %s needs the role %s", ErrForbidden, action, who, strings.Join(words, " or "))
+	return fmt.Errorf("%w: %s needs the role %s to %s", ErrForbidden, who, strings.Join(words, " or "), action)
 }
 
 // authorize checks, in the transaction of the action, that the person still
