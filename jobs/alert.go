@@ -105,13 +105,17 @@ func (a *Alerts) Raise(ctx context.Context) error {
 	a.defaults()
 	raised, err := a.Book.Raise(ctx, a.Rules)
 	for _, r := range raised {
-		a.logged(r)
+		a.logged(ctx, r)
 	}
 	return ignoreStop(ctx, err)
 }
 
-func (a *Alerts) logged(r ledger.Alert) {
-	a.Log.Warn("alert", "kind", r.Kind, "what", r.Summary, "detail", r.Detail, "next", r.NextStep)
+func (a *Alerts) logged(ctx context.Context, r ledger.Alert) {
+	level := slog.LevelWarn
+	if r.Kind == ledger.AlertFinished { // what everybody hoped for
+		level = slog.LevelInfo
+	}
+	a.Log.Log(ctx, level, "alert", "kind", r.Kind, "what", r.Summary, "detail", r.Detail, "next", r.NextStep)
 }
 
 // Deliver tells, on one way, what is due there, oldest first. It stops at the

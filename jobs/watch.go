@@ -93,7 +93,7 @@ func moment(at database.Instant) string { return at.Time().Format("2006-01-02 15
 func (a *Alerts) raiseMissed(ctx context.Context, missed ledger.Alert) error {
 	raised, err := a.Book.RaiseAlert(ctx, missed)
 	if raised {
-		a.logged(missed)
+		a.logged(ctx, missed)
 	}
 	return err
 }
