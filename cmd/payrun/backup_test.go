@@ -205,7 +205,7 @@ func TestARestoredBackupSendsNothing(t *testing.T) {
 	b.as(b.admin).must("restored", "--reason", "the disk died").
 		says("Everything is stopped", "asked about each payout", "they get the same order numbers", "a checker other than ada")
 	b.must("job", "run", "disburse").says("0 sent")
-	b.as(b.checker).must("stop", "lift", "everything").says("Payouts go again")
+	b.as(b.checker).must("stop", "lift", "everything").says("payouts go again")
 	b.must("check").says("the gateway is asked about each payout before it is sent", "Ready.")
 	b.must("verify")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"payrun/importers"
 	"payrun/ledger"
 )
 
@@ -73,6 +74,9 @@ type batchStory struct {
 	exceptions []ledger.Exception
 	warnings   []ledger.WarningKind
 	reading    ledger.Reading
+	back       ledger.SentBack
+	waits      []string
+	next       string
 }
 
 // Run shows one batch.
@@ -88,6 +92,10 @@ func (c *batchShowCmd) Run(a *app) error {
 		"batch": viewBatch(s.batch), "totals": views(s.totals, viewTotal), "progress": views(s.progress, viewProgress),
 		"problems": views(s.problems, viewProblem), "exceptions": views(s.exceptions, viewException),
 		"warnings": views(s.warnings, viewWarningKind), "reading": viewReading(s.reading),
+		"waits": append([]string{}, s.waits...), "next_step": s.next,
+	}
+	if s.back.By != "" {
+		document["sent_back"] = sentBackView{s.back.By, string(s.back.Reason), s.back.Note, instant(s.back.At)}
 	}
 	return a.show(document, func() { a.printBatch(s) })
 }
@@ -112,17 +120,46 @@ func (a *app) batchStory(id int64) (s batchStory, err error) {
 		return s, err
 	}
 	all, err := a.book.Exceptions(a.ctx)
+	if err != nil {
+		return s, err
+	}
 	for _, e := range all {
 		if e.BatchID == id {
 			s.exceptions = append(s.exceptions, e)
 		}
 	}
-	return s, err
+	return s, a.whatComes(&s)
+}
+
+// whatComes adds what the batch waits for, and who has to do what.
+func (a *app) whatComes(s *batchStory) (err error) {
+	s.next = nextOf(s.batch, s.warnings)
+	if s.back, err = a.book.SentBack(a.ctx, s.batch.ID); err != nil || s.batch.State != ledger.Approved {
+		return err
+	}
+	if s.waits, err = a.whatHolds(s.batch.ID); err != nil {
+		return err
+	}
+	s.next, err = a.nextOfFailed(s.batch.ID)
+	return err
+}
+
+type sentBackView struct {
+	By     string `json:"by"`
+	How    string `json:"how"` // rejected or recalled
+	Reason string `json:"reason"`
+	At     string `json:"at"`
 }
 
 func (a *app) printBatch(s batchStory) {
-	a.printHistory(s.batch)
+	a.printHistory(s.batch, s.back)
 	a.printReading(s.reading)
+	for _, sentence := range s.waits {
+		a.sayf("  Waits: %s", sentence)
+	}
+	if s.next != "" {
+		a.sayf("  %s", s.next)
+	}
 	a.sayf("")
 	a.printProgress(s.progress)
 	a.sayf("")
@@ -142,14 +179,23 @@ func (a *app) printBatch(s batchStory) {
 		a.sayf("\n%s of the sheet:", counted(len(s.problems), "problem", "problems"))
 	}
 	for _, p := range s.problems {
-		a.sayf("  row %d, column %s\n%s", p.Row, orNone(p.Column), wrapped(p.Message, "    "))
+		label := "rejected"
+		if p.Severity == string(importers.Warning) {
+			label = "warning "
+		}
+		a.sayf("  %s  row %d, column %s\n%s", label, p.Row, orNone(p.Column), wrapped(p.Message, "    "))
 	}
 }
 
-func (a *app) printHistory(b ledger.Batch) {
+func (a *app) printHistory(b ledger.Batch, back ledger.SentBack) {
 	a.sayf("Batch %d: %s, %s", b.ID, b.Name, batchState(b))
 	a.sayf("  made by %s at %s; rows: %s accepted, %s rejected, %s blank", b.Maker, a.localTime(b.MadeAt), count(b.Accepted), count(b.Rejected), count(b.Blank))
-	if b.SubmittedAt > 0 {
+	switch {
+	case back.Reason == ledger.ByRecall:
+		a.sayf("  taken back by %s at %s: %q", back.By, a.localTime(back.At), back.Note)
+	case back.By != "":
+		a.sayf("  sent back by %s at %s: %q", back.By, a.localTime(back.At), back.Note)
+	case b.SubmittedAt > 0 && b.State != ledger.Valid:
 		a.sayf("  submitted by %s at %s", b.Submitter, a.localTime(b.SubmittedAt))
 	}
 	if b.ApprovedAt > 0 {
@@ -192,7 +238,7 @@ func (c *batchSubmitCmd) Run(a *app) error {
 				return err
 			}
 		}
-		return a.book.Submit(a.ctx, u, c.ID)
+		return a.hintConfirming(c.ID, a.book.Submit(a.ctx, u, c.ID))
 	})
 }
 
@@ -229,7 +275,7 @@ func (c *batchApproveCmd) Run(a *app) error {
 				return err
 			}
 		}
-		return a.book.Approve(a.ctx, u, c.ID)
+		return a.hintConfirming(c.ID, a.book.Approve(a.ctx, u, c.ID))
 	})
 }
 
@@ -301,20 +347,32 @@ func (a *app) decide(what string, batch int64, decision func(ledger.User) error)
 	if err := decision(user); err != nil {
 		return err
 	}
+	next, err := a.afterDecision(what, batch)
+	if err != nil {
+		return err
+	}
 	return a.show(map[string]any{"batch": batch, "decision": what, "by": user.Name}, func() {
-		a.sayf("Batch %d is %s by %s.%s", batch, what, user.Name, nextStep(what, batch))
+		a.sayf("Batch %d is %s by %s.%s", batch, what, user.Name, next)
 	})
 }
 
-// nextStep says who has to do what now.
-func nextStep(what string, batch int64) string {
+// afterDecision says where the batch goes now, and who has to do what.
+func (a *app) afterDecision(what string, batch int64) (string, error) {
 	switch what {
-	case "submitted":
-		return fmt.Sprintf(" Next, another person: payrun batch approve %d", batch)
-	case "approved":
-		return " payrun serve sends it."
+	case "rejected", "recalled":
+		b, err := a.book.Batch(a.ctx, batch)
+		return fmt.Sprintf(" It goes back to %s. Next, %s: payrun batch submit %d again, or payrun batch discard %d --reason …", b.Maker, b.Maker, batch, batch), err
+	case "approved", "resumed":
+		stops, err := a.book.StopsOf(a.ctx, batch)
+		return a.sentUnless(stops), err
+	case "paused":
+		return fmt.Sprintf(" Only a checker lifts that: payrun batch resume %d", batch), nil
 	}
-	return ""
+	next, err := a.nextOfBatch(batch)
+	if next != "" {
+		next = " " + next
+	}
+	return next, err
 }
 
 // readingView is how a sheet was read, for programs.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"payrun/importers"
 	"payrun/internal/config"
 	"payrun/internal/money"
@@ -108,15 +110,21 @@ func (a *app) channelNames() map[string]string {
 	return names
 }
 
-// knowChannel refuses a channel code that does not exist; "" stands for all.
-func (a *app) knowChannel(code string) error {
+// channelCode finds the code of a channel that is named by code or name, and
+// refuses one that does not exist; "" stands for all.
+func (a *app) channelCode(channel string) (string, error) {
 	if err := a.loadConfig(); err != nil { // the channels are settings
-		return err
+		return "", err
 	}
-	if code == "" || a.channel(code).Code != "" {
-		return nil
+	if channel == "" {
+		return "", nil
 	}
-	return usagef("there is no channel %q; the codes are %s", code, a.channelCodes())
+	for _, c := range a.config.Channels {
+		if c.Code == channel || strings.EqualFold(c.Name, channel) {
+			return c.Code, nil
+		}
+	}
+	return "", usagef("there is no channel %q; the channels are %s", channel, a.channelCodes())
 }
 
 func (a *app) channelCodes() string {

@@ -41,7 +41,7 @@ func (c *payoutDecideCmd) Run(a *app) error {
 	}
 	return a.show(map[string]any{"proposal": number, "order": c.Order, "outcome": c.As, "by": user.Name}, func() {
 		a.sayf("Proposal %d by %s: payout %s as %s. Nothing has changed yet.", number, user.Name, c.Order, c.As)
-		a.sayf("Next, another person, a checker: payrun decision confirm %d", number)
+		a.sayf("Next, a checker other than %s: payrun decision confirm %d", user.Name, number)
 	})
 }
 

@@ -119,13 +119,14 @@ func isFull(err error) bool {
 
 // advice says what to do about an error whose own words do not. "" for most.
 func advice(err error) string {
+	var hinted hintedError
 	switch {
+	case errors.As(err, &hinted):
+		return hinted.hint
 	case errors.Is(err, jobs.ErrRowsRejected):
 		return "correct the rows named above and hand the sheet in again, or import only its good rows with --good-rows"
 	case errors.Is(err, jobs.ErrTotals):
 		return "if that is what you expect, say so: --good-rows --totals \"…\", with those words"
-	case errors.Is(err, ledger.ErrUnconfirmed):
-		return "payrun batch warnings N lists them; payrun batch confirm N confirms them, by name"
 	case errors.Is(err, jobs.ErrNoRows):
 		return "correct the rows named above and hand the sheet in again"
 	case isFull(err):

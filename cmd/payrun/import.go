@@ -177,7 +177,7 @@ func (a *app) printNext(b *ledger.Batch, toConfirm int64) {
 	switch {
 	case b == nil:
 	case b.Repeats > 0:
-		a.sayf("\nBatch %d. The same rows were imported before, as batch %d:\na checker has to allow the repeat (payrun batch allow-repeat %d --reason …),\nthen: payrun batch submit %d", b.ID, b.Repeats, b.ID, b.ID)
+		a.sayf("\nBatch %d. The same rows were imported before, as batch %d:\na checker has to allow the repeat: payrun batch allow-repeat %d --reason …,\nwhich says what comes next", b.ID, b.Repeats, b.ID)
 	case toConfirm > 0:
 		a.sayf("\nBatch %d, not submitted yet. %s to confirm first: payrun batch warnings %d", b.ID, counted(toConfirm, "warning", "warnings"), b.ID)
 	default:

@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"time"
+	"strings"
 
 	"payrun/jobs"
 	"payrun/ledger"
@@ -72,7 +73,11 @@ func (c *jobListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	waiting, err := a.book.Waiting(a.ctx, a.enabledChannels(), 5*time.Minute)
+	waiting, err := a.book.Waiting(a.ctx, a.enabledChannels(), limitsAge)
+	if err != nil {
+		return err
+	}
+	stops, err := a.book.Stops(a.ctx)
 	if err != nil {
 		return err
 	}
@@ -91,7 +96,7 @@ func (c *jobListCmd) Run(a *app) error {
 		a.printJobs(statuses)
 		a.printWorkers(workers)
 		for _, w := range waiting {
-			a.sayf("  %s approved on %s in %s: %s.", counted(w.Payouts, "payout", "payouts"), a.channelName(w.Channel), w.Currency, w.Reason)
+			a.sayf("  %s approved on %s in %s %s.", counted(w.Payouts, "payout", "payouts"), a.channelName(w.Channel), w.Currency, a.waitingWords(w, stops))
 		}
 	})
 }
@@ -134,7 +139,7 @@ func (c *jobWhyCmd) Run(a *app) error {
 	if err := a.openStore(); err != nil {
 		return err
 	}
-	sentences, err := jobs.Why(a.ctx, a.db, c.Name, a.localTime)
+	sentences, err := a.why(c.Name)
 	if err != nil {
 		return err
 	}
@@ -143,6 +148,29 @@ func (c *jobWhyCmd) Run(a *app) error {
 			a.sayf("%s", sentence)
 		}
 	})
+}
+
+// why also knows of jobs that no schedule is about.
+func (a *app) why(job string) ([]string, error) {
+	switch {
+	case job == "disburse" || job == "track":
+		return []string{"It has no schedule: it runs all the time in payrun serve and payrun work. payrun job list says what payouts wait for."}, nil
+	case job == "import" && a.config.Inbox.Folder == "":
+		return nil, fmt.Errorf("job import: %w: inbox.folder is not set, so there is no inbox to import from", ledger.ErrNotFound)
+	}
+	sentences, err := jobs.Why(a.ctx, a.db, job, a.localTime)
+	if !errors.Is(err, ledger.ErrNotFound) {
+		return sentences, err
+	}
+	names := []string{"import", "disburse", "track"}
+	for _, p := range a.plans("why", nil) {
+		names = append(names, p.Job)
+	}
+	if slices.Contains(names, job) {
+		return nil, err
+	}
+	slices.Sort(names)
+	return nil, fmt.Errorf("%w: there is no job %q; the jobs are %s", ledger.ErrNotFound, job, strings.Join(slices.Compact(names), ", "))
 }
 
 type jobRunCmd struct {

@@ -67,7 +67,7 @@ func TestLiveGatewayNeedsTwoPeople(t *testing.T) {
 	p.as(admin).must("funds", "add", "1000.00", "USD", "--evidence", "bank reference 4711")
 
 	p.as(checker).run("run", sheet).exits(exitRefused)
-	p.as(maker).must("run", sheet).says("Before money moves", "Batch 1 is submitted by mia", "another person: payrun batch approve 1")
+	p.as(maker).must("run", sheet).says("Before money moves", "Batch 1 is submitted by mia", "Next, a checker other than mia: payrun batch approve 1")
 	if p.states(1)["SUBMITTED"] != 3 {
 		t.Errorf("states: %v", p.states(1))
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // business zones, also in an image without them
 
@@ -73,13 +74,28 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer) int
 	command, code, err := parse(a.cli, args, out, errOut)
 	if err != nil {
 		a.cli.JSON = a.cli.JSON || slices.Contains(args, "--json")
-		return a.report(usagef("%w; payrun --help lists the commands", err))
+		return a.report(usageError{inWords(err)})
 	}
 	if command == nil {
 		return code
 	}
 	err = command.Run(a)
 	return a.report(errors.Join(err, a.close()))
+}
+
+// inWords says what is wrong with a command line.
+func inWords(err error) error {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil && err.Error() == "missing flags: --reason=STRING" {
+		var command []string
+		for _, node := range wrong.Context.Path {
+			if node.Command != nil {
+				command = append(command, node.Command.Name)
+			}
+		}
+		return fmt.Errorf("a reason is missing: --reason \"…\" (payrun %s --help)", strings.Join(command, " "))
+	}
+	return fmt.Errorf("%w; payrun --help lists the commands", err)
 }
 
 // parse reads the command line. Without a command to run, which is after

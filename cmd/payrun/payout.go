@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"payrun/epay"
@@ -17,28 +19,46 @@ type payoutCmd struct {
 }
 
 type payoutListCmd struct {
-	State   []string `help:"Only payouts in this state, such as FAILED; may be repeated." enum:"VALID,SUBMITTED,APPROVED,CANCELLED,SENDING,UNKNOWN,ACCEPTED,REVIEW,SUCCEEDED,FAILED,FAILED_FEE,CLOSED"`
+	State   []string `help:"Only payouts in this state, such as FAILED, or paid for SUCCEEDED; may be repeated."`
 	InDoubt bool     `help:"Only payouts in doubt or under review."`
 	Batch   int64    `help:"Only payouts of this batch."`
 	Most    int      `help:"How many to list at most." default:"1000"`
 }
 
-func (c *payoutListCmd) filter() ledger.PayoutFilter {
-	f := ledger.PayoutFilter{Batch: c.Batch, Most: c.Most, InCase: len(c.State) == 0 && !c.InDoubt && c.Batch == 0}
-	for _, state := range c.State {
-		f.States = append(f.States, ledger.State(state))
-	}
+func (c *payoutListCmd) filter() (f ledger.PayoutFilter, err error) {
+	f = ledger.PayoutFilter{Batch: c.Batch, Most: c.Most, InCase: len(c.State) == 0 && !c.InDoubt && c.Batch == 0}
+	f.States, err = parseStates("state", c.State)
 	if c.InDoubt {
 		f.States = append(f.States, ledger.Unknown, ledger.Review)
 	}
-	return f
+	return f, err
+}
+
+// parseStates reads what people call states, in any case.
+func parseStates(flag string, words []string) (states []ledger.State, err error) {
+	for _, word := range words {
+		state := ledger.State(strings.ToUpper(word))
+		if state == "PAID" {
+			state = ledger.Succeeded
+		}
+		if !slices.Contains(stateOrder, state) {
+			names := make([]string, len(stateOrder))
+			for i, s := range stateOrder {
+				names[i] = string(s)
+			}
+			return nil, usagef("--%s: there is no state %q; the states are %s", flag, word, strings.Join(names, ", "))
+		}
+		states = append(states, state)
+	}
+	return states, nil
 }
 
 // listedPayout is a payout with what somebody has to do about it.
 type listedPayout struct {
 	ledger.Payout
-	now  database.Instant
-	next string // "" for nothing
+	now   database.Instant
+	again string // the order number that pays it again; "" normally
+	next  string // "" for nothing
 }
 
 // Run lists payouts.
@@ -46,13 +66,21 @@ func (c *payoutListCmd) Run(a *app) error {
 	if err := a.openStore(); err != nil {
 		return err
 	}
-	listed, err := a.listPayouts(c.filter())
+	filter, err := c.filter()
+	if err != nil {
+		return err
+	}
+	listed, err := a.listPayouts(filter)
+	if err != nil {
+		return err
+	}
+	nothing, err := a.nothingListed(filter, len(listed))
 	if err != nil {
 		return err
 	}
 	return a.show(views(listed, viewListed), func() {
 		if len(listed) == 0 {
-			a.sayf("No such payouts.")
+			a.sayf("%s", nothing)
 			return
 		}
 		t := newTable(a.out, "order", "state", "amount ", "currency", "account", "channel", "age ", "next")
@@ -64,6 +92,22 @@ func (c *payoutListCmd) Run(a *app) error {
 			a.sayf("There may be more: --most %d lists more of them.", 10*c.Most)
 		}
 	})
+}
+
+// nothingListed says what an empty list means.
+func (a *app) nothingListed(f ledger.PayoutFilter, listed int) (string, error) {
+	if listed > 0 || !f.InCase {
+		return "No such payouts.", nil
+	}
+	const most = 1000
+	failed, err := a.book.Payouts(a.ctx, ledger.PayoutFilter{States: []ledger.State{ledger.Failed, ledger.FailedFee}, NotRepaid: true, Most: most})
+	switch {
+	case err != nil || len(failed) == 0:
+		return "No payout needs a decision.", err
+	case len(failed) == most:
+		return fmt.Sprintf("No payout needs a decision. %d or more failed: payrun payout list --state FAILED,FAILED_FEE", most), nil
+	}
+	return fmt.Sprintf("No payout needs a decision. %d failed: payrun payout list --state FAILED,FAILED_FEE", len(failed)), nil
 }
 
 // listPayouts finds payouts, and for each the next step of its case.
@@ -80,12 +124,16 @@ func (a *app) listPayouts(filter ledger.PayoutFilter) ([]listedPayout, error) {
 	for _, e := range open {
 		steps[e.PayoutID] = e.NextStep
 	}
+	again, err := a.paidAgain(payouts)
+	if err != nil {
+		return nil, err
+	}
 	now, err := a.book.Now(a.ctx)
 	listed := make([]listedPayout, len(payouts))
 	for i, p := range payouts {
-		listed[i] = listedPayout{p, now, steps[p.ID]}
+		listed[i] = listedPayout{p, now, again[p.OrderNo()], steps[p.ID]}
 		if listed[i].next == "" {
-			listed[i].next = nextFor(p)
+			listed[i].next = nextFor(p, again[p.OrderNo()])
 		}
 	}
 	return listed, err
@@ -118,13 +166,31 @@ func shortAge(d time.Duration) string {
 	return d.Truncate(time.Second).String()
 }
 
-// nextFor says what somebody can do about a payout that no case is about.
-func nextFor(p ledger.Payout) string {
+// paidAgain finds what pays the failed ones among some payouts again.
+func (a *app) paidAgain(payouts []ledger.Payout) (map[string]string, error) {
+	var orders []string
+	for _, p := range payouts {
+		if p.State == ledger.Failed || p.State == ledger.FailedFee {
+			orders = append(orders, p.OrderNo())
+		}
+	}
+	return a.book.PaidAgain(a.ctx, orders)
+}
+
+// nextFor says what somebody can do about a payout that no case is about, and
+// that the order number again pays again, if one does.
+func nextFor(p ledger.Payout, again string) string {
 	switch p.State {
 	case ledger.Failed, ledger.FailedFee:
+		if again != "" {
+			return "paid again as " + again
+		}
+		if p.GatewayOrder == "" {
+			return "the gateway never knew it: pay it in a new sheet"
+		}
 		return "payrun repay " + p.OrderNo() + " --reason … pays it again"
 	case ledger.Closed:
-		return "with a statement line two people decide: payrun payout decide " + p.OrderNo() + " --as paid or --as failed"
+		return "with a statement line two people decide: payrun payout decide " + p.OrderNo() + " --as paid or --as failed, --reason … --evidence \"statement line\""
 	}
 	return ""
 }
@@ -146,14 +212,26 @@ func (c *payoutShowCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	again, err := a.paidAgain([]ledger.Payout{p})
+	if err != nil {
+		return err
+	}
+	stops, err := a.stopsOn(p)
+	if err != nil {
+		return err
+	}
 	view := viewPayout(p, steps)
-	view.Cases = views(cases, viewException)
+	view.Cases, view.PaidAgain = views(cases, viewException), again[p.OrderNo()]
+	view.Stops = views(stops, viewStop)
 	return a.show(view, func() {
 		a.printPayout(p)
+		for _, s := range stops {
+			a.sayf("  STOPPED: %s", a.heldBy(s, a.liftOf(s, p)))
+		}
 		for _, e := range cases {
 			a.sayf("  OPEN CASE, %s: %s. Next: %s", e.Kind, e.Detail, e.NextStep)
 		}
-		if next := nextFor(p); next != "" && len(cases) == 0 {
+		if next := nextFor(p, again[p.OrderNo()]); next != "" && len(cases) == 0 {
 			a.sayf("  next: %s", next)
 		}
 		a.sayf("")
@@ -189,6 +267,29 @@ func (a *app) printPayout(p ledger.Payout) {
 	if p.Blocked != "" {
 		a.sayf("  BLOCKED: %s", p.Blocked)
 	}
+}
+
+// stopsOn finds the stops that keep a payout from being sent.
+func (a *app) stopsOn(p ledger.Payout) (held []ledger.Stop, err error) {
+	if p.State.Sent() || p.State.Final() {
+		return nil, nil
+	}
+	all, err := a.book.Stops(a.ctx)
+	for _, s := range all {
+		if s.Holds(p) {
+			held = append(held, s)
+		}
+	}
+	return held, err
+}
+
+// liftOf is the command that lifts a stop of the payout. With it a wallet's
+// account need not be typed.
+func (a *app) liftOf(s ledger.Stop, p ledger.Payout) string {
+	if s.Scope == ledger.OneWallet {
+		return "payrun stop lift wallet --of " + p.OrderNo()
+	}
+	return liftCommand(s)
 }
 
 // casesOf finds the open cases about a payout.

@@ -119,10 +119,24 @@ func (c *userTokenCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(map[string]string{"user": c.Name, "token": token}, func() {
-		fmt.Fprintf(a.errOut, "The token of %s, valid for %s and shown only now. Keep it in a file with mode 600 (--token-file) or in PAYRUN_TOKEN:\n", c.Name, c.Life)
+	now, err := a.book.Now(a.ctx)
+	if err != nil {
+		return err
+	}
+	until := now.Add(c.Life).Time().In(a.config.Zone)
+	return a.show(map[string]string{"user": c.Name, "token": token, "valid_until": instant(now.Add(c.Life))}, func() {
+		fmt.Fprintf(a.errOut, "The token of %s, valid for %s and shown only now. Keep it in a file with mode 600 (--token-file) or in PAYRUN_TOKEN:\n", c.Name, lifeWords(c.Life, until))
 		fmt.Fprintln(a.out, token)
 	})
+}
+
+// lifeWords is how long a token lives, and until when.
+func lifeWords(life time.Duration, until time.Time) string {
+	const day = 24 * time.Hour
+	if life < day {
+		return fmt.Sprintf("%s, until %s,", life, until.Format("2006-01-02 15:04 MST"))
+	}
+	return fmt.Sprintf("%s, until %s,", counted(int64(life/day), "day", "days"), until.Format(time.DateOnly))
 }
 
 type userRevokeCmd struct {

@@ -57,7 +57,7 @@ func TestTwoPeoplePayWhileServeRuns(t *testing.T) {
 
 	sheet := p.sheet(goodRows(5)...)
 	p.as(maker).must("import", sheet).says("5 good rows", "payrun batch submit 1")
-	p.as(maker).must("batch", "submit", "1").says("submitted by mia", "another person: payrun batch approve 1")
+	p.as(maker).must("batch", "submit", "1").says("submitted by mia", "Next, a checker other than mia: payrun batch approve 1")
 	p.as(maker).run("batch", "approve", "1").exits(exitRefused).complains("needs the role checker")
 	p.as(admin).run("batch", "approve", "1").exits(exitRefused).complains("not allowed")
 	p.as(checker).must("batch", "approve", "1").says("approved by carl")
@@ -208,7 +208,7 @@ func TestReports(t *testing.T) {
 	}{
 		{[]string{"--batch", "9"}, exitRefused, "batch 9: not found"},
 		{[]string{"--channel", "99"}, exitUsage, "there is no channel"},
-		{[]string{"--status", "PAYED"}, exitRefused, "PAYED"},
+		{[]string{"--status", "PAYED"}, exitUsage, "PAYED"},
 		{[]string{"--from", "31.12.2026"}, exitUsage, "no day such as 2026-01-31"},
 		{[]string{"-o", "/nowhere/out.xlsx"}, exitFailure, "/nowhere"},
 	} {

@@ -114,7 +114,7 @@ func (a *app) changeProfile(action, name, detail string, change func() error) er
 		return err
 	}
 	if !user.Is(ledger.Maker, ledger.Admin) {
-		return fmt.Errorf("%w: to change an import profile, %s needs the role maker or admin", ledger.ErrForbidden, user.Name)
+		return fmt.Errorf("%w: %s needs the role maker or admin to change an import profile", ledger.ErrForbidden, user.Name)
 	}
 	if err := change(); err != nil {
 		return profileError(err)

@@ -32,13 +32,16 @@ func (c *repayCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	next, err := a.nextOfBatch(batch.ID)
+	if err != nil {
+		return err
+	}
 	return a.show(viewBatch(batch), func() {
 		a.sayf("Batch %d pays %s again, under new order numbers.", batch.ID, counted(batch.Accepted, "payout", "payouts"))
 		if batch.Repeats > 0 {
-			a.sayf("The same payouts were paid again before, as batch %d. Next, a checker: payrun batch allow-repeat %d --reason …", batch.Repeats, batch.ID)
-			return
+			a.sayf("The same payouts were paid again before, as batch %d.", batch.Repeats)
 		}
-		a.sayf("Next: payrun batch submit %d, then another person: payrun batch approve %d", batch.ID, batch.ID)
+		a.sayf("%s", next)
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"payrun/internal/database"
@@ -29,7 +28,7 @@ func (c *settleCmd) Run(a *app) error {
 		return err
 	}
 	if !user.Is(ledger.Checker, ledger.Admin) {
-		return fmt.Errorf("%w: to close the day, %s needs the role checker or admin", ledger.ErrForbidden, user.Name)
+		return fmt.Errorf("%w: %s needs the role checker or admin to close the day", ledger.ErrForbidden, user.Name)
 	}
 	day, err := a.settle("user:" + user.Name)
 	if err != nil {
@@ -45,8 +44,8 @@ type reportCmd struct {
 	From    string   `help:"First business day, such as 2026-01-01." placeholder:"DAY"`
 	To      string   `help:"Last business day, such as 2026-01-31." placeholder:"DAY"`
 	Batch   int64    `help:"Only this batch."`
-	Channel string   `help:"Only this channel, such as 16."`
-	Status  []string `help:"Only these states, such as SUCCEEDED,FAILED."`
+	Channel string   `help:"Only this channel, by code or name, such as 16 or Payeer."`
+	Status  []string `help:"Only these states, such as SUCCEEDED,FAILED; paid stands for SUCCEEDED."`
 	CSV     bool     `help:"Write the payouts as csv instead of the workbook." name:"csv"`
 	Out     string   `help:"Where to write it; default: the reports folder." short:"o" placeholder:"FILE"`
 }
@@ -91,11 +90,11 @@ func (c *reportCmd) Run(a *app) error {
 
 // filter names what does not exist rather than writing an empty report.
 func (c *reportCmd) filter(a *app) (f reports.Filter, err error) {
-	f = reports.Filter{Batch: c.Batch, Channel: c.Channel}
-	for _, s := range c.Status {
-		f.States = append(f.States, ledger.State(strings.ToUpper(s)))
+	f.Batch = c.Batch
+	if f.States, err = parseStates("status", c.Status); err != nil {
+		return f, err
 	}
-	if err := a.knowChannel(c.Channel); err != nil {
+	if f.Channel, err = a.channelCode(c.Channel); err != nil {
 		return f, err
 	}
 	if c.Batch != 0 {

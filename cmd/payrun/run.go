@@ -137,14 +137,18 @@ func (a *app) submitLive(maker ledger.User, p jobs.Preflight, confirm bool) erro
 			return err
 		}
 	}
-	if err := a.book.Submit(a.ctx, maker, id); err != nil {
+	if err := a.hintConfirming(id, a.book.Submit(a.ctx, maker, id)); err != nil {
 		return err
 	}
 	var err error
 	if p.Batch, err = a.book.Batch(a.ctx, id); err != nil {
 		return err
 	}
+	next, err := a.nextOfBatch(id)
+	if err != nil {
+		return err
+	}
 	return a.show(viewPreflight(p), func() {
-		a.sayf("\nBatch %d is submitted by %s. Next, another person: payrun batch approve %d", id, maker.Name, id)
+		a.sayf("\nBatch %d is submitted by %s. %s", id, maker.Name, next)
 	})
 }

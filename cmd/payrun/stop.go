@@ -31,7 +31,7 @@ type stopLiftCmd struct {
 }
 
 type channelArg struct {
-	Channel string `arg:"" help:"Channel code, such as 16."`
+	Channel string `arg:"" help:"Channel code or name, such as 16 or Payeer."`
 }
 
 type orderArg struct {
@@ -39,7 +39,7 @@ type orderArg struct {
 }
 
 type walletArg struct {
-	Channel string `arg:"" optional:"" help:"Channel code, such as 16."`
+	Channel string `arg:"" optional:"" help:"Channel code or name, such as 16 or Payeer."`
 	Of      string `help:"The wallet that this order number pays." placeholder:"ORDER"`
 }
 
@@ -47,7 +47,8 @@ func (c channelArg) target(a *app) (ledger.Stop, error) {
 	if err := a.loadConfig(); err != nil {
 		return ledger.Stop{}, err
 	}
-	return ledger.Stop{Scope: ledger.OneChannel, Subject: c.Channel}, a.knowChannel(c.Channel)
+	code, err := a.channelCode(c.Channel)
+	return ledger.Stop{Scope: ledger.OneChannel, Subject: code}, err
 }
 
 func (b batchID) target() ledger.Stop {
@@ -74,7 +75,8 @@ func (w walletArg) target(a *app) (ledger.Stop, error) {
 	if err := a.loadConfig(); err != nil {
 		return stop, err
 	}
-	if err := a.knowChannel(w.Channel); err != nil {
+	code, err := a.channelCode(w.Channel)
+	if err != nil {
 		return stop, err
 	}
 	line, err := bufio.NewReader(a.in).ReadString('\n')
@@ -85,7 +87,7 @@ func (w walletArg) target(a *app) (ledger.Stop, error) {
 	if account == "" || strings.ContainsAny(account, " \t") {
 		return stop, usagef("standard input holds no account; write it there, alone on a line, or use --of ORDER")
 	}
-	stop.Subject = ledger.Wallet(w.Channel, account)
+	stop.Subject = ledger.Wallet(code, account)
 	return stop, nil
 }
 
@@ -173,7 +175,7 @@ func (a *app) stop(s ledger.Stop, reason string, err error) error {
 		return err
 	}
 	return a.show(map[string]any{"stopped": s.Scope, "what": s.Name(), "by": user.Name}, func() {
-		a.sayf("Stopped by %s: %s. Calls already under way go on; nothing more is sent.", user.Name, a.stopWords(s))
+		a.sayf("Stopped by %s: %s. Calls already under way go on; nothing more is sent. Only a checker lifts it: %s", user.Name, a.stopWords(s), liftCommand(s))
 	})
 }
 
@@ -188,15 +190,27 @@ func (a *app) lift(s ledger.Stop, err error) error {
 	if err := a.book.LiftStop(a.ctx, user, s.Scope, s.Subject); err != nil {
 		return err
 	}
+	left, err := a.book.Stops(a.ctx)
+	if err != nil {
+		return err
+	}
 	return a.show(map[string]any{"lifted": s.Scope, "what": s.Name(), "by": user.Name}, func() {
-		a.sayf("Payouts go again: %s.", a.stopWords(s))
+		if others := a.stillStopped(left); others != "" {
+			a.sayf("The stop of %s is lifted. Still stopped: %s.", a.stopWords(s), others)
+			return
+		}
+		a.sayf("The stop of %s is lifted: payouts go again.", a.stopWords(s))
 	})
 }
 
-// stopWords adds a channel's name to what is stopped.
+// stopWords is what is stopped, with its channel's name.
 func (a *app) stopWords(s ledger.Stop) string {
-	if s.Scope == ledger.OneChannel {
+	switch s.Scope {
+	case ledger.OneChannel:
 		return s.Name() + " (" + a.channelName(s.Subject) + ")"
+	case ledger.OneWallet:
+		code, _, _ := strings.Cut(s.Subject, " ")
+		return strings.TrimSuffix(s.Name(), "channel "+code) + a.channelName(code)
 	}
 	return s.Name()
 }

@@ -27,7 +27,7 @@ func TestStopAWallet(t *testing.T) {
 		}
 	}
 	must(t, typed(p.as(maker), "U000000907\n", stop))
-	p.must("stop", "list").says("wallet ****0907 on channel 11", "left the company")
+	p.must("stop", "list").says("wallet ****0907 on Perfect Money", "left the company")
 	if r := p.must("stop", "list", "--json"); strings.Contains(r.out, "u000000907") || strings.Contains(r.out, "U000000907") {
 		t.Errorf("the account is shown whole: %s", r.out)
 	}
@@ -39,7 +39,7 @@ func TestStopAWallet(t *testing.T) {
 
 	order := p.firstOrder(t)
 	p.as(maker).must("stop", "payout", order, "--reason", "wrong").says("payout " + order)
-	p.as(maker).must("stop", "wallet", "--of", order, "--reason", "wrong").says("wallet ****0907 on channel 11")
+	p.as(maker).must("stop", "wallet", "--of", order, "--reason", "wrong").says("wallet ****0907 on Perfect Money")
 	p.as(maker).must("stop", "batch", "1", "--reason", "wrong")
 	p.as(maker).run("stop", "wallet", "--reason", "which").exits(exitUsage).complains("--of ORDER")
 	p.as(checker).must("stop", "lift", "payout", order)

@@ -45,7 +45,11 @@ func (c *templateCmd) Run(a *app) error {
 	case err != nil:
 		return fmt.Errorf("write the template: %w", err)
 	}
+	option := ""
+	if c.Profile != "" {
+		option = "--profile " + c.Profile + " "
+	}
 	return a.show(map[string]string{"template": c.File}, func() {
-		a.sayf("%s: fill in the sheet %s, save, and hand it in: payrun import %s", relative(c.File), sheets.PayoutsSheet, relative(c.File))
+		a.sayf("%s: fill in the sheet %s, save, and hand it in: payrun import %s%s", relative(c.File), sheets.PayoutsSheet, option, relative(c.File))
 	})
 }

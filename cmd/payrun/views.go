@@ -50,6 +50,9 @@ type batchView struct {
 }
 
 func viewBatch(b ledger.Batch) batchView {
+	if b.State == ledger.Valid { // whoever handed it in did so before it came back
+		b.Submitter, b.SubmittedAt = "", 0
+	}
 	return batchView{
 		Batch: b.ID, Name: b.Name, State: string(b.State), Paused: b.StopReason,
 		Accepted: b.Accepted, Rejected: b.Rejected, Blank: b.Blank,
@@ -135,8 +138,10 @@ type payoutView struct {
 	Attempts     int64           `json:"attempts"`
 	Blocked      string          `json:"blocked,omitempty"`
 	Repays       string          `json:"repays,omitempty"`
+	PaidAgain    string          `json:"paid_again_as,omitempty"`
 	SentAt       string          `json:"sent_at,omitempty"`
 	EndedAt      string          `json:"ended_at,omitempty"`
+	Stops        []stopView      `json:"stops"` // that keep it from being sent
 	Cases        []exceptionView `json:"cases"`
 	Steps        []stepView      `json:"steps"`
 }
@@ -152,6 +157,7 @@ type listedView struct {
 	Status   string         `json:"gateway_status,omitempty"`
 	Blocked  string         `json:"blocked,omitempty"`
 	Repays   string         `json:"repays,omitempty"`
+	Again    string         `json:"paid_again_as,omitempty"`
 	SentAt   string         `json:"sent_at,omitempty"`
 	EndedAt  string         `json:"ended_at,omitempty"`
 	Next     string         `json:"next_step,omitempty"`
@@ -160,7 +166,7 @@ type listedView struct {
 func viewListed(p listedPayout) listedView {
 	return listedView{
 		p.OrderNo(), p.State, p.BatchID, p.Channel, p.MaskedAccount(), decimal(p.Amount, p.Currency), p.Currency, p.Status, p.Blocked, p.Repays,
-		instant(p.SentAt), instant(p.EndedAt), p.next,
+		p.again, instant(p.SentAt), instant(p.EndedAt), p.next,
 	}
 }
 
