@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -317,7 +318,13 @@ func TestWhatABatchCameToIsTold(t *testing.T) {
 		batch := s.approved(s.sheet(5))
 		s.disburse()
 		s.follow(batch.ID)
-		tw.must(tw.worker("w1").Raise(t.Context()))
+		var log bytes.Buffer
+		watcher := tw.worker("w1")
+		watcher.Log = slog.New(slog.NewTextHandler(&log, nil))
+		tw.must(watcher.Raise(t.Context()))
+		if text := log.String(); !strings.Contains(text, "level=INFO msg=alert kind=batch-finished") {
+			t.Errorf("logged %s", text)
+		}
 		tw.deliver(tw.worker("w1"), tw.webhook())
 		posts := tw.receiver.Posts()
 		if len(posts) != 1 || posts[0].Kind != ledger.AlertFinished || posts[0].Detail != "paid: 5 payouts, 60.10 USD" || posts[0].Batch != batch.ID {

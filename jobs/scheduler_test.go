@@ -575,5 +575,11 @@ func TestWhyAJobDidNotRun(t *testing.T) {
 		if workers, _ = jobs.Workers(tt.t.Context(), tt.db); len(workers) != 2 || !workers[0].Silent {
 			tt.t.Errorf("workers that say nothing: %+v", workers)
 		}
+		if err := jobs.ForgetWorkers(tt.t.Context(), tt.db); err != nil {
+			tt.t.Fatal(err)
+		}
+		if workers, err = jobs.Workers(tt.t.Context(), tt.db); len(workers) != 0 || err != nil {
+			tt.t.Errorf("workers of the time before a restore: %+v, %v", workers, err)
+		}
 	})
 }

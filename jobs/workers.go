@@ -45,6 +45,19 @@ func Workers(ctx context.Context, db *database.DB) ([]Worker, error) {
 	return workers, nil
 }
 
+// ForgetWorkers empties the list of workers. A restored copy has it from the
+// time of the backup; those that are there are back on it within seconds.
+func ForgetWorkers(ctx context.Context, db *database.DB) error {
+	err := db.InTx(ctx, func(tx *database.Tx) error {
+		_, err := tx.Exec(ctx, "DELETE FROM workers")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget workers: %w", err)
+	}
+	return nil
+}
+
 // beSeen keeps this process in the list of workers until ctx ends.
 func (s *Scheduler) beSeen() {
 	s.seen(s.ctx, false)

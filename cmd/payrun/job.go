@@ -109,7 +109,7 @@ func (a *app) printJobs(statuses []jobs.JobStatus) {
 	t := newTable(a.out, "job", "schedule", "next", "last", "outcome", "detail")
 	for _, s := range statuses {
 		if s.Last == nil {
-			t.row(s.Job, s.Spec, a.localTime(s.NextDueAt), "-", "never ran", "")
+			t.row(s.Job, s.Spec, a.localTime(s.NextDueAt), "-", "not run on schedule yet", "")
 			continue
 		}
 		t.row(s.Job, s.Spec, a.localTime(s.NextDueAt), a.localTime(s.Last.StartedAt), outcome(s.Last), s.Last.Detail)

@@ -138,3 +138,11 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		t.Errorf("how long the token is valid: %s", token.err)
 	}
 }
+
+// What was left out and what was confirmed are not listed alike.
+func TestABatchShowsWhatWasLeftOut(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.must("run", p.sheet(append(goodRows(1), badRow, "R-7,Advcash,U12345678901,30.00,USD,C")...), "--good-rows", "--totals", "2 good, 1 bad, 40.25 USD")
+	p.must("batch", "show", "1").says("  rejected  row 3, column ", "  warning   row 4, column ")
+}

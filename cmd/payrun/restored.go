@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"payrun/jobs"
 	"payrun/ledger"
 )
 
@@ -56,6 +57,9 @@ func (a *app) noticeRestore() error {
 		return err
 	}
 	if why != "" {
+		if err := jobs.ForgetWorkers(a.ctx, a.db); err != nil {
+			return err
+		}
 		a.log.Error("this database is a restored copy, or another server took over: everything is stopped until people have compared it with the gateway; see payrun check", "noticed", why)
 	}
 	return nil
