@@ -40,7 +40,7 @@ func (c *demoCmd) Run(a *app) error {
 type runCmd struct {
 	File string `arg:"" help:"Sheet to pay, xlsx or csv."`
 	howRead
-	ConfirmWarnings bool `help:"Confirm all warnings as the maker (on the sandbox that is done anyway)."`
+	ConfirmWarnings bool `help:"Confirm all warnings but repeats as the maker (on the sandbox that is done anyway)."`
 }
 
 // Run goes the whole way on the sandbox. On a live gateway it ends with a
@@ -111,7 +111,9 @@ func (a *app) runLive(path string, choice jobs.ImportChoice, confirm bool) error
 	imported, err := a.importJob().File(a.ctx, maker, path, choice)
 	if !a.cli.JSON {
 		printProblems(a.out, imported)
-		a.printCopy(a.annotateBeside(path, imported, err))
+		copied := a.annotateBeside(path, imported, err)
+		a.printCopy(copied)
+		a.printStaleCopies(path, copied, imported.Batch)
 	}
 	if err != nil {
 		return sheetError(path, err)
@@ -133,7 +135,7 @@ func (a *app) submitLive(maker ledger.User, p jobs.Preflight, confirm bool) erro
 			ledger.ErrConflict, p.Batch.Repeats, id, id)
 	}
 	if confirm {
-		if err := a.confirmAll(maker, id); err != nil {
+		if err := a.confirmAll(maker, id, ""); err != nil {
 			return err
 		}
 	}
