@@ -75,7 +75,7 @@ func (a *app) unreadFolders(ctx context.Context, profiles []config.Profile) (rep
 		})
 		reports = append(reports, fmt.Sprintf("%s: no import profile of that name with an owner, %s", name, sheets))
 	}
-	return reports, a.book.KeepCases(ctx, "system:inbox", ledger.ExceptionInboxFolder, cases)
+	return reports, a.book.KeepCases(ctx, "job:import", ledger.ExceptionInboxFolder, cases)
 }
 
 // reads tells whether one of the profiles reads the folder.

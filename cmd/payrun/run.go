@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"payrun/importers"
 	"payrun/internal/database"
 	"payrun/jobs"
 	"payrun/ledger"
@@ -87,6 +88,9 @@ func findSheet(path string) error {
 func sheetError(path string, err error) error {
 	if errors.Is(err, errSheet) {
 		return err
+	}
+	if refusal, ok := errors.AsType[*importers.FileError](err); ok { // its sentence says it all
+		return fmt.Errorf("%s: %w", relative(path), refusal)
 	}
 	if as[*fs.PathError](err) && !errors.Is(err, database.ErrUnusable) {
 		return fmt.Errorf("%w: %w", errSheet, err)

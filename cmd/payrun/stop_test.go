@@ -34,8 +34,8 @@ func TestStopAWallet(t *testing.T) {
 	}
 	p.must("stop", "list").says("Nothing is stopped")
 	var said strings.Builder
-	a := p.as(maker).opened(&said)
-	a.in = strings.NewReader("U000000907\n")
+	a := p.as(maker).opened(io.Discard)
+	a.out, a.in = &said, strings.NewReader("U000000907\n")
 	must(t, stop(a))
 	if !strings.Contains(said.String(), "No payout to it is on record: check the number.") {
 		t.Errorf("a wallet that was never paid: %s", said.String())
