@@ -2,6 +2,7 @@ package importers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -70,7 +71,7 @@ func (r *reader) accountTextFault(account string) (Code, string) {
 	case r.rules.own[account]:
 		return AccountOwn, "This is one of our own accounts. Payouts to ourselves are not allowed."
 	case r.rules.blocked[strings.ToLower(account)]:
-		return AccountBlocked, "This payee is blocked. Remove the row, or have the block lifted."
+		return AccountBlocked, "Payments to this wallet are stopped. Remove the row, or ask a checker (payrun stop list, payrun stop lift wallet CHANNEL)."
 	}
 	return "", ""
 }
@@ -106,6 +107,24 @@ func (channel *Channel) form(account string, currency money.Currency) (*AccountF
 		return nil, fmt.Sprintf("This is a %s wallet for %s, but the row pays %s. It must be %s.", channel.Name, other.Currency, currency, expected)
 	}
 	return nil, fmt.Sprintf("This is not a %s wallet for %s, which is %s. Check the account and the channel.", channel.Name, currency, expected)
+}
+
+// Usual tells whether an account looks like one of the channel's wallets, in
+// whatever currency and whether its letters are capital; if not, the text says
+// what those look like.
+func (channel *Channel) Usual(account string) (bool, string) {
+	var looks []string
+	for _, form := range channel.Accounts {
+		digits := len(account) - len(form.Prefix)
+		if digits >= form.MinDigits && digits <= form.MaxDigits &&
+			strings.EqualFold(account[:len(form.Prefix)], form.Prefix) && isDigits(account[len(form.Prefix):]) {
+			return true, ""
+		}
+		if look := form.Prefix + " and " + form.usualDigits(); !slices.Contains(looks, look) {
+			looks = append(looks, look)
+		}
+	}
+	return len(looks) == 0, strings.Join(looks, ", or ")
 }
 
 // String describes the form: "a capital U followed by digits".

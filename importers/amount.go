@@ -221,7 +221,7 @@ func (r *reader) amountMessage(code Code, c cell, currency money.Currency) strin
 	case AmountTooLarge:
 		return fmt.Sprintf("The amount has more than %d digits, cents included, which is more than any payout may have. Check it for a slip.", r.rules.MaxDigits)
 	case AmountFormat:
-		return r.formatMessage()
+		return r.formatMessage(c)
 	}
 	return amountMessages[code]
 }
@@ -234,7 +234,27 @@ func shownNumber(c cell) string {
 	return shortestDecimal(c.text)
 }
 
-func (r *reader) formatMessage() string {
+// ungrouped is what an amount says whose only fault is that it has thousands
+// separators; "" if it could be another number too.
+func (set *ruleset) ungrouped(text string) string {
+	whole, _, hasFraction := strings.Cut(text, set.DecimalMark)
+	if !hasFraction || set.GroupMark != "" {
+		return ""
+	}
+	for _, mark := range []string{".", ",", " ", "'", "’", "\u00a0", "\u202f"} {
+		if mark == set.DecimalMark || !strings.Contains(whole, mark) {
+			continue
+		}
+		declared := *set
+		declared.GroupMark = mark
+		if plain, ok := declared.declaredFormat(text); ok {
+			return strings.Replace(plain, ".", set.DecimalMark, 1)
+		}
+	}
+	return ""
+}
+
+func (r *reader) formatMessage(c cell) string {
 	if r.rules.MinorUnits {
 		return "The amount is not a whole number of minor units, as the import profile says it is. Write 1050 for 10.50, or choose another profile."
 	}
@@ -245,6 +265,9 @@ func (r *reader) formatMessage() string {
 	grouping := "no thousands separator"
 	if r.rules.GroupMark != "" {
 		grouping = fmt.Sprintf("%q between thousands", r.rules.GroupMark)
+	}
+	if plain := r.rules.ungrouped(c.text); plain != "" && c.kind == kindText {
+		return fmt.Sprintf("The amount has separators between its thousands. Write %s.", plain)
 	}
 	return fmt.Sprintf("The amount is not a plain number with a decimal %s and %s, and Payrun does not guess. "+
 		"Write it so, or choose an import profile with a decimal %s if the sheet uses one.", mark, grouping, other)

@@ -75,6 +75,30 @@ func TestWithoutDust(t *testing.T) {
 	}
 }
 
+// TestUngroupedIsOneNumber: only what can be read in one way is suggested.
+func TestUngroupedIsOneNumber(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ mark, text, want string }{
+		{",", "1.012,50", "1012,50"},
+		{",", "1 234 012,50", "1234012,50"},
+		{".", "1,012.50", "1012.50"},
+		{".", "1'012.50", "1012.50"},
+		{",", "1.012", ""},    // a thousand, or one and a little
+		{".", "1.012,50", ""}, // the profile says the opposite
+		{",", "1.01,50", ""},
+		{",", "1,012.50", ""},
+		{".", "$5.00", ""},
+	} {
+		set, err := Rules{Profile: Profile{DecimalMark: tt.mark}}.compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := set.ungrouped(tt.text); got != tt.want {
+			t.Errorf("decimal mark %s: %q is to be written %q, want %q", tt.mark, tt.text, got, tt.want)
+		}
+	}
+}
+
 // TestPlainNumberNeverGuesses draws texts of number-like characters: what is
 // taken must be the same number in the only declared format.
 func TestPlainNumberNeverGuesses(t *testing.T) {

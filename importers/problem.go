@@ -47,7 +47,7 @@ func (p Problem) Where() string {
 		parts = append(parts, column)
 	}
 	if len(parts) == 0 {
-		return "file"
+		return wholeFile
 	}
 	return strings.Join(parts, ", ")
 }
@@ -55,12 +55,20 @@ func (p Problem) Where() string {
 // String is the place followed by the message.
 func (p Problem) String() string { return p.Where() + ": " + p.Message }
 
+// wholeFile is where a problem is that has no narrower place.
+const wholeFile = "file"
+
 // FileError is a refusal of the whole file. [Read] returns it, possibly
 // wrapped; find it with errors.As.
 type FileError struct{ Problem Problem }
 
-// Error gives the place and the message of the problem.
-func (e *FileError) Error() string { return "sheet refused: " + e.Problem.String() }
+// Error gives the place of the problem, if it is in one, and the message.
+func (e *FileError) Error() string {
+	if where := e.Problem.Where(); where != wholeFile {
+		return where + ": " + e.Problem.Message
+	}
+	return e.Problem.Message
+}
 
 // refuse makes the error for a whole file; the reader adds the sheet's name.
 func refuse(code Code, format string, args ...any) *FileError {

@@ -284,7 +284,7 @@ func TestRefusedText(t *testing.T) {
 
 func place(row int) string {
 	if row == 0 {
-		return "sheet refused: file: "
+		return "read sheet: "
 	}
 	return fmt.Sprintf("row %d", row)
 }

@@ -17,9 +17,8 @@ func (done Imported) Judgement(path string, err error) sheets.Judgement {
 		j.Batch = done.Batch.ID
 	}
 	if refusal, ok := errors.AsType[*importers.FileError](err); ok {
-		j.Refused = &refusal.Problem
-	}
-	if err != nil {
+		j.Refused, j.Reason = &refusal.Problem, refusal.Error()
+	} else if err != nil {
 		j.Reason = err.Error()
 	}
 	return j

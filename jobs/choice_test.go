@@ -63,13 +63,15 @@ func TestWarningsOfTheSheetAreConfirmed(t *testing.T) {
 		if err := s.book.Submit(t.Context(), s.maker, batch); !errors.Is(err, ledger.ErrUnconfirmed) {
 			t.Errorf("handed in: %v", err)
 		}
-		_, err = s.book.ConfirmWarnings(t.Context(), s.maker, batch, "", 0)
-		s.must(err)
+		for _, kind := range []string{"", string(importers.PayeeRepeated)} { // repeats not with everything else
+			_, err = s.book.ConfirmWarnings(t.Context(), s.maker, batch, kind, 0)
+			s.must(err)
+		}
 		s.must(s.book.Submit(t.Context(), s.maker, batch))
 		if err := s.book.Approve(t.Context(), s.checker, batch); !errors.Is(err, ledger.ErrUnconfirmed) {
 			t.Errorf("approved: %v", err)
 		}
-		_, err = s.book.ConfirmWarnings(t.Context(), s.checker, batch, "", 0)
+		_, err = s.book.ConfirmWarnings(t.Context(), s.checker, batch, string(importers.PayeeRepeated), 0)
 		s.must(err)
 		s.must(s.book.Approve(t.Context(), s.checker, batch))
 		s.sound()

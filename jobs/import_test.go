@@ -360,7 +360,7 @@ func TestInboxAnswersWhatIsNoSheet(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
 		in := s.inbox()
 		s.drop(in, "old.xls", "../importers/testdata/old-format.xls", time.Minute)
-		if report, err := in.Run(t.Context()); err != nil || report != "0 imported, 1 refused" {
+		if report, err := in.Run(t.Context()); err != nil || report != "0 imported, 1 refused: old.xls" {
 			t.Errorf("%q, %v", report, err)
 		}
 		want := []string{"refused/old.xls", "refused/old.xls.problems.json", "refused/old.xls.problems.txt"}
@@ -385,7 +385,7 @@ func TestInbox(t *testing.T) {
 		s.drop(in, "being-copied.csv", s.sheet(10), 0)
 		s.drop(in, ".hidden.csv", s.sheet(10), time.Minute)
 		report, err := in.Run(t.Context())
-		if err != nil || report != "1 imported, 1 refused" {
+		if err != nil || report != "1 imported, 1 refused: bad.csv" {
 			t.Errorf("%q, %v", report, err)
 		}
 		want := []string{".hidden.csv", "being-copied.csv", "processed/good.csv", "refused/bad.csv",

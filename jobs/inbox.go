@@ -36,6 +36,12 @@ type Inbox struct {
 // time must also stay the same for a while.
 const settledAfter = 5 * time.Second
 
+// Where sheets go that were seen to, beside those that wait.
+const (
+	ProcessedFolder = "processed"
+	RefusedFolder   = "refused"
+)
+
 // Run imports every settled sheet and moves it to the folder's processed or
 // refused folder; beside a refused one lie the reasons, as text, as JSON and
 // marked in a copy of the sheet.
@@ -48,7 +54,7 @@ func (in *Inbox) Run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the inbox: %w", err)
 	}
-	imported, refused := 0, 0
+	imported, refused := 0, []string{}
 	var failed error // one file does not keep the others waiting
 	for _, file := range files {
 		path := filepath.Join(in.Folder, file.Name())
@@ -64,10 +70,20 @@ func (in *Inbox) Run(ctx context.Context) (string, error) {
 		if importErr == nil {
 			imported++
 		} else {
-			refused++
+			refused = append(refused, file.Name())
 		}
 	}
-	return fmt.Sprintf("%d imported, %d refused", imported, refused), failed
+	report := fmt.Sprintf("%d imported, %d refused", imported, len(refused))
+	if len(refused) > 0 {
+		report += ": " + strings.Join(refused, ", ")
+	}
+	return report, failed
+}
+
+// Waiting counts the sheets that somebody has put into the folder.
+func (in *Inbox) Waiting() (int, error) {
+	files, err := in.look()
+	return len(files), err
 }
 
 // one imports one sheet, unless that was done before and only moving it away
@@ -144,9 +160,9 @@ func (in *Inbox) settled(file fs.FileInfo) bool {
 
 // file puts a sheet away under a name that does not collide.
 func (in *Inbox) file(ctx context.Context, path string, done Imported, importErr error) error {
-	folder := "processed"
+	folder := ProcessedFolder
 	if importErr != nil {
-		folder = "refused"
+		folder = RefusedFolder
 	}
 	target := filepath.Join(in.Folder, folder, time.Now().UTC().Format("20060102-150405.000-")+filepath.Base(path))
 	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {

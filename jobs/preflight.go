@@ -15,6 +15,7 @@ type Preflight struct {
 	Limits   []ledger.Limit
 	Funds    []Funds
 	Warnings []ledger.WarningKind // that people have to confirm
+	Overlaps []ledger.Overlap     // what another batch pays too
 	Rejected int                  // rows of the sheet that are not in the batch
 	// Duration is how long sending takes at the configured rate; 0 when the
 	// rate is not limited.
@@ -46,6 +47,9 @@ func (e *Engine) Preflight(ctx context.Context, batch int64) (Preflight, error) 
 		return p, err
 	}
 	if p.Warnings, err = e.Book.WarningKinds(ctx, batch); err != nil {
+		return p, err
+	}
+	if p.Overlaps, err = e.Book.Overlaps(ctx, batch); err != nil {
 		return p, err
 	}
 	p.Rejected = int(p.Batch.Rejected)

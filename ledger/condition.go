@@ -17,6 +17,7 @@ const (
 	ExceptionRunFailed   = "run-failed"   // the newest run of a job failed
 	ExceptionNotVerified = "not-verified" // the ledger breaks a promise
 	ExceptionUnchecked   = "unchecked"    // the ledger was not verified for too long
+	ExceptionInboxFolder = "inbox-folder" // a folder of the inbox has sheets that nobody reads
 )
 
 // KeepCases makes the open cases of a kind those that are given, told apart by

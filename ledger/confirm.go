@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"payrun/internal/database"
+	"payrun/internal/money"
 )
 
 // ErrUnconfirmed: a batch has warnings that somebody must confirm first.
@@ -40,6 +41,10 @@ type WarningKind struct {
 	Open, Unchecked int64
 }
 
+// Repeats tells whether the kind stands for what may be the same payment
+// again: the checker confirms it too, and nobody together with other kinds.
+func (k WarningKind) Repeats() bool { return slices.Contains(confirmedTwice, k.Code) }
+
 // WarningKinds lists a batch's kinds of warnings.
 func (b *Book) WarningKinds(ctx context.Context, batch int64) ([]WarningKind, error) {
 	var kinds []WarningKind
@@ -60,9 +65,11 @@ func confirmedBy(role Role, and ...string) string {
 
 // Warning is one warning of a batch, with what it is about.
 type Warning struct {
-	Code         string
-	Row          int64  `db:"row_no"`
-	Message      string // the importer's words, "" for what the ledger found
+	Code    string
+	Row     int64  `db:"row_no"`
+	Message string // the importer's words, "" for what the ledger found
+	// What its row pays: nothing for warnings about the sheet as a whole.
+	Payout       Payout `db:"-"`
 	Repeats      int64  // batch of the payout that this one repeats, or 0
 	RepeatsRow   int64  `db:"repeats_row"`
 	RepeatsState State  `db:"repeats_state"`
@@ -73,8 +80,8 @@ type Warning struct {
 // NeedsChecker tells whether the checker has to confirm it too.
 func (w Warning) NeedsChecker() bool { return slices.Contains(confirmedTwice, w.Code) }
 
-// Warnings lists the first warnings of a batch, in the sheet's order; kind ""
-// stands for all kinds.
+// Warnings lists the first warnings of a batch, of the rarest kinds first and
+// then in the sheet's order; kind "" stands for all kinds.
 func (b *Book) Warnings(ctx context.Context, batch int64, kind string, limit int) ([]Warning, error) {
 	var warnings []Warning
 	err := b.db.Select(ctx, &warnings, `SELECT w.code, w.row_no,
@@ -83,12 +90,37 @@ func (b *Book) Warnings(ctx context.Context, batch int64, kind string, limit int
 		coalesce((`+confirmer(Maker)+`), '') AS maker, coalesce((`+confirmer(Checker)+`), '') AS checker
 		FROM warnings w JOIN batches b ON b.id = w.batch_id AND b.state <> 'STAGING'
 		LEFT JOIN payouts e ON e.id = w.repeats AND w.repeats > 0
-		WHERE w.batch_id = ? AND (? = '' OR w.code = ?) ORDER BY w.row_no, w.code, w.payout_id LIMIT ?`, batch, kind, kind, limit)
+		WHERE w.batch_id = ? AND (? = '' OR w.code = ?) ORDER BY count(*) OVER (PARTITION BY w.code), w.row_no, w.code, w.payout_id LIMIT ?`, batch, kind, kind, limit)
+	if err != nil {
+		return nil, err
+	}
 	for i := range warnings {
 		w := &warnings[i]
 		w.Maker, w.Checker = strings.TrimPrefix(w.Maker, "user:"), strings.TrimPrefix(w.Checker, "user:")
 	}
-	return warnings, err
+	return warnings, b.warnedPayouts(ctx, batch, warnings)
+}
+
+// warnedPayouts fills in what the rows of warnings pay.
+func (b *Book) warnedPayouts(ctx context.Context, batch int64, warnings []Warning) error {
+	if len(warnings) == 0 {
+		return nil
+	}
+	first, last := warnings[0].Row, warnings[0].Row
+	for _, w := range warnings {
+		first, last = min(first, w.Row), max(last, w.Row)
+	}
+	var payouts []Payout
+	err := b.db.Select(ctx, &payouts, `SELECT row_no, channel, account, payee, amount, currency FROM payouts
+		WHERE id BETWEEN ? AND ? AND row_no BETWEEN ? AND ?`, firstID(batch), lastID(batch), first, last)
+	byRow := make(map[int64]Payout, len(payouts))
+	for _, p := range payouts {
+		byRow[p.Row] = p
+	}
+	for i := range warnings {
+		warnings[i].Payout = byRow[warnings[i].Row]
+	}
+	return err
 }
 
 func confirmer(role Role) string {
@@ -96,46 +128,92 @@ func confirmer(role Role) string {
 		AND c.row_no IN (0, w.row_no) AND c.role = '%s'`, role)
 }
 
+// ConfirmedKind is what a person just took responsibility for, of one kind and in
+// one currency.
+type ConfirmedKind struct {
+	Code     string
+	Currency money.Currency // "" for warnings about the sheet as a whole
+	Warnings int64
+	Amount   money.Amount // that their rows pay
+}
+
 // ConfirmWarnings records that a person takes responsibility for warnings of a batch:
 // of one kind ("" for every kind), in one row (0 for all rows). While the batch
 // is VALID that is a maker, while it is SUBMITTED a checker who neither made
-// nor submitted it. It returns how many warnings are confirmed by this that
-// were not before, and ErrConflict if there are none.
-func (b *Book) ConfirmWarnings(ctx context.Context, by User, batch int64, kind string, row int64) (int64, error) {
-	var confirmed int64
+// nor submitted it. What may be the same payment again is confirmed by its kind
+// or by its row, never with everything else. It returns what is confirmed by
+// this that was not before, and ErrConflict if that is nothing.
+func (b *Book) ConfirmWarnings(ctx context.Context, by User, batch int64, kind string, row int64) ([]ConfirmedKind, error) {
+	var confirmed []ConfirmedKind
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		role, err := confirmingRole(ctx, tx, by, batch)
 		if err != nil {
 			return err
 		}
-		mine := ""
-		if role == Checker { // each checker answers for what they approve
-			mine = by.actor()
-		}
-		open, err := unconfirmed(ctx, tx, batch, role, mine)
-		if err != nil {
-			return err
-		}
-		confirmed = 0 // the transaction may be tried again
-		for _, w := range open {
-			if kind != "" && w.Code != kind {
-				continue
-			}
-			n, err := confirm(ctx, tx, by, confirmation{BatchID: batch, Code: w.Code, Row: row, Role: role, Warnings: w.Warnings, Actor: by.actor()}, mine)
-			if err != nil {
-				return err
-			}
-			confirmed += n
-		}
-		if confirmed == 0 {
-			return fmt.Errorf("%w: batch %d has no such warning that waits for a %s", ErrConflict, batch, role)
-		}
-		return nil
+		confirmed, err = confirmOpen(ctx, tx, by, confirmation{BatchID: batch, Code: kind, Row: row, Role: role, Actor: by.actor()})
+		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("confirm warnings of batch %d: %w", batch, err)
+		return nil, fmt.Errorf("confirm warnings of batch %d: %w", batch, err)
 	}
 	return confirmed, nil
+}
+
+// confirmOpen confirms what waits of a kind, or of all kinds but the repeats.
+func confirmOpen(ctx context.Context, tx *database.Tx, by User, wanted confirmation) (confirmed []ConfirmedKind, err error) {
+	mine := ""
+	if wanted.Role == Checker { // each checker answers for what they approve
+		mine = wanted.Actor
+	}
+	open, err := unconfirmed(ctx, tx, wanted.BatchID, wanted.Role, mine)
+	if err != nil {
+		return nil, err
+	}
+	var left []string
+	for _, w := range open {
+		if wanted.Code != "" && w.Code != wanted.Code {
+			continue
+		}
+		if wanted.Code == "" && wanted.Row == 0 && w.Repeats() {
+			left = append(left, w.Code)
+			continue
+		}
+		c := wanted
+		c.Code = w.Code
+		covers, err := covered(ctx, tx, c, mine)
+		if err != nil {
+			return nil, err
+		}
+		if len(covers) == 0 { // not in that row
+			continue
+		}
+		if err := confirm(ctx, tx, by, c, covers); err != nil {
+			return nil, err
+		}
+		confirmed = append(confirmed, covers...)
+	}
+	switch {
+	case len(confirmed) > 0:
+		return confirmed, nil
+	case len(left) > 0:
+		return nil, fmt.Errorf("%w: %s may be the same payments again; they are confirmed by kind or row, not with everything else",
+			ErrConflict, strings.Join(left, " and "))
+	}
+	return nil, fmt.Errorf("%w: batch %d has no such warning that waits for a %s", ErrConflict, wanted.BatchID, wanted.Role)
+}
+
+// covered adds up what a confirmation is about. It sorts instead of joining:
+// no plan of it is quadratic.
+func covered(ctx context.Context, tx *database.Tx, c confirmation, mine string) ([]ConfirmedKind, error) {
+	var all []ConfirmedKind
+	err := tx.Select(ctx, &all, `SELECT x.code, x.currency, count(*) AS warnings, sum(x.amount) AS amount FROM (
+		SELECT r.code, max(r.currency) OVER (PARTITION BY r.row_no) AS currency, max(r.amount) OVER (PARTITION BY r.row_no) AS amount FROM (
+			SELECT w.code, w.row_no, '' AS currency, 0 AS amount FROM warnings w
+			WHERE w.batch_id = ? AND w.code = ? AND (? = 0 OR w.row_no = ?) AND NOT `+confirmedBy(c.Role, " AND (? = '' OR c.actor = ?)")+`
+			UNION ALL SELECT '', p.row_no, p.currency, p.amount FROM payouts p WHERE p.id BETWEEN ? AND ?) r) x
+		WHERE x.code <> '' GROUP BY x.code, x.currency ORDER BY x.currency`,
+		c.BatchID, c.Code, c.Row, c.Row, mine, mine, firstID(c.BatchID), lastID(c.BatchID))
+	return all, err
 }
 
 func confirmingRole(ctx context.Context, tx *database.Tx, by User, batch int64) (Role, error) {
@@ -180,30 +258,25 @@ func unconfirmed(ctx context.Context, tx *database.Tx, batch int64, role Role, a
 	return open, err
 }
 
-// confirm stores one confirmation, of all rows or of one, and returns how many
-// warnings it covers.
-func confirm(ctx context.Context, tx *database.Tx, by User, c confirmation, mine string) (int64, error) {
-	if c.Row > 0 {
-		err := tx.Get(ctx, &c.Warnings, `SELECT count(*) FROM warnings w WHERE w.batch_id = ? AND w.code = ? AND w.row_no = ? AND NOT `+
-			confirmedBy(c.Role, " AND (? = '' OR c.actor = ?)"), c.BatchID, c.Code, c.Row, mine, mine)
-		if err != nil || c.Warnings == 0 {
-			return 0, err
-		}
+// confirm stores one confirmation, of all rows or of one.
+func confirm(ctx context.Context, tx *database.Tx, by User, c confirmation, covers []ConfirmedKind) error {
+	for _, part := range covers {
+		c.Warnings += part.Warnings
 	}
 	var err error
 	if c.ID, c.CreatedAt, err = stamp(ctx, tx); err != nil {
-		return 0, err
+		return err
 	}
 	_, err = tx.Exec(ctx, "INSERT INTO confirmations ("+confirmationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		c.ID, c.BatchID, c.Code, c.Row, c.Role, c.Warnings, c.Actor, c.CreatedAt, c.seal())
 	if err != nil {
-		return 0, err
+		return err
 	}
 	where := "in all rows"
 	if c.Row > 0 {
 		where = fmt.Sprint("in row ", c.Row)
 	}
-	return c.Warnings, audit(ctx, tx, by.actor(), "batch.confirm", fmt.Sprint("batch ", c.BatchID),
+	return audit(ctx, tx, by.actor(), "batch.confirm", fmt.Sprint("batch ", c.BatchID),
 		fmt.Sprintf("as %s: %d of %s, %s", c.Role, c.Warnings, c.Code, where))
 }
 

@@ -46,8 +46,21 @@ func (o *office) scrutinized(name string, rows []ledger.NewPayout, look ledger.S
 
 func (o *office) confirmed(by ledger.User, batch int64) {
 	o.t.Helper()
-	_, err := o.ConfirmWarnings(o.t.Context(), by, batch, "", 0)
+	kinds, err := o.WarningKinds(o.t.Context(), batch)
 	must(o.t, err)
+	head, err := o.Batch(o.t.Context(), batch)
+	must(o.t, err)
+	waited := false
+	for _, kind := range kinds {
+		if head.State == ledger.Valid && kind.Open > 0 || head.State == ledger.Submitted && kind.Unchecked > 0 {
+			waited = true
+			_, err := o.ConfirmWarnings(o.t.Context(), by, batch, kind.Code, 0)
+			must(o.t, err)
+		}
+	}
+	if !waited {
+		o.t.Fatalf("nothing of batch %d waits for %s", batch, by.Name)
+	}
 }
 
 // wanted lists the warnings of a batch as "row kind".
@@ -143,7 +156,8 @@ func TestWarningsAreConfirmedByMakerAndChecker(t *testing.T) {
 		refused("nothing of that kind for a checker", confirm(o.checker, "account-length", 0), ledger.ErrConflict)
 		must(t, confirm(o.both, "payee-repeated", 3))
 		refused("another checker confirmed", o.Approve(ctx, o.checker, b.ID), ledger.ErrUnconfirmed)
-		must(t, confirm(o.checker, "", 0))
+		refused("a repeat with everything else", confirm(o.checker, "", 0), ledger.ErrConflict)
+		must(t, confirm(o.checker, "payee-repeated", 0))
 		must(t, o.Approve(ctx, o.checker, b.ID))
 		refused("too late", confirm(o.both, "", 0), ledger.ErrConflict)
 
@@ -160,6 +174,93 @@ func TestWarningsAreConfirmedByMakerAndChecker(t *testing.T) {
 	})
 }
 
+// TestRepeatsAreNeverConfirmedWithEverythingElse: one word must not pay a
+// sheet twice, neither the maker's nor the checker's.
+func TestRepeatsAreNeverConfirmedWithEverythingElse(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		ctx := t.Context()
+		first := o.scrutinized("first", pays("P1 10", "P2 20", "P3 30"), ledger.Scrutiny{})
+		b := o.scrutinized("second", pays("P1 10", "P2 20", "P4 40"), careful(), ledger.SheetWarning{Code: "control-total-unchecked"})
+		confirmed, err := o.ConfirmWarnings(ctx, o.maker, b.ID, "", 0)
+		want := []ledger.ConfirmedKind{{Code: "control-total-unchecked", Warnings: 1}, {Code: ledger.FirstPayment, Currency: "USD", Warnings: 3, Amount: 70_00}}
+		if err != nil || !slices.Equal(confirmed, want) {
+			t.Errorf("with everything else: %v, %v; want %v", confirmed, err, want)
+		}
+		if confirmed, err := o.ConfirmWarnings(ctx, o.maker, b.ID, "", 0); confirmed != nil || !errors.Is(err, ledger.ErrConflict) || !strings.Contains(err.Error(), ledger.PayeeWaiting) {
+			t.Errorf("once more: %v, %v", confirmed, err)
+		}
+		if err := o.Submit(ctx, o.maker, b.ID); !errors.Is(err, ledger.ErrUnconfirmed) {
+			t.Errorf("handed in: %v", err)
+		}
+		confirmed, err = o.ConfirmWarnings(ctx, o.maker, b.ID, "", 3)
+		if want := []ledger.ConfirmedKind{{Code: ledger.PayeeWaiting, Currency: "USD", Warnings: 1, Amount: 20_00}}; err != nil || !slices.Equal(confirmed, want) {
+			t.Errorf("by row: %v, %v; want %v", confirmed, err, want)
+		}
+		confirmed, err = o.ConfirmWarnings(ctx, o.maker, b.ID, ledger.PayeeWaiting, 0)
+		if want := []ledger.ConfirmedKind{{Code: ledger.PayeeWaiting, Currency: "USD", Warnings: 1, Amount: 10_00}}; err != nil || !slices.Equal(confirmed, want) {
+			t.Errorf("the rest of the kind: %v, %v; want %v", confirmed, err, want)
+		}
+		must(t, o.Submit(ctx, o.maker, b.ID))
+		if confirmed, err := o.ConfirmWarnings(ctx, o.checker, b.ID, "", 0); confirmed != nil || !errors.Is(err, ledger.ErrConflict) {
+			t.Errorf("a checker with everything else: %v, %v", confirmed, err)
+		}
+		if err := o.Approve(ctx, o.checker, b.ID); !errors.Is(err, ledger.ErrUnconfirmed) {
+			t.Errorf("approved: %v", err)
+		}
+		must(t, o.Discard(ctx, o.maker, first.ID, "twice"))
+		o.sound()
+	})
+}
+
+// referenced gives every row a reference: one letter each.
+func referenced(letters string, rows []ledger.NewPayout) []ledger.NewPayout {
+	for i := range rows {
+		rows[i].Reference = letters[i : i+1]
+	}
+	return rows
+}
+
+// TestABatchSaysWhatItPaysAgain, from both sides and until it is settled.
+func TestABatchSaysWhatItPaysAgain(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		ctx := t.Context()
+		overlaps := func(what string, batch int64, want ...ledger.Overlap) {
+			t.Helper()
+			got, err := o.Overlaps(ctx, batch)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: %+v, %v; want %+v", what, got, err, want)
+			}
+		}
+		look := ledger.Scrutiny{Repeats: time.Hour}
+		first := o.scrutinized("first", referenced("abc", pays("P1 10", "P2 20", "P3 30")), look)
+		overlaps("alone", first.ID)
+		// The same wallets and amounts, but a bill of its own; and a later
+		// batch must not hide the one with the same bill.
+		other := o.scrutinized("other bills", referenced("xyz", pays("P1 10", "P2 20", "P3 30")), look)
+		overlaps("other bills", other.ID)
+		second := o.scrutinized("second", referenced("abc", pays("P1 10", "P2 20", "P3 31")), look)
+		overlaps("waiting", second.ID, ledger.Overlap{Batch: first.ID, State: ledger.Valid, Currency: "USD", Payouts: 2, Amount: 30_00})
+		overlaps("from the other side", first.ID, ledger.Overlap{Batch: second.ID, State: ledger.Valid, Currency: "USD", Payouts: 2, Amount: 30_00})
+
+		must(t, o.Submit(ctx, o.maker, first.ID))
+		must(t, o.Approve(ctx, o.checker, first.ID))
+		must(t, o.Discard(ctx, o.maker, other.ID, "twice"))
+		third := o.scrutinized("third", referenced("ab", pays("P1 10", "P2 20")), look)
+		both := []ledger.Overlap{
+			{Batch: first.ID, State: ledger.Approved, Currency: "USD", Payouts: 2, Amount: 30_00},
+			{Batch: second.ID, State: ledger.Valid, Currency: "USD", Payouts: 2, Amount: 30_00},
+		}
+		overlaps("approved and waiting", third.ID, both...)
+		must(t, o.Discard(ctx, o.maker, second.ID, "twice"))
+		overlaps("what was discarded is not paid", third.ID, both[:1]...)
+		for _, claim := range o.claim(3) {
+			o.put(claim, map[string]ledger.State{"P1": ledger.Failed, "P2": ledger.Succeeded, "P3": ledger.Succeeded}[claim.Account])
+		}
+		overlaps("what failed is not paid", third.ID, ledger.Overlap{Batch: first.ID, State: ledger.Approved, Currency: "USD", Payouts: 1, Amount: 20_00})
+		o.sound()
+	})
+}
+
 // TestNobodyChecksWhatTheyMade, whatever their roles.
 func TestNobodyChecksWhatTheyMade(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
@@ -172,14 +273,14 @@ func TestNobodyChecksWhatTheyMade(t *testing.T) {
 		must(t, err)
 		o.confirmed(o.maker, made.ID)
 		must(t, o.Submit(ctx, o.maker, made.ID))
-		if n, err := o.ConfirmWarnings(ctx, o.both, made.ID, "", 0); n != 0 || !errors.Is(err, ledger.ErrForbidden) {
-			t.Errorf("who made it checked %d warnings, %v", n, err)
+		if n, err := o.ConfirmWarnings(ctx, o.both, made.ID, "", 0); n != nil || !errors.Is(err, ledger.ErrForbidden) {
+			t.Errorf("who made it checked %v, %v", n, err)
 		}
 		submitted := o.scrutinized("handed in", pays("P2 10", "P2 10"), ledger.Scrutiny{}, ledger.SheetWarning{Code: "payee-repeated", Row: 3})
 		o.confirmed(o.both, submitted.ID)
 		must(t, o.Submit(ctx, o.both, submitted.ID))
-		if n, err := o.ConfirmWarnings(ctx, o.both, submitted.ID, "", 0); n != 0 || !errors.Is(err, ledger.ErrForbidden) {
-			t.Errorf("who submitted it checked %d warnings, %v", n, err)
+		if n, err := o.ConfirmWarnings(ctx, o.both, submitted.ID, "", 0); n != nil || !errors.Is(err, ledger.ErrForbidden) {
+			t.Errorf("who submitted it checked %v, %v", n, err)
 		}
 	})
 }

@@ -218,6 +218,7 @@ var headlines = map[string]string{
 	ExceptionUnusual:     "Unusual status at the gateway",
 	ExceptionContrary:    "The gateway says otherwise",
 	ExceptionRunFailed:   "A job fails",
+	ExceptionInboxFolder: "Sheets are not read",
 	ExceptionNotVerified: "The ledger breaks a promise",
 	ExceptionUnchecked:   "The ledger was not verified for too long",
 }

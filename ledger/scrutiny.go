@@ -154,19 +154,21 @@ func (s *Staging) scrutinize(ctx context.Context, tx *database.Tx, look Scrutiny
 }
 
 // findPaid goes from each staged row to the payees of its account, so that it
-// does not depend on how long the history is.
+// does not depend on how long the history is. Of several payments it names the
+// one that has the same reference too.
 const findPaid = `INSERT INTO warnings (batch_id, code, row_no, payout_id, repeats)
-	SELECT p.batch_id, '` + PayeePaid + `', p.row_no, p.id, max(o.payout_id) FROM payouts p
+	SELECT p.batch_id, '` + PayeePaid + `', p.row_no, p.id, coalesce(max(CASE WHEN e.reference = p.reference THEN e.id END), max(e.id)) FROM payouts p
 	JOIN payees o ON o.account = p.account AND o.channel = p.channel AND o.currency = p.currency AND o.amount = p.amount AND o.approved_at >= ?
-	JOIN payouts e ON e.id = o.payout_id AND e.state NOT IN ('FAILED', 'FAILED_FEE', 'CANCELLED')
+	JOIN payouts e ON e.id = o.payout_id AND e.state NOT IN (` + unpaid + `)
 	WHERE p.id BETWEEN ? AND ? GROUP BY p.batch_id, p.row_no, p.id`
 
 // findWaiting sorts instead of joining: no plan of it is quadratic, whatever
 // the planner believes about rows that were loaded a moment ago.
 const findWaiting = `INSERT INTO warnings (batch_id, code, row_no, payout_id, repeats)
 	SELECT w.batch_id, '` + PayeeWaiting + `', w.row_no, w.id, w.other FROM (
-		SELECT p.id, p.batch_id, p.row_no, max(CASE WHEN p.batch_id <> ? THEN p.id END)
-			OVER (PARTITION BY p.account, p.channel, p.currency, p.amount) AS other
+		SELECT p.id, p.batch_id, p.row_no, coalesce(
+			max(CASE WHEN p.batch_id <> ? THEN p.id END) OVER (PARTITION BY p.account, p.channel, p.currency, p.amount, p.reference),
+			max(CASE WHEN p.batch_id <> ? THEN p.id END) OVER (PARTITION BY p.account, p.channel, p.currency, p.amount)) AS other
 		FROM payouts p WHERE p.state = 'UNSENT'
 		AND p.batch_id IN (SELECT id FROM batches WHERE state IN ('VALID', 'SUBMITTED') OR id = ?)) w
 	WHERE w.batch_id = ? AND w.other IS NOT NULL`
@@ -180,7 +182,7 @@ func (s *Staging) reviewWaiting(ctx context.Context, tx *database.Tx) error {
 	if err := tx.Get(ctx, &waiting, "SELECT count(*) FROM batches WHERE state IN ('VALID', 'SUBMITTED')"); err != nil || waiting == 0 {
 		return err
 	}
-	_, err := tx.Exec(ctx, findWaiting, s.batch, s.batch, s.batch)
+	_, err := tx.Exec(ctx, findWaiting, s.batch, s.batch, s.batch, s.batch)
 	return err
 }
 

@@ -73,6 +73,7 @@ type batchStory struct {
 	problems   []ledger.Problem
 	exceptions []ledger.Exception
 	warnings   []ledger.WarningKind
+	overlaps   []ledger.Overlap
 	reading    ledger.Reading
 	back       ledger.SentBack
 	waits      []string
@@ -92,7 +93,7 @@ func (c *batchShowCmd) Run(a *app) error {
 		"batch": viewBatch(s.batch), "totals": views(s.totals, viewTotal), "progress": views(s.progress, viewProgress),
 		"problems": views(s.problems, viewProblem), "exceptions": views(s.exceptions, viewException),
 		"warnings": views(s.warnings, viewWarningKind), "reading": viewReading(s.reading),
-		"waits": append([]string{}, s.waits...), "next_step": s.next,
+		"overlaps": views(s.overlaps, viewOverlap), "waits": append([]string{}, s.waits...), "next_step": s.next,
 	}
 	if s.back.By != "" {
 		document["sent_back"] = sentBackView{s.back.By, string(s.back.Reason), s.back.Note, instant(s.back.At)}
@@ -114,6 +115,9 @@ func (a *app) batchStory(id int64) (s batchStory, err error) {
 		return s, err
 	}
 	if s.warnings, err = a.book.WarningKinds(a.ctx, id); err != nil {
+		return s, err
+	}
+	if s.overlaps, err = a.book.Overlaps(a.ctx, id); err != nil {
 		return s, err
 	}
 	if s.reading, err = a.book.Reading(a.ctx, id); err != nil {
@@ -168,7 +172,8 @@ func (a *app) printBatch(s batchStory) {
 		t.row(a.channelName(total.Channel), count(total.Payouts), grouped(total.Amount, total.Currency), grouped(total.Fees, total.Currency), total.Currency)
 	}
 	t.flush()
-	a.printWarningKinds(s.batch, s.warnings)
+	a.printToConfirm(s.batch, s.warnings)
+	a.printOverlaps(s.batch, s.overlaps)
 	if len(s.exceptions) > 0 {
 		a.sayf("\n%s for a person:", counted(len(s.exceptions), "open case", "open cases"))
 	}
@@ -227,14 +232,17 @@ func (a *app) printProgress(progress []ledger.Progress) {
 
 type batchSubmitCmd struct {
 	batchID
-	ConfirmWarnings bool `help:"Confirm all warnings that wait for the maker first."`
+	ConfirmWarnings bool `help:"Confirm the warnings that wait for the maker first, all but repeats."`
 }
 
 // Run submits.
 func (c *batchSubmitCmd) Run(a *app) error {
 	return a.decide("submitted", c.ID, func(u ledger.User) error {
+		if err := a.warnOfOverlaps(c.ID); err != nil {
+			return err
+		}
 		if c.ConfirmWarnings {
-			if err := a.confirmAll(u, c.ID); err != nil {
+			if err := a.confirmAll(u, c.ID, ""); err != nil {
 				return err
 			}
 		}
@@ -264,14 +272,17 @@ func (c *batchDiscardCmd) Run(a *app) error {
 
 type batchApproveCmd struct {
 	batchID
-	ConfirmWarnings bool `help:"Confirm all warnings that wait for the checker first."`
+	ConfirmWarnings bool `help:"Confirm the warnings that wait for the checker first, all but repeats."`
 }
 
 // Run approves.
 func (c *batchApproveCmd) Run(a *app) error {
 	return a.decide("approved", c.ID, func(u ledger.User) error {
+		if err := a.warnOfOverlaps(c.ID); err != nil {
+			return err
+		}
 		if c.ConfirmWarnings {
-			if err := a.confirmAll(u, c.ID); err != nil {
+			if err := a.confirmAll(u, c.ID, ""); err != nil {
 				return err
 			}
 		}

@@ -85,6 +85,7 @@ func (a *app) knowsChannel(name string) bool {
 // printDryRun says how each column of a sheet is understood, and what would
 // have to be confirmed to import it.
 func (a *app) printDryRun(sheet importers.Result, choice jobs.ImportChoice) {
+	a.sayf("\nNot looked at in a dry run: stopped wallets, repeats, earlier payments and the limits of the moment.")
 	if choice.GoodRows && sheet.Rejected > 0 {
 		a.sayf("\nTo import the good rows alone: --good-rows --totals %q", jobs.GoodTotals(sheet))
 	}

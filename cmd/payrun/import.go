@@ -55,6 +55,10 @@ func (c *importCmd) Run(a *app) error {
 		copied, copyErr := c.annotate(a, path, imported, err)
 		failed = errors.Join(failed, copyErr)
 		a.printImported(path, copied, imported, err)
+		if imported.Batch != nil && !a.cli.JSON {
+			a.printStaleCopies(path, copied, imported.Batch)
+			failed = errors.Join(failed, a.warnOfOverlaps(imported.Batch.ID))
+		}
 		if c.DryRun && !a.cli.JSON {
 			a.printDryRun(imported.Sheet, choice)
 		}
@@ -91,7 +95,7 @@ func (c *importCmd) annotate(a *app, path string, done jobs.Imported, importErr 
 // It returns "" if there is nothing to correct, or no copy to be had.
 func (a *app) annotateBeside(path string, done jobs.Imported, importErr error) string {
 	j := done.Judgement(path, importErr)
-	if !j.Faulty() {
+	if !j.Faulty() || errors.Is(importErr, jobs.ErrTotals) { // only a word is missing, to import it as it is
 		return ""
 	}
 	for n := 1; ; n++ {

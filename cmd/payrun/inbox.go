@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"payrun/internal/config"
 	"payrun/jobs"
+	"payrun/ledger"
 )
 
 // inboxes imports what lies in the inbox, and in each of its folders that is
@@ -23,6 +25,11 @@ func (a *app) inboxes(ctx context.Context) (string, error) {
 	reports := []string{report}
 	profiles, err := config.Profiles(a.config.Profiles)
 	failed = errors.Join(failed, err)
+	if err == nil {
+		unread, err := a.unreadFolders(ctx, profiles)
+		failed = errors.Join(failed, err)
+		reports = append(reports, unread...)
+	}
 	for _, p := range profiles {
 		folder := filepath.Join(root.Folder, p.Name)
 		if p.Owner == "" {
@@ -39,6 +46,41 @@ func (a *app) inboxes(ctx context.Context) (string, error) {
 		reports = append(reports, p.Name+": "+report)
 	}
 	return strings.Join(reports, "; "), failed
+}
+
+// unreadFolders keeps a case open for every folder with sheets in it that no
+// import profile reads, and says so.
+func (a *app) unreadFolders(ctx context.Context, profiles []config.Profile) (reports []string, err error) {
+	entries, err := os.ReadDir(a.config.Inbox.Folder)
+	if err != nil {
+		return nil, nil // the inbox itself has said so
+	}
+	var cases []ledger.Exception
+	for _, entry := range entries {
+		name := entry.Name()
+		if !entry.IsDir() || strings.HasPrefix(name, ".") || name == jobs.ProcessedFolder || name == jobs.RefusedFolder || reads(profiles, name) {
+			continue
+		}
+		n, err := a.inbox(filepath.Join(a.config.Inbox.Folder, name), "", jobs.ImportChoice{}).Waiting()
+		if err != nil {
+			return reports, fmt.Errorf("inbox %s: %w", name, err)
+		}
+		if n == 0 {
+			continue
+		}
+		sheets := counted(n, "sheet in it is not read", "sheets in it are not read")
+		cases = append(cases, ledger.Exception{
+			Subject: name, Detail: fmt.Sprintf("the inbox has a folder %q, but no import profile of that name with an owner: %s", name, sheets),
+			NextStep: fmt.Sprintf("rename the folder, or payrun profile add %s FILE", name),
+		})
+		reports = append(reports, fmt.Sprintf("%s: no import profile of that name with an owner, %s", name, sheets))
+	}
+	return reports, a.book.KeepCases(ctx, "job:import", ledger.ExceptionInboxFolder, cases)
+}
+
+// reads tells whether one of the profiles reads the folder.
+func reads(profiles []config.Profile, folder string) bool {
+	return slices.ContainsFunc(profiles, func(p config.Profile) bool { return p.Name == folder && p.Owner != "" })
 }
 
 func (a *app) inbox(folder, owner string, choice jobs.ImportChoice) *jobs.Inbox {

@@ -85,7 +85,9 @@ func TestLiveGatewayNeedsTwoPeople(t *testing.T) {
 	again := p.sheet(goodRows(4)...)
 	p.as(maker).run("run", again).exits(exitRefused).complains("3 of payee-paid-before", "payrun batch confirm")
 	p.as(maker).must("batch", "discard", "3", "--reason", "with the confirmation at once")
-	p.as(maker).must("run", "--json", "--confirm-warnings", again).document(&preflight)
+	p.as(maker).run("run", "--confirm-warnings", again).exits(exitRefused).says("PAID TWICE? 3 of these 4 rows are in batch 1 already").complains("confirmed by kind or row")
+	p.as(maker).must("batch", "discard", "4", "--reason", "another sheet")
+	p.as(maker).must("run", "--json", "--confirm-warnings", p.sheet("N-1,Perfect Money,U555000907,7.25,USD,Somebody")).document(&preflight)
 	if preflight.Batch.State != "SUBMITTED" || len(preflight.Funds) != 1 || !preflight.Funds[0].Enough {
 		t.Errorf("pre-flight: %+v", preflight)
 	}

@@ -135,7 +135,11 @@ func TestEveryDecision(t *testing.T) {
 	p.must("batch", "warnings", "3").says("2 not yet, by the maker", "Row 2 of batch 2 pays the same amount to the same account; it is not sent")
 	p.as(maker).run("batch", "confirm", "3").exits(exitUsage).complains("say what you confirm")
 	p.as(maker).must("batch", "confirm", "3", "--row", "2").says("1 warning confirmed by mia")
-	p.as(maker).must("batch", "submit", "3", "--confirm-warnings")
+	p.as(maker).run("batch", "submit", "3", "--confirm-warnings").exits(exitRefused).says("PAID TWICE? 2 of these 2 rows are in batch 2 already (APPROVED)", "21.50 USD would be paid a second time").
+		complains("payee-paid-before may be the same payments again")
+	p.as(maker).run("batch", "confirm", "3", "--all").exits(exitRefused).complains("they are confirmed by kind or row")
+	p.as(maker).must("batch", "confirm", "3", "--kind", "payee-paid-before").says("1 warning confirmed by mia", "1 of payee-paid-before, ")
+	p.as(maker).must("batch", "submit", "3")
 	p.must("batch", "show", "3").says("2 not yet, by the checker")
 	p.as(checker).run("batch", "approve", "3").exits(exitRefused).complains("not confirmed by the checker")
 	p.as(checker).must("batch", "confirm", "3", "--kind", "payee-paid-before").says("2 warnings confirmed by")
@@ -183,6 +187,26 @@ func TestInbox(t *testing.T) {
 	}
 	p.must("job", "run", "import").says("0 imported, 0 refused; riga: 1 imported, 0 refused")
 	p.must("batch", "show", "1").says("made by mia", "read by import profile riga", "10.50")
+
+	unknown := filepath.Join(folder, "november")
+	if err := errors.Join(os.MkdirAll(filepath.Join(folder, "empty"), 0o700), os.MkdirAll(unknown, 0o700),
+		os.WriteFile(filepath.Join(unknown, "a.csv"), nil, 0o600), os.Chtimes(filepath.Join(unknown, "a.csv"), time.Time{}, time.Now().Add(-time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		p.must("job", "run", "import").says("november: no import profile of that name with an owner, 1 sheet in it is not read")
+	}
+	cases := p.must("exceptions").says("inbox-folder", "payrun profile add november FILE")
+	if strings.Count(cases.out, "inbox-folder") != 1 || strings.Contains(cases.out, "empty") {
+		t.Errorf("cases: %s", cases.out)
+	}
+	if err := os.RemoveAll(unknown); err != nil {
+		t.Fatal(err)
+	}
+	p.must("job", "run", "import")
+	if left := p.must("exceptions"); strings.Contains(left.out, "inbox-folder") {
+		t.Errorf("still a case: %s", left.out)
+	}
 	p.with("PAYRUN_INBOX_FOLDER="+filepath.Join(folder, "none")).run("job", "run", "import").exits(exitFailure).complains("read the inbox")
 }
 

@@ -25,7 +25,8 @@ func (a *app) printPreflight(p jobs.Preflight) {
 	if p.Rejected > 0 {
 		a.sayf("  Not in the batch: %s.", counted(p.Rejected, "rejected row", "rejected rows"))
 	}
-	a.printWarningKinds(p.Batch, p.Warnings)
+	a.printToConfirm(p.Batch, p.Warnings)
+	a.printOverlaps(p.Batch, p.Overlaps)
 	if p.Duration > 0 {
 		a.sayf("  Sending takes about %s at the configured rate.", max(p.Duration.Round(time.Second), time.Second))
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"payrun/importers"
 	"payrun/internal/database"
 	"payrun/jobs"
 	"payrun/ledger"
@@ -40,7 +41,7 @@ func (c *demoCmd) Run(a *app) error {
 type runCmd struct {
 	File string `arg:"" help:"Sheet to pay, xlsx or csv."`
 	howRead
-	ConfirmWarnings bool `help:"Confirm all warnings as the maker (on the sandbox that is done anyway)."`
+	ConfirmWarnings bool `help:"Confirm all warnings but repeats as the maker (on the sandbox that is done anyway)."`
 }
 
 // Run goes the whole way on the sandbox. On a live gateway it ends with a
@@ -88,6 +89,9 @@ func sheetError(path string, err error) error {
 	if errors.Is(err, errSheet) {
 		return err
 	}
+	if refusal, ok := errors.AsType[*importers.FileError](err); ok { // its sentence says it all
+		return fmt.Errorf("%s: %w", relative(path), refusal)
+	}
 	if as[*fs.PathError](err) && !errors.Is(err, database.ErrUnusable) {
 		return fmt.Errorf("%w: %w", errSheet, err)
 	}
@@ -111,7 +115,9 @@ func (a *app) runLive(path string, choice jobs.ImportChoice, confirm bool) error
 	imported, err := a.importJob().File(a.ctx, maker, path, choice)
 	if !a.cli.JSON {
 		printProblems(a.out, imported)
-		a.printCopy(a.annotateBeside(path, imported, err))
+		copied := a.annotateBeside(path, imported, err)
+		a.printCopy(copied)
+		a.printStaleCopies(path, copied, imported.Batch)
 	}
 	if err != nil {
 		return sheetError(path, err)
@@ -133,7 +139,7 @@ func (a *app) submitLive(maker ledger.User, p jobs.Preflight, confirm bool) erro
 			ledger.ErrConflict, p.Batch.Repeats, id, id)
 	}
 	if confirm {
-		if err := a.confirmAll(maker, id); err != nil {
+		if err := a.confirmAll(maker, id, ""); err != nil {
 			return err
 		}
 	}

@@ -76,6 +76,35 @@ func TestTheCopyOfAPartlyImportedSheet(t *testing.T) {
 	}
 }
 
+// What a maker did who worked on with the first copy of a sheet: its good rows
+// had been imported since, and would have been paid a second time.
+func TestAnOldCopyDoesNotPayTwice(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, checker := p.people()
+	path := p.sheet(append(goodRows(2), badRow)...)
+	p.as(maker).run("import", path).exits(exitSheet).says("payouts.csv.problems.xlsx")
+	p.as(maker).run("import", "--good-rows", path).exits(exitSheet).complains("2 good, 1 bad, 21.50 USD")
+	if got := beside(t, path); len(got) != 2 {
+		t.Errorf("a copy more, though only the totals are missing: %q", got)
+	}
+	p.as(maker).must("import", "--good-rows", "--totals", "2 good, 1 bad, 21.50 USD", path).
+		says("payouts.csv.problems-2.xlsx from now on. Throw the older copies away", "\n  ", "payouts.csv.problems.xlsx\n")
+
+	old := path + ".problems.xlsx"
+	correct(t, old)
+	const twice = "PAID TWICE? 2 of these 3 rows are in batch 1 already (VALID)"
+	p.as(maker).must("import", old).says("3 good rows", twice, "21.50 USD would be paid a second time")
+	p.must("batch", "show", "2").says(twice)
+	p.must("batch", "show", "1").says("2 of these 2 rows are in batch 2 already")
+	p.must("batch", "warnings", "2", "--limit", "1").says("1 more is not shown: payrun batch warnings 2 --limit 2, or --kind KIND", `row 2  10.25 USD to ****0907, "Payee 1"  payee-waiting`)
+	p.as(maker).run("batch", "confirm", "2", "--all").exits(exitRefused).complains("payee-waiting may be the same payments again")
+	p.as(maker).must("batch", "confirm", "2", "--kind", "payee-waiting").says("2 of payee-waiting, 21.50 USD")
+	p.as(maker).must("batch", "submit", "2")
+	p.as(checker).run("batch", "approve", "2", "--confirm-warnings").exits(exitRefused).says("21.50 USD would be paid a second time").complains("payee-waiting may be the same")
+	p.as(checker).run("batch", "approve", "2").exits(exitRefused).complains("2 of payee-waiting")
+}
+
 func TestWhereTheCopyGoes(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

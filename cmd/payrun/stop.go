@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"payrun/importers"
 	"payrun/ledger"
 )
 
@@ -79,6 +80,9 @@ func (w walletArg) target(a *app) (ledger.Stop, error) {
 	if err != nil {
 		return stop, err
 	}
+	if isTerminal(a.in) {
+		fmt.Fprintf(a.errOut, "The account on %s, then Enter: ", a.channelName(w.Channel))
+	}
 	line, err := bufio.NewReader(a.in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return stop, fmt.Errorf("read the account from standard input: %w", err)
@@ -133,7 +137,46 @@ type stopWalletCmd struct {
 // Run stops a wallet.
 func (c *stopWalletCmd) Run(a *app) error {
 	stop, err := c.target(a)
-	return a.stop(stop, c.Reason, err)
+	if err != nil {
+		return err
+	}
+	if _, err := a.user(); err != nil { // it opens the store
+		return err
+	}
+	channel, account, _ := strings.Cut(stop.Subject, " ")
+	history, err := a.book.WalletHistory(a.ctx, channel, account)
+	if err != nil {
+		return err
+	}
+	if c.Of == "" && history.Approved == 0 {
+		err = a.knowWallet(channel, account)
+	}
+	if err := a.stop(stop, c.Reason, err); err != nil || a.cli.JSON {
+		return err
+	}
+	switch {
+	case history.Paid > 0:
+		a.sayf("It was paid %s so far.", counted(history.Paid, "time", "times"))
+	case history.Approved > 0:
+		a.sayf("Nothing was paid to it so far; %s approved.", counted(history.Approved, "payout was", "payouts were"))
+	default:
+		a.sayf("No payout to it is on record: check the number.")
+	}
+	return nil
+}
+
+// knowWallet refuses what cannot be a wallet of the channel: a mistyped number
+// would leave the one that was meant open.
+func (a *app) knowWallet(channel, account string) error {
+	for _, c := range importers.DefaultChannels() {
+		if c.Code != channel {
+			continue
+		}
+		if usual, looks := c.Usual(account); !usual {
+			return usagef("That is no %s wallet (%s); nothing is stopped. The wallet of an order is stopped by --of ORDER", c.Name, looks)
+		}
+	}
+	return nil
 }
 
 type liftEverythingCmd struct{}

@@ -26,12 +26,25 @@ func TestStopAWallet(t *testing.T) {
 			t.Errorf("standard input %q: %v", text, err)
 		}
 	}
-	must(t, typed(p.as(maker), "U000000907\n", stop))
+	for channel, no := range map[string]string{"16": "P10004", "11": "X000000907", "12": "1"} {
+		err := typed(p.as(maker), no+"\n", (&stopWalletCmd{walletArg{Channel: channel}, withReason{"fraud"}}).Run)
+		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "nothing is stopped") {
+			t.Errorf("%s on channel %s: %v", no, channel, err)
+		}
+	}
+	p.must("stop", "list").says("Nothing is stopped")
+	var said strings.Builder
+	a := p.as(maker).opened(io.Discard)
+	a.out, a.in = &said, strings.NewReader("U000000907\n")
+	must(t, stop(a))
+	if !strings.Contains(said.String(), "No payout to it is on record: check the number.") {
+		t.Errorf("a wallet that was never paid: %s", said.String())
+	}
 	p.must("stop", "list").says("wallet ****0907 on Perfect Money", "left the company")
 	if r := p.must("stop", "list", "--json"); strings.Contains(r.out, "u000000907") || strings.Contains(r.out, "U000000907") {
 		t.Errorf("the account is shown whole: %s", r.out)
 	}
-	p.as(maker).run("import", p.sheet(append(goodRows(1), "R-7,Perfect Money,U001000907,3.00,USD,x")...)).exits(exitSheet).says("This payee is blocked")
+	p.as(maker).run("import", p.sheet(append(goodRows(1), "R-7,Perfect Money,U001000907,3.00,USD,x")...)).exits(exitSheet).says("Payments to this wallet are stopped.")
 	if err := typed(p.as(maker), "U000000907", (&liftWalletCmd{wallet}).Run); exitCode(err) != exitRefused {
 		t.Errorf("a maker lifted it: %v", err)
 	}

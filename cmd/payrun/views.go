@@ -239,6 +239,7 @@ type preflightView struct {
 	Limits   []limitView       `json:"limits"`
 	Funds    []needView        `json:"funds"`
 	Warnings []warningKindView `json:"warnings"`
+	Overlaps []overlapView     `json:"overlaps"`
 	Seconds  int64             `json:"sending_takes_seconds"`
 }
 
@@ -253,7 +254,7 @@ type needView struct {
 func viewPreflight(p jobs.Preflight) preflightView {
 	return preflightView{
 		Batch: viewBatch(p.Batch), Totals: views(p.Totals, viewTotal), Limits: views(p.Limits, viewLimit),
-		Warnings: views(p.Warnings, viewWarningKind), Seconds: int64(p.Duration.Seconds()),
+		Warnings: views(p.Warnings, viewWarningKind), Overlaps: views(p.Overlaps, viewOverlap), Seconds: int64(p.Duration.Seconds()),
 		Funds: views(p.Funds, func(f jobs.Funds) needView {
 			return needView{f.Currency, decimal(f.Needed, f.Currency), decimal(f.Available, f.Currency), decimal(f.AtGateway, f.Currency), f.Enough()}
 		}),

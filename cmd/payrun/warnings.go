@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"payrun/internal/money"
 	"payrun/ledger"
 )
 
@@ -37,29 +39,78 @@ func (c *batchWarningsCmd) Run(a *app) error {
 			a.sayf("Batch %d has no warnings.", c.ID)
 			return
 		}
-		a.printWarningKinds(batch, kinds)
-		for _, w := range warnings {
-			a.sayf("  row %d  %s%s\n%s", w.Row, w.Code, confirmedWords(w), wrapped(warningWords(w), "    "))
+		if a.printWarningKinds(batch, kinds) {
+			a.sayf("  %s", confirmHow(c.ID))
 		}
+		for _, w := range warnings {
+			a.sayf("  %s%s\n%s", warningHead(w), confirmedWords(w), wrapped(warningWords(w), "    "))
+		}
+		c.printMore(a, kinds, int64(len(warnings)))
 	})
 }
 
-// printWarningKinds says what was found and who has to confirm it how.
-func (a *app) printWarningKinds(b ledger.Batch, kinds []ledger.WarningKind) {
-	if len(kinds) == 0 {
-		return
+// printMore says how to see those that the limit left out.
+func (c *batchWarningsCmd) printMore(a *app, kinds []ledger.WarningKind, shown int64) {
+	total := int64(0)
+	for _, k := range kinds {
+		if c.Kind == "" || c.Kind == k.Code {
+			total += k.Warnings
+		}
 	}
-	open := false
+	kind := ", or --kind KIND"
+	if c.Kind != "" {
+		kind = " --kind " + c.Kind
+	}
+	if total > shown {
+		a.sayf("%s not shown: payrun batch warnings %d --limit %d%s", counted(total-shown, "more is", "more are"), c.ID, total, kind)
+	}
+}
+
+// warningHead names what a warning is about, to find it in the sheet.
+func warningHead(w ledger.Warning) string {
+	p := w.Payout
+	switch {
+	case w.Row == 0:
+		return "the sheet  " + w.Code
+	case p.Amount == 0:
+		return fmt.Sprintf("row %d  %s", w.Row, w.Code)
+	}
+	payee := ""
+	if p.Payee != "" {
+		payee = fmt.Sprintf(", %q", p.Payee)
+	}
+	return fmt.Sprintf("row %d  %s to %s%s  %s", w.Row, amount(p.Amount, p.Currency), p.MaskedAccount(), payee, w.Code)
+}
+
+// printToConfirm says what was found, who has to confirm it, and how.
+func (a *app) printToConfirm(b ledger.Batch, kinds []ledger.WarningKind) {
+	if a.printWarningKinds(b, kinds) {
+		a.sayf("  See them: payrun batch warnings %d. %s", b.ID, confirmHow(b.ID))
+	}
+}
+
+func confirmHow(batch int64) string {
+	return fmt.Sprintf("Confirm: payrun batch confirm %d --kind KIND, --row ROW or --all (all but repeats)", batch)
+}
+
+// printWarningKinds lists the kinds and tells whether any still waits.
+func (a *app) printWarningKinds(b ledger.Batch, kinds []ledger.WarningKind) (open bool) {
+	if len(kinds) == 0 {
+		return false
+	}
 	a.sayf("\nTo be confirmed, by name:")
 	t := newTable(a.out, "warnings ", "kind", "what it is", "confirmed")
 	for _, k := range kinds {
 		t.row(count(k.Warnings), k.Code, warningMeaning(k.Code), kindConfirmed(b, k))
-		open = open || b.State == ledger.Valid && k.Open > 0 || b.State == ledger.Submitted && k.Unchecked > 0
+		open = open || waits(b, k)
 	}
 	t.flush()
-	if open {
-		a.sayf("  See them: payrun batch warnings %d. Confirm: payrun batch confirm %d --kind KIND, --row ROW or --all", b.ID, b.ID)
-	}
+	return open
+}
+
+// waits tells whether a kind waits for whoever decides next.
+func waits(b ledger.Batch, k ledger.WarningKind) bool {
+	return b.State == ledger.Valid && k.Open > 0 || b.State == ledger.Submitted && k.Unchecked > 0
 }
 
 func kindConfirmed(b ledger.Batch, k ledger.WarningKind) string {
@@ -132,7 +183,7 @@ type batchConfirmCmd struct {
 	batchID
 	Kind string `help:"Confirm all warnings of this kind, or with --row the one in that row." placeholder:"KIND"`
 	Row  int64  `help:"Confirm what is in this row of the sheet." placeholder:"ROW"`
-	All  bool   `help:"Confirm everything that waits for you."`
+	All  bool   `help:"Confirm everything that waits for you but repeats: those by --kind or --row."`
 }
 
 // Run confirms warnings as the person whose token was given.
@@ -144,32 +195,72 @@ func (c *batchConfirmCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	n, err := a.book.ConfirmWarnings(a.ctx, user, c.ID, c.Kind, c.Row)
+	confirmed, err := a.book.ConfirmWarnings(a.ctx, user, c.ID, c.Kind, c.Row)
 	if err != nil {
 		return err
 	}
-	return a.show(map[string]any{"batch": c.ID, "confirmed": n, "by": user.Name}, func() {
-		a.sayf("Batch %d: %s confirmed by %s.", c.ID, counted(n, "warning", "warnings"), user.Name)
+	left, err := a.repeatsLeft(c.ID)
+	if err != nil {
+		return err
+	}
+	document := map[string]any{"batch": c.ID, "confirmed": warningsIn(confirmed), "by": user.Name, "kinds": views(confirmed, viewConfirmed)}
+	return a.show(document, func() {
+		a.sayf("Batch %d: %s confirmed by %s.", c.ID, counted(warningsIn(confirmed), "warning", "warnings"), user.Name)
+		a.printConfirmed(confirmed)
+		for _, k := range left {
+			a.sayf("Not confirmed: %s of %s may be the same payments again.\nLook at them: payrun batch warnings %d --kind %s, then: payrun batch confirm %d --kind %s",
+				count(max(k.Open, k.Unchecked)), k.Code, c.ID, k.Code, c.ID, k.Code)
+		}
 	})
 }
 
-// confirmAll confirms what waits for a person, if anything does.
-func (a *app) confirmAll(by ledger.User, batch int64) error {
-	n, err := a.book.ConfirmWarnings(a.ctx, by, batch, "", 0)
+// repeatsLeft are the kinds that --all does not confirm and that still wait.
+func (a *app) repeatsLeft(batch int64) ([]ledger.WarningKind, error) {
+	b, err := a.book.Batch(a.ctx, batch)
 	if err != nil {
-		if kinds, listErr := a.book.WarningKinds(a.ctx, batch); errors.Is(err, ledger.ErrConflict) && listErr == nil && settled(kinds) {
+		return nil, err
+	}
+	kinds, err := a.book.WarningKinds(a.ctx, batch)
+	return slices.DeleteFunc(kinds, func(k ledger.WarningKind) bool { return !k.Repeats() || !waits(b, k) }), err
+}
+
+func (a *app) printConfirmed(confirmed []ledger.ConfirmedKind) {
+	for _, k := range confirmed {
+		sum := ""
+		if k.Currency != "" {
+			sum = ", " + amount(k.Amount, k.Currency)
+		}
+		a.sayf("  %s of %s%s: %s", count(k.Warnings), k.Code, sum, warningMeaning(k.Code))
+	}
+}
+
+func warningsIn(confirmed []ledger.ConfirmedKind) (n int64) {
+	for _, k := range confirmed {
+		n += k.Warnings
+	}
+	return n
+}
+
+// confirmAll confirms what waits for a person, of one kind or of all but the
+// repeats, if anything does.
+func (a *app) confirmAll(by ledger.User, batch int64, kind string) error {
+	confirmed, err := a.book.ConfirmWarnings(a.ctx, by, batch, kind, 0)
+	if err != nil {
+		kinds, listErr := a.book.WarningKinds(a.ctx, batch)
+		if errors.Is(err, ledger.ErrConflict) && listErr == nil && settled(kinds, kind) {
 			return nil
 		}
 		return err
 	}
-	a.sayf("%s confirmed by %s.", counted(n, "warning", "warnings"), by.Name)
+	a.sayf("%s confirmed by %s.", counted(warningsIn(confirmed), "warning", "warnings"), by.Name)
+	a.printConfirmed(confirmed)
 	return nil
 }
 
-// settled tells whether no kind waits for anybody.
-func settled(kinds []ledger.WarningKind) bool {
+// settled tells whether no kind, or not the one named, waits for anybody.
+func settled(kinds []ledger.WarningKind, kind string) bool {
 	for _, k := range kinds {
-		if k.Open > 0 || k.Unchecked > 0 {
+		if (kind == "" || kind == k.Code) && (k.Open > 0 || k.Unchecked > 0) {
 			return false
 		}
 	}
@@ -188,9 +279,27 @@ func viewWarningKind(k ledger.WarningKind) warningKindView {
 	return warningKindView{k.Code, warningMeaning(k.Code), k.Warnings, k.Open, k.Unchecked}
 }
 
+type confirmedView struct {
+	Kind     string         `json:"kind"`
+	Warnings int64          `json:"warnings"`
+	Amount   string         `json:"amount,omitempty"`
+	Currency money.Currency `json:"currency,omitempty"`
+}
+
+func viewConfirmed(k ledger.ConfirmedKind) confirmedView {
+	v := confirmedView{Kind: k.Code, Warnings: k.Warnings, Currency: k.Currency}
+	if k.Currency != "" {
+		v.Amount = decimal(k.Amount, k.Currency)
+	}
+	return v
+}
+
 type warningView struct {
 	Kind         string `json:"kind"`
 	Row          int64  `json:"row"`
+	Amount       string `json:"amount,omitempty"` // that the row pays
+	Currency     string `json:"currency,omitempty"`
+	Account      string `json:"account,omitempty"` // its last digits
 	Message      string `json:"message"`
 	RepeatsBatch int64  `json:"repeats_batch,omitempty"`
 	RepeatsRow   int64  `json:"repeats_row,omitempty"`
@@ -199,5 +308,9 @@ type warningView struct {
 }
 
 func viewWarning(w ledger.Warning) warningView {
-	return warningView{w.Code, w.Row, warningWords(w), w.Repeats, w.RepeatsRow, w.Maker, w.Checker}
+	v := warningView{Kind: w.Code, Row: w.Row, Message: warningWords(w), RepeatsBatch: w.Repeats, RepeatsRow: w.RepeatsRow, Maker: w.Maker, Checker: w.Checker}
+	if p := w.Payout; p.Amount > 0 {
+		v.Amount, v.Currency, v.Account = decimal(p.Amount, p.Currency), string(p.Currency), p.MaskedAccount()
+	}
+	return v
 }

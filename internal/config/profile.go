@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -70,7 +71,7 @@ func ParseProfile(name string, text []byte) (Profile, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
-		return wrong(errors.New(strings.TrimPrefix(err.Error(), "yaml: ")))
+		return wrong(errors.New(strings.Join(misread(err), "; ")))
 	}
 	profile, err := f.profile()
 	if err == nil {
@@ -80,6 +81,39 @@ func ParseProfile(name string, text []byte) (Profile, error) {
 		return wrong(err)
 	}
 	return Profile{Profile: profile, Name: name, Owner: f.Owner}, nil
+}
+
+var unknownKey = regexp.MustCompile(`^line (\d+): field (\S+) not found in type .*`)
+
+// misread says in a person's words why the text of a profile was not read.
+func misread(err error) []string {
+	var wrong *yaml.TypeError
+	if !errors.As(err, &wrong) {
+		return []string{strings.TrimPrefix(err.Error(), "yaml: ")}
+	}
+	lines := slices.Clone(wrong.Errors)
+	for i, line := range lines {
+		if found := unknownKey.FindStringSubmatch(line); found != nil {
+			lines[i] = fmt.Sprintf("line %s: a profile has no key %q%s", found[1], found[2], meant(found[2]))
+		}
+	}
+	return lines
+}
+
+// meant names the key of a profile that was probably meant.
+func meant(written string) string {
+	best, least := "", len(written)/3+1
+	keys := reflect.TypeFor[profileFile]()
+	for i := range keys.NumField() {
+		key, _, _ := strings.Cut(keys.Field(i).Tag.Get("yaml"), ",")
+		if d := distance(written, key); d < least {
+			best, least = key, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; is " + best + " meant?"
 }
 
 func (f profileFile) profile() (importers.Profile, error) {

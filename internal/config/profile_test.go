@@ -84,6 +84,8 @@ func TestProfilesThatCannotBe(t *testing.T) {
 		"headings":                 {"riga", "headings: no", "write none"},
 		"no headings, no letters":  {"riga", "headings: none", "letter for each column"},
 		"decimal mark":             {"riga", "decimal_mark: x", "decimal mark"},
+		"a key misspelt":           {"riga", "\ncollumns: {account: X}", `line 2: a profile has no key "collumns"; is columns meant?`},
+		"a key of nothing":         {"riga", "zzz: 1", `line 1: a profile has no key "zzz"`},
 		"not YAML":                 {"riga", "columns: [", "line 1"},
 		"a name with a slash":      {"../riga", "", "cannot be its name"},
 		"a name in capitals":       {"Riga", "", "cannot be its name"},

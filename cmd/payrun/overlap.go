@@ -1,0 +1,77 @@
+package main
+
+import (
+	"os"
+	"strings"
+
+	"payrun/internal/money"
+	"payrun/ledger"
+)
+
+// printOverlaps says what a batch that is not approved yet would pay again.
+func (a *app) printOverlaps(b ledger.Batch, overlaps []ledger.Overlap) {
+	if b.State != ledger.Valid && b.State != ledger.Submitted {
+		return
+	}
+	for _, o := range overlaps {
+		rows := "rows are"
+		if o.Payouts == 1 {
+			rows = "rows is"
+		}
+		a.sayf("\nPAID TWICE? %s of these %s %s in batch %d already (%s), same reference,\nwallet and amount: %s would be paid a second time.",
+			count(o.Payouts), count(b.Accepted), rows, o.Batch, o.State, amount(o.Amount, o.Currency))
+	}
+}
+
+// warnOfOverlaps says the same to who is about to decide, or has just made it.
+func (a *app) warnOfOverlaps(batch int64) error {
+	b, err := a.book.Batch(a.ctx, batch)
+	if err != nil {
+		return err
+	}
+	overlaps, err := a.book.Overlaps(a.ctx, batch)
+	if err != nil {
+		return err
+	}
+	a.printOverlaps(b, overlaps)
+	return nil
+}
+
+type overlapView struct {
+	Batch    int64          `json:"batch"`
+	State    ledger.State   `json:"state"`
+	Payouts  int64          `json:"payouts"`
+	Amount   string         `json:"amount"`
+	Currency money.Currency `json:"currency"`
+}
+
+func viewOverlap(o ledger.Overlap) overlapView {
+	return overlapView{o.Batch, o.State, o.Payouts, decimal(o.Amount, o.Currency), o.Currency}
+}
+
+// printStaleCopies names the copies of a sheet that were written before its
+// rows were imported. They do not know that, so that correcting one of them
+// would pay the same rows again.
+func (a *app) printStaleCopies(path, copied string, done *ledger.Batch) {
+	if done == nil {
+		return
+	}
+	var stale []string
+	for n := 1; ; n++ {
+		name := copyName(path, n)
+		if _, err := os.Stat(name); err != nil {
+			break
+		}
+		if name != copied && (name != path || done.Rejected > 0) {
+			stale = append(stale, relative(name))
+		}
+	}
+	if len(stale) == 0 {
+		return
+	}
+	use := ""
+	if copied != "" {
+		use = "Use only " + relative(copied) + " from now on. "
+	}
+	a.sayf("%sThrow the older copies away, they do not know what was imported:\n  %s", use, strings.Join(stale, "\n  "))
+}
