@@ -322,8 +322,8 @@ func (b *Book) raiseFinished(ctx context.Context, _ AlertRules) ([]Alert, error)
 	return raised, nil
 }
 
-// finish counts a batch that has ended, for the first and only time, and
-// tells it.
+// finish counts a batch that has ended, for the first and only time, tells
+// it, and lifts its stop.
 func (b *Book) finish(ctx context.Context, batch dueBatch) (raised []Alert, err error) {
 	progress, err := b.Progress(ctx, batch.ID)
 	if err != nil {
@@ -341,8 +341,10 @@ func (b *Book) finish(ctx context.Context, batch dueBatch) (raised []Alert, err 
 		if err != nil || n == 0 {
 			return err
 		}
-		raised, err = b.insertAlerts(ctx, tx, []Alert{batch.ended(progress)})
-		return err
+		if raised, err = b.insertAlerts(ctx, tx, []Alert{batch.ended(progress)}); err != nil {
+			return err
+		}
+		return liftOfEnded(ctx, tx, "system", batch.ID)
 	})
 	return raised, err
 }
