@@ -94,11 +94,15 @@ func TestEveryPayoutIsInWorkbookAndCSVWithExactAmounts(t *testing.T) {
 		}
 		for i, line := range sheet {
 			p := want[line["Order number"]]
+			received := "" // what the gateway named for one that was not paid, nobody received
+			if p.State == ledger.Succeeded {
+				received = p.Received
+			}
 			same := map[string]string{
 				"Batch": fmt.Sprint(p.BatchID), "Row": fmt.Sprint(p.Row), "Reference": p.Reference, "Gateway order": p.GatewayOrder,
 				"Channel": p.Channel, "Channel name": options.Channels[p.Channel], "Account": "****" + p.Account[4:], "Payee": p.Payee,
 				"Currency": string(p.Currency), "Status": string(p.State), "Gateway status": p.Status, "Attempts": fmt.Sprint(p.Attempts),
-				"Rate": p.Rate, "Received": p.Received, "Remark": p.Remark,
+				"Rate": p.Rate, "Received": received, "Remark": p.Remark,
 			}
 			for column, value := range same {
 				if line[column] != value || file[i][column] != value {
