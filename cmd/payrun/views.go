@@ -178,7 +178,7 @@ func viewPayout(p ledger.Payout, steps []ledger.Step) payoutView {
 		Order: p.OrderNo(), State: p.State, Batch: p.BatchID, Sheet: p.Sheet, Row: p.Row, Reference: p.Reference, Payee: p.Payee, Beside: p.Beside,
 		Channel: p.Channel, Account: p.MaskedAccount(), Amount: decimal(p.Amount, p.Currency), Currency: p.Currency,
 		Fee: decimal(fee(p), p.Currency), FeeKnown: p.FeeKnown != 0, GatewayOrder: p.GatewayOrder, Status: p.Status,
-		Rate: p.Rate, Received: p.Received, Attempts: p.Attempts, Blocked: p.Blocked, Repays: p.Repays,
+		Rate: p.Rate, Received: received(p), Attempts: p.Attempts, Blocked: p.Blocked, Repays: p.Repays,
 		SentAt: instant(p.SentAt), EndedAt: instant(p.EndedAt),
 		Steps: views(steps, func(s ledger.Step) stepView { return stepView{instant(s.At), s.What, s.Actor, s.Detail} }),
 	}
