@@ -190,7 +190,7 @@ func TestARestoreIsSettledByTwoPeople(t *testing.T) {
 		kept := g.kept()
 		kept.Number++
 		must(t, kept.Write(g.file))
-		if why := g.notice(); !strings.Contains(why, "claimed 3 times") {
+		if why := g.notice(); !strings.Contains(why, "2 sendings known, 3 made") {
 			t.Fatalf("noticed: %q", why)
 		}
 		lift := func(by ledger.User) error { return g.LiftStop(ctx, by, ledger.Everything, "") }
