@@ -62,6 +62,32 @@ func (b *Book) Batch(ctx context.Context, id int64) (Batch, error) {
 	return batch, nil
 }
 
+// Ended is how far an approved batch is.
+type Ended struct {
+	BatchID   int64 `db:"batch_id"`
+	Payouts   int64 // that have ended, of Batch.Accepted
+	Cancelled int64 // 1 when all of them were taken back
+}
+
+// Ended tells how far the approved batches are, by their ids. It counts the
+// payouts of unfinished batches only.
+func (b *Book) Ended(ctx context.Context) (map[int64]Ended, error) {
+	var all []Ended
+	ofBatch := fmt.Sprintf("SELECT %%s FROM payouts p WHERE p.id BETWEEN b.id * %[1]d AND b.id * %[1]d + %[2]d AND p.state ", maxOrdinal+1, maxOrdinal)
+	err := b.db.Select(ctx, &all, `SELECT b.id AS batch_id, CASE WHEN b.finished_at > 0 THEN b.accepted
+		ELSE (`+fmt.Sprintf(ofBatch, "count(*)")+`IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED', 'CANCELLED')) END AS payouts,
+		CASE WHEN EXISTS (`+fmt.Sprintf(ofBatch, "1")+`<> 'CANCELLED') THEN 0 ELSE 1 END AS cancelled
+		FROM batches b WHERE b.state = 'APPROVED'`)
+	if err != nil {
+		return nil, fmt.Errorf("count what has ended: %w", err)
+	}
+	ended := make(map[int64]Ended, len(all))
+	for _, e := range all {
+		ended[e.BatchID] = e
+	}
+	return ended, nil
+}
+
 // Total is the count and sum of a batch's payouts in one channel and currency.
 type Total struct {
 	Channel  string

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -41,6 +42,32 @@ func (b *Book) Payouts(ctx context.Context, f PayoutFilter) ([]Payout, error) {
 	err := b.db.Select(ctx, &found, "SELECT "+payoutColumns+" FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE "+where+" ORDER BY p.id LIMIT ?", append(args, f.Most)...)
 	if err != nil {
 		return nil, fmt.Errorf("list payouts: %w", err)
+	}
+	return found, nil
+}
+
+// Find looks for the payouts that a person may mean by an order number, the
+// gateway's number or a reference, in upper or lower case: at most so many,
+// newest first. Unless it is an order number it reads all payouts, so it is
+// for people and not for loops.
+func (b *Book) Find(ctx context.Context, name string, most int) ([]Payout, error) {
+	name = strings.TrimSpace(name)
+	if name == "" {
+		return nil, nil
+	}
+	p, err := b.Payout(ctx, strings.ToUpper(name))
+	if err == nil {
+		return []Payout{p}, nil
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	var found []Payout
+	err = b.db.Select(ctx, &found, "SELECT "+payoutColumns+` FROM payouts p JOIN batches b ON b.id = p.batch_id
+		WHERE b.state <> 'STAGING' AND b.order_prefix <> '' AND (lower(p.gateway_order_no) = lower(?) OR lower(p.reference) = lower(?))
+		ORDER BY p.id DESC LIMIT ?`, name, name, most)
+	if err != nil {
+		return nil, fmt.Errorf("find payout %s: %w", name, err)
 	}
 	return found, nil
 }

@@ -193,6 +193,8 @@ func (c dueCase) alert() Alert {
 		}
 	case c.BatchID > 0:
 		about += " (" + c.BatchName + ")"
+	case c.Kind == ExceptionRestored:
+		about += " is stopped"
 	}
 	return Alert{
 		Once: fmt.Sprint("case ", c.ID), Kind: c.Kind, Subject: c.about(), BatchID: c.BatchID, OrderNo: c.orderNo(), Since: c.OpenedAt,
@@ -214,6 +216,7 @@ var headlines = map[string]string{
 	ExceptionReview:      "The gateway's evidence contradicts our data",
 	ExceptionTampered:    "Changed after approval",
 	ExceptionOrphan:      "The gateway notified about an order that is not ours",
+	ExceptionRestored:    "An older copy of the books was noticed",
 	ExceptionHeldBack:    "Approved payouts cannot be sent",
 	ExceptionUnusual:     "Unusual status at the gateway",
 	ExceptionContrary:    "The gateway says otherwise",
@@ -272,6 +275,9 @@ func (s dueStop) alert() Alert {
 		Summary: "Stopped: " + s.Name() + ", by " + s.PlacedBy, Detail: discreet(s.Reason),
 		NextStep: "payrun stop list shows what is stopped; when the reason is gone, a checker lifts it with payrun stop lift",
 	}
+	if s.Scope == Everything && strings.HasPrefix(s.Reason, restoreReason) {
+		a.NextStep = "payrun restored --reason …, once it was compared with the gateway; then another checker: payrun stop lift everything"
+	}
 	if s.LiftedAt > 0 {
 		a.Detail += "; it was lifted " + s.LiftedAt.Sub(s.PlacedAt).Round(time.Second).String() + " later"
 	}
@@ -323,8 +329,8 @@ func (b *Book) raiseFinished(ctx context.Context, _ AlertRules) ([]Alert, error)
 	return raised, nil
 }
 
-// finish counts a batch that has ended, for the first and only time, and
-// tells it.
+// finish counts a batch that has ended, for the first and only time, tells
+// it, and lifts its stop.
 func (b *Book) finish(ctx context.Context, batch dueBatch) (raised []Alert, err error) {
 	progress, err := b.Progress(ctx, batch.ID)
 	if err != nil {
@@ -342,8 +348,10 @@ func (b *Book) finish(ctx context.Context, batch dueBatch) (raised []Alert, err 
 		if err != nil || n == 0 {
 			return err
 		}
-		raised, err = b.insertAlerts(ctx, tx, []Alert{batch.ended(progress)})
-		return err
+		if raised, err = b.insertAlerts(ctx, tx, []Alert{batch.ended(progress)}); err != nil {
+			return err
+		}
+		return liftOfEnded(ctx, tx, "system", batch.ID)
 	})
 	return raised, err
 }

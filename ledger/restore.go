@@ -46,7 +46,7 @@ func (o Origin) restored(here database.Identity, kept *database.Generation, path
 	case kept != nil && kept.Store != o.Store:
 		return fmt.Sprintf("payouts were claimed from another database than this one, says %s", path)
 	case kept != nil && kept.Number > o.Generation:
-		return fmt.Sprintf("payouts were claimed %d times, says %s, and the database knows of %d", kept.Number, path, o.Generation)
+		return fmt.Sprintf("this database is older than the last one used here (%d sendings known, %d made, says %s)", o.Generation, kept.Number, path)
 	}
 	return ""
 }
@@ -158,7 +158,7 @@ func (w *watch) restore(ctx context.Context, tx *database.Tx, here database.Iden
 	if err := r.insert(ctx, tx); err != nil {
 		return err
 	}
-	if _, err := insertStop(ctx, tx, Stop{Scope: Everything, Reason: "a restore was " + kind + ": " + reason, PlacedBy: actor}); err != nil {
+	if _, err := insertStop(ctx, tx, Stop{Scope: Everything, Reason: restoreReason + kind + ": " + reason, PlacedBy: actor}); err != nil {
 		return err
 	}
 	if err := openException(ctx, tx, Exception{Kind: ExceptionRestored, Detail: reason, NextStep: restoredNextStep}); err != nil {
@@ -166,6 +166,9 @@ func (w *watch) restore(ctx context.Context, tx *database.Tx, here database.Iden
 	}
 	return audit(ctx, tx, actor, "store.restored", kind+" "+strconv.FormatInt(number, 10), reason)
 }
+
+// restoreReason begins the reason of a stop that a restore placed.
+const restoreReason = "a restore was "
 
 const restoredNextStep = "compare with the gateway's own list what was paid since the copy was made; say what was restored with payrun restored --reason; " +
 	"another person, a checker, then lifts the stop"

@@ -80,6 +80,30 @@ func (g *guarded) held() {
 	g.sound()
 }
 
+// What people are told of a restore names steps that work.
+func TestARestoreIsToldInWords(t *testing.T) {
+	eachGuarded(t, func(t *testing.T, g *guarded) {
+		g.running()
+		g.told()
+		kept := g.kept()
+		kept.Number++
+		must(t, kept.Write(g.file))
+		g.held()
+		told := map[string]string{}
+		for _, alert := range g.told() {
+			told[alert.Summary] = alert.NextStep
+		}
+		noticed := "An older copy of the books was noticed: everything is stopped"
+		if next, ok := told[noticed]; !ok || !strings.Contains(next, "payrun restored --reason") {
+			t.Errorf("%q: %q of %q", noticed, next, told)
+		}
+		stopped := "Stopped: everything, by system"
+		if next := told[stopped]; !strings.HasPrefix(next, "payrun restored --reason …, once") || !strings.HasSuffix(next, "then another checker: payrun stop lift everything") {
+			t.Errorf("%q: %q of %q", stopped, next, told)
+		}
+	})
+}
+
 // Everything that tells a copy, and everything that only looks like one. The
 // claim itself must notice: a restore may happen while a process runs.
 func TestWhatTellsARestoredCopy(t *testing.T) {
@@ -103,9 +127,9 @@ func TestWhatTellsARestoredCopy(t *testing.T) {
 		after  func(*guarded)
 		want   map[string]string // engine -> what is said; missing: nothing is noticed
 	}{
-		{"older copy", "", write("", 1), both("claimed 3 times")},
-		{"much older copy", "", write("", 1000), both("the database knows of 2")},
-		{"copy from before the first claim", "", edit("UPDATE origin SET generation = 0"), both("the database knows of 0")},
+		{"older copy", "", write("", 1), both("this database is older than the last one used here (2 sendings known, 3 made")},
+		{"much older copy", "", write("", 1000), both("(2 sendings known")},
+		{"copy from before the first claim", "", edit("UPDATE origin SET generation = 0"), both("(0 sendings known")},
 		{"copy from before anything was known", "", edit("UPDATE origin SET store = '', cluster = '', place = '', timeline = 0, generation = 0"), both("another database")},
 		{"another store", "", write(strings.Repeat("X", 26), 0), both("another database")},
 		{"file lost, or another machine", "", remove, map[string]string{"sqlite3": "is missing, though payouts were claimed"}},
@@ -166,7 +190,7 @@ func TestARestoreIsSettledByTwoPeople(t *testing.T) {
 		kept := g.kept()
 		kept.Number++
 		must(t, kept.Write(g.file))
-		if why := g.notice(); !strings.Contains(why, "claimed 3 times") {
+		if why := g.notice(); !strings.Contains(why, "2 sendings known, 3 made") {
 			t.Fatalf("noticed: %q", why)
 		}
 		lift := func(by ledger.User) error { return g.LiftStop(ctx, by, ledger.Everything, "") }

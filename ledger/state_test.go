@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -399,11 +400,77 @@ func TestCancelGivesBackWhatWasNeverSent(t *testing.T) {
 		if left := o.claim(10); len(left) != 0 {
 			t.Errorf("claimed %d payouts of a cancelled batch", len(left))
 		}
-		if n, err := o.Cancel(t.Context(), o.checker, batch.ID, "again"); n != 0 || err != nil {
-			t.Errorf("cancelled %d again, error %v", n, err)
+		_, err = o.Cancel(t.Context(), o.checker, batch.ID, "again")
+		if want := "nothing left that could be taken back: 1 paid, 4 cancelled, 1 being sent"; !errors.Is(err, ledger.ErrConflict) || !strings.Contains(err.Error(), want) {
+			t.Errorf("cancelled again: %v", err)
+		}
+		o.stoppedOnly("batch 1") // the one that is being sent may come back
+		o.sound()
+	})
+}
+
+// A batch that is taken back leaves no stop behind that holds nothing.
+func TestCancelLiftsItsStopWhenNothingIsLeft(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		batch := o.approved("all", sheet("a", 2))
+		_, err := o.Cancel(t.Context(), o.checker, batch.ID, "wrong month")
+		must(t, err)
+		o.stoppedOnly()
+		if n := o.count("SELECT count(*) FROM audit WHERE action = 'batch.cancel' AND detail = '2 payouts: wrong month'"); n != 1 {
+			t.Errorf("%d audit records of it", n)
+		}
+		for _, alert := range o.told() {
+			if alert.Kind == ledger.AlertStopped {
+				t.Errorf("told of a stop that was over: %s", alert.Summary)
+			}
+		}
+
+		under := o.approved("under way", sheet("u", 2))
+		o.put(o.claim(1)[0], ledger.Accepted) // cannot be sent again
+		must(t, o.PlaceStop(t.Context(), o.maker, ledger.OneBatch, fmt.Sprint(under.ID), "wait"))
+		_, err = o.Cancel(t.Context(), o.checker, under.ID, "wrong month")
+		must(t, err)
+		o.stoppedOnly()
+
+		for id, want := range map[int64]ledger.Ended{batch.ID: {BatchID: 1, Payouts: 2, Cancelled: 1}, under.ID: {BatchID: 2, Payouts: 1}} {
+			if ended, err := o.Ended(t.Context()); err != nil || ended[id] != want {
+				t.Errorf("batch %d: %+v, %v", id, ended[id], err)
+			}
 		}
 		o.sound()
 	})
+}
+
+// Nothing to take back: nothing is stopped, and nobody told.
+func TestCancelOfAFinishedBatchChangesNothing(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		batch := o.approved("paid", sheet("p", 2))
+		for _, claim := range o.claim(2) {
+			o.put(claim, ledger.Succeeded)
+		}
+		before := o.count("SELECT count(*) FROM audit")
+		_, err := o.Cancel(t.Context(), o.checker, batch.ID, "too late")
+		if !errors.Is(err, ledger.ErrConflict) || !strings.Contains(err.Error(), "batch 1 has nothing left that could be taken back: 2 paid") {
+			t.Errorf("%v", err)
+		}
+		if after := o.count("SELECT count(*) FROM audit"); after != before {
+			t.Errorf("%d audit records more", after-before)
+		}
+		o.stoppedOnly()
+	})
+}
+
+func (o *office) stoppedOnly(want ...string) {
+	o.t.Helper()
+	stops, err := o.Stops(o.t.Context())
+	must(o.t, err)
+	var got []string
+	for _, s := range stops {
+		got = append(got, s.Name())
+	}
+	if !slices.Equal(got, want) {
+		o.t.Errorf("stopped: %q, want %q", got, want)
+	}
 }
 
 // While a batch is cancelled it is being paid: each payout is one or the other.
@@ -415,6 +482,9 @@ func TestCancelAndClaimAtOnce(t *testing.T) {
 		together(t, 4, func(i int) (err error) {
 			if i == 0 {
 				cancelled, err = o.Cancel(t.Context(), o.checker, batch.ID, "stop")
+				if errors.Is(err, ledger.ErrConflict) { // all were claimed first
+					err = nil
+				}
 				return err
 			}
 			_, err = o.Claim(t.Context(), order(10))

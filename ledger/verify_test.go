@@ -47,6 +47,7 @@ func newScene(t *testing.T, engine string) *scene {
 	cancelled := o.approved("cancelled", sheet("c", 2)) // 2
 	_, err = o.Cancel(t.Context(), o.checker, cancelled.ID, "wrong sheet")
 	must(t, err)
+	must(t, o.PlaceStop(t.Context(), o.checker, ledger.OneBatch, "2", "wrong sheet"))
 	c.advance(24 * time.Hour)
 	_, err = o.CloseDay(t.Context(), "system")
 	must(t, err)

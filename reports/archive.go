@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/xuri/excelize/v2"
 )
@@ -40,7 +41,7 @@ func newArchive(folder string) (*archive, error) {
 }
 
 // write lets excelize finish the workbook and copies it, sorted, to out. The
-// copy has no times in it: zip's own zero time stands in every entry.
+// copy has no times in it: the oldest that zip can say stands in every entry.
 func (a *archive) write(f *excelize.File, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, a.file.Close()) }()
 	// Another order that comes from a Go map; its elements' type has no name here.
@@ -71,6 +72,12 @@ func sorted(unsorted *zip.Reader, out io.Writer) error {
 		}
 	}
 	return copied.Close()
+}
+
+// Create begins an entry of no particular time; zip's own zero is a day that no
+// calendar has.
+func (a *archive) Create(name string) (io.Writer, error) {
+	return a.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)})
 }
 
 // AddFS is part of excelize's interface; nothing calls it.

@@ -32,7 +32,7 @@ type exception struct {
 // %[2]s (cases x about no single payout) and %[3]s (batches b).
 type source struct {
 	kind  string // "" when the rows have kinds of their own
-	next  string // "" when the rows say so themselves
+	next  string // "" when the rows say so themselves; ORDER stands for the payout's number
 	query string
 }
 
@@ -42,6 +42,35 @@ const aGroup = `p.batch_id, 0 AS ordinal, '' AS sheet, 0 AS row_no, '' AS refere
 	sum(p.amount) AS amount, '' AS order_prefix, count(*) AS payouts`
 
 const noOpenCase = `NOT EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0)`
+
+// toConfirm holds for a problem q that people confirm: its row was imported.
+const toConfirm = `EXISTS (SELECT 1 FROM warnings w WHERE w.batch_id = q.batch_id AND w.code = q.code AND w.row_no = q.row_no)`
+
+// rowRefused holds for a problem q of a row that was not imported, also where
+// q itself is no more than a warning.
+const rowRefused = `(q.severity <> 'warning' OR EXISTS (SELECT 1 FROM problems o
+	WHERE o.batch_id = q.batch_id AND o.row_no = q.row_no AND o.sheet = q.sheet AND o.severity <> 'warning'))`
+
+// confirmer is who confirmed a problem q in a role, or NULL.
+func confirmer(role ledger.Role) string {
+	return `(SELECT replace(min(c.actor), 'user:', '') FROM confirmations c WHERE c.batch_id = q.batch_id AND c.code = q.code
+		AND c.row_no IN (0, q.row_no) AND c.role = '` + string(role) + `')`
+}
+
+// problemNext says what to do about a problem q of batch b that a approved. A
+// row that was imported must not be handed in again: it would be paid twice.
+var problemNext = `CASE
+	WHEN b.state = 'CANCELLED' THEN 'the batch was discarded: nothing to do'
+	WHEN ` + toConfirm + ` THEN CASE
+		WHEN b.state = 'APPROVED' THEN coalesce('confirmed by ' || ` + confirmer(ledger.Maker) + ` || ', ', '')
+			|| 'checked by ' || coalesce(` + confirmer(ledger.Checker) + `, a.name) || '; the row was imported: nothing to do'
+		ELSE coalesce('confirmed by ' || ` + confirmer(ledger.Maker) + ` || '; the row was imported and waits with its batch: nothing to do',
+			'confirm it: payrun batch confirm ' || q.batch_id || ' --row ' || q.row_no) END
+	WHEN ` + rowRefused + ` THEN 'correct the row and import it in a new sheet, if it should be paid'
+	ELSE 'the row was imported: nothing to do' END`
+
+// problemOpen is 1 for what somebody has to confirm, which comes first.
+var problemOpen = `CASE WHEN b.state NOT IN ('APPROVED', 'CANCELLED') AND ` + toConfirm + ` AND ` + confirmer(ledger.Maker) + ` IS NULL THEN 1 ELSE 0 END`
 
 // sources of exceptions, the most urgent first.
 var sources = []source{
@@ -61,7 +90,7 @@ var sources = []source{
 	{"closed by the gateway", "get a statement line or the gateway's written word; two people then correct it", `SELECT ` + aPayout + `,
 		'closed with status ' || p.gateway_status || '; amount and fee are in suspense' AS detail, p.ended_at AS since
 		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.state = 'CLOSED' AND ` + noOpenCase + ` AND %[1]s ORDER BY p.id`},
-	{"failed, fee kept", "correct the payee's details and pay it in a new sheet; ask the gateway for the fee", `SELECT ` + aPayout + `,
+	{"failed, fee kept", "payrun repay ORDER --reason …; a wrong wallet: a new sheet instead; ask the gateway for the fee", `SELECT ` + aPayout + `,
 		'not paid; the gateway kept the fee (status ' || p.gateway_status || ')' AS detail, p.ended_at AS since
 		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.state = 'FAILED_FEE' AND %[1]s ORDER BY p.id`},
 	{"approved, not sent", "see what the batch waits for: a stop, limits, the balance or the pay date", `SELECT ` + aGroup + `,
@@ -72,11 +101,11 @@ var sources = []source{
 		'the gateway did not say which fee it took; the estimates are booked' AS detail, max(p.ended_at) AS since
 		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.state IN ('SUCCEEDED', 'FAILED_FEE') AND p.fee_known = 0 AND %[1]s
 		GROUP BY p.batch_id, p.channel, p.currency ORDER BY p.batch_id, p.channel, p.currency`},
-	{"", "correct the row and import it in a new sheet, if it should be paid", `SELECT
-		CASE q.severity WHEN 'warning' THEN 'sheet, warning' ELSE 'sheet, refused' END AS kind, q.batch_id, 0 AS ordinal, q.sheet, q.row_no,
+	{"", "", `SELECT CASE q.severity WHEN 'warning' THEN 'sheet, warning' ELSE 'sheet, refused' END AS kind, q.batch_id, 0 AS ordinal, q.sheet, q.row_no,
 		'' AS reference, '' AS channel, '' AS account, '' AS currency, 0 AS amount, '' AS order_prefix, 0 AS payouts,
-		CASE WHEN q.heading = '' THEN '' ELSE q.heading || ': ' END || q.message AS detail, b.made_at AS since
-		FROM problems q JOIN batches b ON b.id = q.batch_id WHERE %[3]s ORDER BY kind, q.batch_id, q.position`},
+		CASE WHEN q.heading = '' THEN '' ELSE q.heading || ': ' END || q.message AS detail, ` + problemNext + ` AS next_step, b.made_at AS since
+		FROM problems q JOIN batches b ON b.id = q.batch_id LEFT JOIN users a ON a.id = b.approved_by
+		WHERE %[3]s ORDER BY kind, ` + problemOpen + ` DESC, q.batch_id, q.position`},
 }
 
 // writeExceptions writes what people have to look at, and counts it by kind.
@@ -93,7 +122,7 @@ func (r *report) writeExceptions(ctx context.Context, b *book) error {
 				e.Kind = source.kind
 			}
 			if e.NextStep == "" {
-				e.NextStep = source.next
+				e.NextStep = strings.Replace(source.next, "ORDER", e.OrderNo(), 1)
 			}
 			r.countException(e.Kind, e.NextStep)
 			row = r.exceptionValues(row[:0], e)

@@ -71,10 +71,14 @@ func (p *payoutRow) feeTaken() (money.Amount, string) {
 // values fills the columns of the Payouts sheet, appending to row.
 func (p *payoutRow) values(row []value, options Options) []value {
 	fee, source := p.feeTaken()
+	received := ""
+	if p.State == ledger.Succeeded {
+		received = p.Received
+	}
 	return append(row,
 		count(p.BatchID), text(p.Sheet), count(p.Row), text(p.Reference), text(p.OrderNo()), text(p.GatewayOrder),
 		text(p.Channel), text(options.channel(p.Channel)), text(p.MaskedAccount()), text(p.Payee), text(string(p.Currency)),
-		amount(p.Amount, p.Currency), amount(fee, p.Currency), text(source), text(p.Rate), text(p.Received),
+		amount(p.Amount, p.Currency), amount(fee, p.Currency), text(source), text(p.Rate), text(received),
 		text(string(p.State)), text(p.Status), count(p.Attempts), instant(p.SentAt), instant(p.EndedAt),
 		day(p.PayDate), text(p.Blocked), text(p.Remark), text(p.Repays))
 }

@@ -94,11 +94,15 @@ func TestEveryPayoutIsInWorkbookAndCSVWithExactAmounts(t *testing.T) {
 		}
 		for i, line := range sheet {
 			p := want[line["Order number"]]
+			received := "" // what the gateway named for one that was not paid, nobody received
+			if p.State == ledger.Succeeded {
+				received = p.Received
+			}
 			same := map[string]string{
 				"Batch": fmt.Sprint(p.BatchID), "Row": fmt.Sprint(p.Row), "Reference": p.Reference, "Gateway order": p.GatewayOrder,
 				"Channel": p.Channel, "Channel name": options.Channels[p.Channel], "Account": "****" + p.Account[4:], "Payee": p.Payee,
 				"Currency": string(p.Currency), "Status": string(p.State), "Gateway status": p.Status, "Attempts": fmt.Sprint(p.Attempts),
-				"Rate": p.Rate, "Received": p.Received, "Remark": p.Remark,
+				"Rate": p.Rate, "Received": received, "Remark": p.Remark,
 			}
 			for column, value := range same {
 				if line[column] != value || file[i][column] != value {
@@ -292,6 +296,9 @@ func TestExceptionsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		got := map[string]int{}
 		for _, line := range lines {
 			got[line["Kind"]]++
+			if again := "payrun repay " + line["Order number"] + " "; line["Kind"] == "failed, fee kept" && !strings.HasPrefix(line["What to do next"], again) {
+				t.Errorf("%q does not start with %q", line["What to do next"], again)
+			}
 			if line["What is wrong"] == "" || line["What to do next"] == "" || line["Since"] == "" || line["Days"] != "0" {
 				t.Errorf("incomplete: %v", line)
 			}
@@ -315,6 +322,80 @@ func TestExceptionsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 			t.Errorf("refused row: %v", last)
 		}
 	})
+}
+
+// Whoever is told to import a row again that was imported pays it twice.
+func TestOnlyRefusedRowsAreToBeImportedAgain(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		again := "correct the row and import it in a new sheet, if it should be paid"
+		o.warned("open", 1)
+		o.warned("confirmed", 2)
+		o.warned("approved", 3)
+		o.warned("discarded", 4)
+		for batch := int64(2); batch <= 3; batch++ {
+			_, err := o.ConfirmWarnings(t.Context(), o.maker, batch, "", 0)
+			must(t, err)
+		}
+		must(t, o.Submit(t.Context(), o.maker, 3))
+		_, err := o.ConfirmWarnings(t.Context(), o.checker, 3, "payee-repeated", 0)
+		must(t, err)
+		must(t, o.Approve(t.Context(), o.checker, 3))
+		must(t, o.Discard(t.Context(), o.maker, 4, "wrong month"))
+
+		path, _ := o.workbook(reports.Filter{})
+		got := map[string]string{}
+		for _, line := range table(cells(t, path, "Exceptions")) {
+			if strings.HasPrefix(line["Kind"], "sheet") {
+				got[strings.Join([]string{line["Batch"], line["Kind"], line["Row"], line["What is wrong"]}, "|")] = line["What to do next"]
+			}
+		}
+		want := map[string]string{
+			"1|sheet, warning|2|odd":         "confirm it: payrun batch confirm 1 --row 2",
+			"1|sheet, warning|3|twice":       "confirm it: payrun batch confirm 1 --row 3",
+			"2|sheet, warning|2|odd":         "confirmed by mia; the row was imported and waits with its batch: nothing to do",
+			"2|sheet, warning|3|twice":       "confirmed by mia; the row was imported and waits with its batch: nothing to do",
+			"3|sheet, warning|2|odd":         "confirmed by mia, checked by charles; the row was imported: nothing to do",
+			"3|sheet, warning|3|twice":       "confirmed by mia, checked by charles; the row was imported: nothing to do",
+			"4|sheet, warning|2|odd":         "the batch was discarded: nothing to do",
+			"4|sheet, warning|3|twice":       "the batch was discarded: nothing to do",
+			"4|sheet, warning|9|odd as well": "the batch was discarded: nothing to do",
+			"4|sheet, refused|9|no amount":   "the batch was discarded: nothing to do",
+		}
+		for _, batch := range []string{"1", "2", "3"} {
+			want[batch+"|sheet, refused|9|no amount"] = again
+			want[batch+"|sheet, warning|9|odd as well"] = again
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		for _, row := range cells(t, path, "Summary") {
+			if len(row) > 2 && row[1] == "sheet, warning" && row[2] != "confirm it: payrun batch confirm 1 --row 2" {
+				t.Errorf("summary: %q", row)
+			}
+		}
+	})
+}
+
+// warned imports a sheet with a warning in row 2, another that is confirmed
+// twice in row 3, and a refused row 9 that has a warning too.
+func (o *office) warned(name string, fee money.Amount) {
+	o.t.Helper()
+	rows := sheet(name, 3)
+	for i := range rows {
+		rows[i].FeeEstimate = fee
+	}
+	s, err := o.Stage(o.t.Context(), o.maker, name, "acct@example.com")
+	must(o.t, err)
+	must(o.t, s.Add(o.t.Context(), rows))
+	must(o.t, s.AddWarnings(o.t.Context(), []ledger.SheetWarning{{Code: "account-length", Row: 2}, {Code: "payee-repeated", Row: 3}}))
+	must(o.t, s.AddProblems(o.t.Context(), []ledger.Problem{
+		{Code: "account-length", Severity: "warning", Row: 2, Message: "odd"},
+		{Code: "payee-repeated", Severity: "warning", Row: 3, Message: "twice"},
+		{Code: "account-length", Severity: "warning", Row: 9, Message: "odd as well"},
+		{Code: "amount-missing", Severity: "row rejected", Row: 9, Message: "no amount"},
+	}))
+	_, err = s.Publish(o.t.Context(), ledger.Counts{SourceDigest: "source of " + name, Read: 4, Accepted: 3, Rejected: 1})
+	must(o.t, err)
 }
 
 func TestApprovalsNameEverybody(t *testing.T) {

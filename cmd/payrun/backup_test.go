@@ -197,8 +197,9 @@ func TestARestoredBackupSendsNothing(t *testing.T) {
 	if n := b.creates(); n != 3 {
 		t.Fatalf("the gateway was asked to pay %d times, want 3", n)
 	}
-	b.must("stop", "list").says("everything", "system", "a restore was noticed: payouts were claimed")
+	b.must("stop", "list").says("everything", "system", "a restore was noticed: this database is older than the last one used here")
 	b.run("check").exits(exitRefused).says("FAIL  restores", "payrun restored --reason")
+	b.must("exceptions").says("restored, for", ": everything\n")
 
 	b.as(b.checker).run("stop", "lift", "everything").exits(exitRefused).complains("first say what was restored", "payrun restored")
 	b.as(b.maker).run("restored", "--reason", "the disk died").exits(exitRefused).complains("needs the role admin or checker")

@@ -39,7 +39,7 @@ func TestNotFound(t *testing.T) {
 	p := newPlace(t)
 	_, maker, checker := p.people()
 	p.run("batch", "show", "7").exits(exitRefused).complains("batch 7: not found")
-	p.run("payout", "show", "X").exits(exitRefused).complains("not an order number of ours")
+	p.run("payout", "show", "X").exits(exitRefused).complains("no payout has the order number, gateway number or reference \"X\"", "payrun payout list --batch N")
 	p.as(maker).run("batch", "submit", "7").exits(exitRefused).complains("7")
 	p.as(checker).run("batch", "approve", "7").exits(exitRefused).complains("7")
 	p.as(checker).run("stop", "channel", "99", "--reason", "x").exits(exitUsage).complains("there is no channel")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"payrun/importers"
 	"payrun/ledger"
@@ -43,24 +44,63 @@ func (c *batchListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(views(batches, viewBatch), func() {
+	ended, err := a.book.Ended(a.ctx)
+	if err != nil {
+		return err
+	}
+	view := func(b ledger.Batch) batchView { return viewBatch(b, ended[b.ID]) }
+	return a.show(views(batches, view), func() {
 		if len(batches) == 0 {
 			a.sayf("No batches yet: payrun import FILE makes one.")
 			return
 		}
 		t := newTable(a.out, "batch ", "state", "payouts ", "rejected ", "made by", "made at", "name")
 		for _, b := range batches {
-			t.row(b.ID, batchState(b), count(b.Accepted), count(b.Rejected), b.Maker, a.localTime(b.MadeAt), b.Name)
+			t.row(b.ID, batchState(b, ended[b.ID]), count(b.Accepted), count(b.Rejected), b.Maker, a.localTime(b.MadeAt), b.Name)
 		}
 		t.flush()
 	})
 }
 
-func batchState(b ledger.Batch) string {
-	if b.StopReason != "" {
-		return string(b.State) + ", paused"
+// batchState says how far a batch is.
+func batchState(b ledger.Batch, ended ledger.Ended) string {
+	words := string(b.State)
+	switch {
+	case batchOutcome(b, ended) != "":
+		return strings.ToUpper(batchOutcome(b, ended))
+	case ended.Payouts > 0:
+		words += fmt.Sprintf(", %s of %s done", count(ended.Payouts), count(b.Accepted))
 	}
-	return string(b.State)
+	if b.StopReason != "" {
+		words += ", paused"
+	}
+	return words
+}
+
+// batchOutcome is how an approved batch ended, "" while some of its payouts
+// have not.
+func batchOutcome(b ledger.Batch, ended ledger.Ended) string {
+	switch {
+	case b.State != ledger.Approved || ended.Payouts < b.Accepted:
+		return ""
+	case ended.Cancelled == 1:
+		return "cancelled"
+	}
+	return "finished"
+}
+
+// endedOf is how far a batch is, by its progress.
+func endedOf(progress []ledger.Progress) (ended ledger.Ended) {
+	ended.Cancelled = 1
+	for _, p := range progress {
+		if p.State.Final() {
+			ended.Payouts += p.Payouts
+		}
+		if p.State != ledger.Cancelled {
+			ended.Cancelled = 0
+		}
+	}
+	return ended
 }
 
 type batchShowCmd struct{ batchID }
@@ -90,7 +130,7 @@ func (c *batchShowCmd) Run(a *app) error {
 		return err
 	}
 	document := map[string]any{
-		"batch": viewBatch(s.batch), "totals": views(s.totals, viewTotal), "progress": views(s.progress, viewProgress),
+		"batch": viewBatch(s.batch, endedOf(s.progress)), "totals": views(s.totals, viewTotal), "progress": views(s.progress, viewProgress),
 		"problems": views(s.problems, viewProblem), "exceptions": views(s.exceptions, viewException),
 		"warnings": views(s.warnings, viewWarningKind), "reading": viewReading(s.reading),
 		"overlaps": views(s.overlaps, viewOverlap), "waits": append([]string{}, s.waits...), "next_step": s.next,
@@ -156,7 +196,7 @@ type sentBackView struct {
 }
 
 func (a *app) printBatch(s batchStory) {
-	a.printHistory(s.batch, s.back)
+	a.printHistory(s.batch, s.back, endedOf(s.progress))
 	a.printReading(s.reading)
 	for _, sentence := range s.waits {
 		a.sayf("  Waits: %s", sentence)
@@ -192,8 +232,8 @@ func (a *app) printBatch(s batchStory) {
 	}
 }
 
-func (a *app) printHistory(b ledger.Batch, back ledger.SentBack) {
-	a.sayf("Batch %d: %s, %s", b.ID, b.Name, batchState(b))
+func (a *app) printHistory(b ledger.Batch, back ledger.SentBack, ended ledger.Ended) {
+	a.sayf("Batch %d: %s, %s", b.ID, b.Name, batchState(b, ended))
 	a.sayf("  made by %s at %s; rows: %s accepted, %s rejected, %s blank", b.Maker, a.localTime(b.MadeAt), count(b.Accepted), count(b.Rejected), count(b.Blank))
 	switch {
 	case back.Reason == ledger.ByRecall:

@@ -174,6 +174,9 @@ func (k *checking) checkGateway() {
 		return k.gatewayInWords(), err
 	})
 	if busy {
+		for _, name := range []string{"signature", "limits", "answers"} {
+			k.note(checkedStep{name, "skipped", "payrun serve runs the sandbox and keeps this fresh"})
+		}
 		return
 	}
 	_ = k.step("signature", "gateway", k.signature)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"payrun/internal/database"
 	"payrun/ledger"
 )
@@ -37,7 +39,7 @@ func (c *exceptionsListCmd) Run(a *app) error {
 }
 
 func (a *app) printCase(e ledger.Exception, now database.Instant) {
-	about := e.Subject
+	about := cmp.Or(e.Subject, "everything")
 	switch {
 	case e.OrderNo != "":
 		about = "payout " + e.OrderNo

@@ -37,7 +37,7 @@ func (h howRead) profile(a *app) (config.Profile, error) {
 	if h.Profile != "" {
 		var err error
 		if profile, err = config.FindProfile(a.config.Profiles, h.Profile); err != nil {
-			return profile, usageError{err}
+			return profile, profileError(err)
 		}
 	}
 	for _, given := range h.Map {

@@ -136,7 +136,7 @@ func viewImported(path, copied string, done jobs.Imported, err error) importedVi
 	v := importedView{Twin: done.Judgement(path, err).Twin(), Annotated: copied}
 	v.File = path
 	if done.Batch != nil {
-		b := viewBatch(*done.Batch)
+		b := viewBatch(*done.Batch, ledger.Ended{})
 		v.Batch = &b
 	}
 	return v

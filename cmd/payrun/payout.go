@@ -22,11 +22,11 @@ type payoutListCmd struct {
 	State   []string `help:"Only payouts in this state, such as FAILED, or paid for SUCCEEDED; may be repeated."`
 	InDoubt bool     `help:"Only payouts in doubt or under review."`
 	Batch   int64    `help:"Only payouts of this batch."`
-	Most    int      `help:"How many to list at most." default:"1000"`
+	Limit   int      `help:"How many to list at most." default:"1000"`
 }
 
 func (c *payoutListCmd) filter() (f ledger.PayoutFilter, err error) {
-	f = ledger.PayoutFilter{Batch: c.Batch, Most: c.Most, InCase: len(c.State) == 0 && !c.InDoubt && c.Batch == 0}
+	f = ledger.PayoutFilter{Batch: c.Batch, Most: c.Limit, InCase: len(c.State) == 0 && !c.InDoubt && c.Batch == 0}
 	f.States, err = parseStates("state", c.State)
 	if c.InDoubt {
 		f.States = append(f.States, ledger.Unknown, ledger.Review)
@@ -88,8 +88,8 @@ func (c *payoutListCmd) Run(a *app) error {
 			t.row(p.OrderNo(), payoutState(p.Payout), grouped(p.Amount, p.Currency), p.Currency, p.MaskedAccount(), a.channelName(p.Channel), p.age(), p.next)
 		}
 		t.flush()
-		if len(listed) == c.Most {
-			a.sayf("There may be more: --most %d lists more of them.", 10*c.Most)
+		if len(listed) == c.Limit {
+			a.sayf("There may be more: --limit %d lists more of them.", 10*c.Limit)
 		}
 	})
 }
@@ -196,7 +196,30 @@ func nextFor(p ledger.Payout, again string) string {
 }
 
 type payoutShowCmd struct {
-	Order string `arg:"" help:"Order number."`
+	Order string `arg:"" help:"Order number, the gateway's number for it, or the reference in the sheet."`
+}
+
+// orderNo finds the order number of the one payout that a person means.
+func (a *app) orderNo(name string) (string, error) {
+	const most = 10
+	found, err := a.book.Find(a.ctx, name, most)
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 0:
+		return "", fmt.Errorf("%w: no payout has the order number, gateway number or reference %q; payrun payout list --batch N lists them", ledger.ErrNotFound, name)
+	case len(found) == 1:
+		return found[0].OrderNo(), nil
+	}
+	var each []string
+	for _, p := range found {
+		each = append(each, fmt.Sprintf("%s (batch %d, row %d, %s)", p.OrderNo(), p.BatchID, p.Row, p.State))
+	}
+	many := "payouts are called %q; choose one by its order number: %s"
+	if len(found) == most {
+		many = "or more " + many
+	}
+	return "", fmt.Errorf("%w: %d "+many, ledger.ErrConflict, len(found), name, strings.Join(each, ", "))
 }
 
 // Run tells the story.
@@ -204,7 +227,11 @@ func (c *payoutShowCmd) Run(a *app) error {
 	if err := a.openStore(); err != nil {
 		return err
 	}
-	p, steps, err := a.book.Story(a.ctx, c.Order)
+	order, err := a.orderNo(c.Order)
+	if err != nil {
+		return err
+	}
+	p, steps, err := a.book.Story(a.ctx, order)
 	if err != nil {
 		return err
 	}
@@ -262,7 +289,7 @@ func (a *app) printPayout(p ledger.Payout) {
 		a.sayf("  pays %s again", p.Repays)
 	}
 	if p.GatewayOrder != "" {
-		a.sayf("  the gateway calls it %s: status %s, fee %s, rate %s, received %s", p.GatewayOrder, a.statusInWords(p), amount(fee(p), p.Currency), orNone(p.Rate), orNone(p.Received))
+		a.sayf("  the gateway calls it %s: status %s; %s", p.GatewayOrder, a.statusInWords(p), gatewayTerms(p))
 	}
 	if p.Blocked != "" {
 		a.sayf("  BLOCKED: %s", p.Blocked)
@@ -290,6 +317,39 @@ func (a *app) liftOf(s ledger.Stop, p ledger.Payout) string {
 		return "payrun stop lift wallet --of " + p.OrderNo()
 	}
 	return liftCommand(s)
+}
+
+// gatewayTerms says what the gateway took and paid out, or for a payout that
+// was not paid, what it had named.
+func gatewayTerms(p ledger.Payout) string {
+	took := amount(fee(p), p.Currency)
+	named := "the gateway named " + orNone(p.Received) + " to receive"
+	if p.FeeKnown != 0 {
+		named = fmt.Sprintf("the gateway named fee %s and %s to receive", took, orNone(p.Received))
+	}
+	switch p.State {
+	case ledger.Succeeded:
+		return fmt.Sprintf("fee %s, rate %s, received %s", took, orNone(p.Rate), orNone(p.Received))
+	case ledger.FailedFee:
+		return fmt.Sprintf("the fee of %s was kept; nothing was paid", took)
+	case ledger.Failed:
+		if p.FeeKnown == 0 && p.Received == "" {
+			return "nothing was paid"
+		}
+		return named + "; nothing was paid"
+	}
+	if p.FeeKnown == 0 && p.Received == "" {
+		return "fee " + took + ", estimated"
+	}
+	return named
+}
+
+// received is what the payee got, "" unless the payout is paid.
+func received(p ledger.Payout) string {
+	if p.State != ledger.Succeeded {
+		return ""
+	}
+	return p.Received
 }
 
 // casesOf finds the open cases about a payout.

@@ -65,9 +65,10 @@ func TestTwoPeoplePayWhileServeRuns(t *testing.T) {
 
 	p.run("run", sheet).exits(exitDatabase).complains("another payrun process runs the jobs", "stop it first")
 	p.run("job", "run", "track").exits(exitDatabase).complains("another payrun process")
-	p.must("check").says("another payrun process runs it", "Ready.")
+	p.must("check").says("another payrun process runs it", "skip  signature", "skip  limits", "skip  answers", "keeps this fresh", "Ready.")
 	p.must("job", "list").says("settle")
-	p.as(checker).must("settle").says("is closed")
+	p.as(checker).must("settle").says("is closed with")
+	p.as(checker).must("settle").says("was closed at ", "; 0 came since")
 	p.must("verify")
 
 	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ready", "/metrics": `payrun_payouts_open{state="UNKNOWN"} 0`} {
@@ -145,6 +146,11 @@ func TestEveryDecision(t *testing.T) {
 	p.as(checker).must("batch", "confirm", "3", "--kind", "payee-paid-before").says("2 warnings confirmed by")
 	p.as(checker).run("batch", "approve", "3").exits(exitRefused).complains("not enough available", "payrun funds add")
 	p.as(checker).must("batch", "cancel", "2", "--reason", "left the company").says("2 payouts cancelled")
+	p.must("batch", "list").says("CANCELLED").silent("paused")
+	p.must("batch", "show", "2").says(", CANCELLED\n")
+	p.must("stop", "list").says("Nothing is stopped.")
+	p.as(checker).run("batch", "cancel", "2", "--reason", "left the company").exits(exitRefused).
+		complains("batch 2 has nothing left that could be taken back: 2 cancelled")
 	p.as(checker).must("batch", "approve", "3")
 
 	p.as(checker).must("stop", "channel", "11", "--reason", "outage").says("channel 11 (Perfect Money)")
@@ -162,6 +168,7 @@ func TestEveryDecision(t *testing.T) {
 		p.must("job", "run", "track")
 		return p.states(3)["SUCCEEDED"] == 2
 	})
+	p.must("batch", "list").says("FINISHED")
 	p.as(admin).must("user", "disable", "mia")
 	p.as(maker).run("batch", "submit", "3").exits(exitRefused).complains("the token is not valid")
 	p.as(admin).must("user", "revoke", "carl").says("1 token of carl revoked")

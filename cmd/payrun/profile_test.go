@@ -29,7 +29,7 @@ func TestProfiles(t *testing.T) {
 		p.file("by-hand.csv", "Konto;Wann;Amount\nP10000001;2026-11-30;10.50\n", 0o600)).says("1 good row", "pay date")
 	p.as(maker).must("import", "--profile", "riga", sheet)
 	p.must("batch", "show", "1").says("read by import profile riga")
-	p.run("import", "--dry-run", "--profile", "oslo", sheet).exits(exitUsage).complains("no such import profile")
+	p.run("import", "--dry-run", "--profile", "oslo", sheet).exits(exitRefused).complains("no such import profile")
 	p.run("import", "--dry-run", "--map", "wallet=A", sheet).exits(exitUsage).complains("no field is called")
 	p.run("import", "--dry-run", "--map", "account", sheet).exits(exitUsage).complains("FIELD=COLUMN")
 	p.run("import", "--dry-run", "--channel", "gold", sheet).exits(exitUsage).complains("no channel")

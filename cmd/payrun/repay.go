@@ -36,7 +36,7 @@ func (c *repayCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(viewBatch(batch), func() {
+	return a.show(viewBatch(batch, ledger.Ended{}), func() {
 		a.sayf("Batch %d pays %s again, under new order numbers.", batch.ID, counted(batch.Accepted, "payout", "payouts"))
 		if batch.Repeats > 0 {
 			a.sayf("The same payouts were paid again before, as batch %d.", batch.Repeats)

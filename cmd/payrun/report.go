@@ -34,9 +34,31 @@ func (c *settleCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	before, err := a.closedBefore(day)
+	if err != nil {
+		return err
+	}
 	return a.show(dayView{day.BusinessDay, day.Entries, day.Digest}, func() {
-		a.sayf("Day %s is closed with %s, digest %s", day.BusinessDay, counted(day.Entries, "entry", "entries"), day.Digest)
+		if before.ClosedAt == 0 {
+			a.sayf("Day %s is closed with %s, digest %s", day.BusinessDay, counted(day.Entries, "entry", "entries"), day.Digest)
+			return
+		}
+		a.sayf("Day %s was closed at %s with %s; %s came since, and is closed with digest %s", day.BusinessDay, a.localTime(before.ClosedAt),
+			counted(before.Entries, "entry", "entries"), count(day.Entries), day.Digest)
 	})
+}
+
+// closedBefore is when a business day was closed last before this closing,
+// with all entries that it had then.
+func (a *app) closedBefore(day ledger.Day) (before ledger.Day, err error) {
+	days, err := a.book.Days(a.ctx)
+	for _, d := range days {
+		if d.BusinessDay == day.BusinessDay && d.ID < day.ID {
+			before.ClosedAt = max(before.ClosedAt, d.ClosedAt)
+			before.Entries += d.Entries
+		}
+	}
+	return before, err
 }
 
 // reportCmd writes workbooks.

@@ -68,7 +68,7 @@ func (a *app) noticeRestore() error {
 // restores checks that a restored copy would be noticed, and that none waits
 // for people.
 func (k *checking) restores() (string, error) {
-	if err := k.noticeRestore(); err != nil {
+	if _, err := k.book.NoticeRestore(k.ctx); err != nil { // the case tells what it noticed
 		return "", err
 	}
 	cases, err := k.book.Exceptions(k.ctx)

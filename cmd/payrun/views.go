@@ -33,8 +33,10 @@ type batchView struct {
 	Batch        int64  `json:"batch"`
 	Name         string `json:"name"`
 	State        string `json:"state"`
+	Outcome      string `json:"outcome,omitempty"` // finished or cancelled, once all payouts of an approved batch have ended
 	Paused       string `json:"paused,omitempty"`
 	Accepted     int64  `json:"accepted"`
+	Ended        int64  `json:"ended"`
 	Rejected     int64  `json:"rejected"`
 	Blank        int64  `json:"blank"`
 	Maker        string `json:"maker"`
@@ -49,13 +51,13 @@ type batchView struct {
 	Content      string `json:"content_sha256,omitempty"`
 }
 
-func viewBatch(b ledger.Batch) batchView {
+func viewBatch(b ledger.Batch, ended ledger.Ended) batchView {
 	if b.State == ledger.Valid { // whoever handed it in did so before it came back
 		b.Submitter, b.SubmittedAt = "", 0
 	}
 	return batchView{
-		Batch: b.ID, Name: b.Name, State: string(b.State), Paused: b.StopReason,
-		Accepted: b.Accepted, Rejected: b.Rejected, Blank: b.Blank,
+		Batch: b.ID, Name: b.Name, State: string(b.State), Outcome: batchOutcome(b, ended), Paused: b.StopReason,
+		Accepted: b.Accepted, Ended: ended.Payouts, Rejected: b.Rejected, Blank: b.Blank,
 		Maker: b.Maker, MadeAt: instant(b.MadeAt), Submitter: b.Submitter, SubmittedAt: instant(b.SubmittedAt),
 		Approver: b.Approver, ApprovedAt: instant(b.ApprovedAt), Repeats: b.Repeats, RepeatNumber: b.RepeatNumber,
 		FileDigest: b.SourceDigest, Content: b.ContentDigest,
@@ -182,7 +184,7 @@ func viewPayout(p ledger.Payout, steps []ledger.Step) payoutView {
 		Order: p.OrderNo(), State: p.State, Batch: p.BatchID, Sheet: p.Sheet, Row: p.Row, Reference: p.Reference, Payee: p.Payee, Beside: p.Beside,
 		Channel: p.Channel, Account: p.MaskedAccount(), Amount: decimal(p.Amount, p.Currency), Currency: p.Currency,
 		Fee: decimal(fee(p), p.Currency), FeeKnown: p.FeeKnown != 0, GatewayOrder: p.GatewayOrder, Status: p.Status,
-		Rate: p.Rate, Received: p.Received, Attempts: p.Attempts, Blocked: p.Blocked, Repays: p.Repays,
+		Rate: p.Rate, Received: received(p), Attempts: p.Attempts, Blocked: p.Blocked, Repays: p.Repays,
 		SentAt: instant(p.SentAt), EndedAt: instant(p.EndedAt),
 		Steps: views(steps, func(s ledger.Step) stepView { return stepView{instant(s.At), s.What, s.Actor, s.Detail} }),
 	}
@@ -253,7 +255,7 @@ type needView struct {
 
 func viewPreflight(p jobs.Preflight) preflightView {
 	return preflightView{
-		Batch: viewBatch(p.Batch), Totals: views(p.Totals, viewTotal), Limits: views(p.Limits, viewLimit),
+		Batch: viewBatch(p.Batch, ledger.Ended{}), Totals: views(p.Totals, viewTotal), Limits: views(p.Limits, viewLimit),
 		Warnings: views(p.Warnings, viewWarningKind), Overlaps: views(p.Overlaps, viewOverlap), Seconds: int64(p.Duration.Seconds()),
 		Funds: views(p.Funds, func(f jobs.Funds) needView {
 			return needView{f.Currency, decimal(f.Needed, f.Currency), decimal(f.Available, f.Currency), decimal(f.AtGateway, f.Currency), f.Enough()}

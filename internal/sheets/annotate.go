@@ -48,7 +48,7 @@ func Annotate(ctx context.Context, source, target string, rules importers.Rules,
 	if err := book.annotate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsuitable, err)
 	}
-	return create(target, func(w io.Writer) error { return book.file.Write(w) })
+	return create(target, func(w io.Writer) error { return save(book.file, w) })
 }
 
 // markable tells whether the file is sound but for what its judgement names.

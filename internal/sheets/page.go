@@ -48,17 +48,22 @@ func newPage(file *excelize.File, l looks, name string, widths ...float64) (*pag
 	if _, err := file.NewSheet(name); err != nil {
 		return nil, err
 	}
-	grid, fit, wide, tall, landscape := false, true, 1, 0, "landscape"
-	err := errors.Join(
-		file.SetSheetView(name, 0, &excelize.ViewOptions{ShowGridLines: &grid}),
-		file.SetSheetProps(name, &excelize.SheetPropsOptions{FitToPage: &fit}),
-		file.SetPageLayout(name, &excelize.PageLayoutOptions{Orientation: &landscape, FitToWidth: &wide, FitToHeight: &tall}),
-	)
+	grid := false
+	err := errors.Join(file.SetSheetView(name, 0, &excelize.ViewOptions{ShowGridLines: &grid}), printOnePageWide(file, name))
 	for i, width := range widths {
 		letter, nameErr := excelize.ColumnNumberToName(i + 1)
 		err = errors.Join(err, nameErr, file.SetColWidth(name, letter, letter, width))
 	}
 	return &page{file: file, looks: l, name: name, widths: widths}, err
+}
+
+// printOnePageWide sets a sheet up for paper: landscape, no column cut off.
+func printOnePageWide(file *excelize.File, name string) error {
+	fit, wide, tall, landscape := true, 1, 0, "landscape"
+	return errors.Join(
+		file.SetSheetProps(name, &excelize.SheetPropsOptions{FitToPage: &fit}),
+		file.SetPageLayout(name, &excelize.PageLayoutOptions{Orientation: &landscape, FitToWidth: &wide, FitToHeight: &tall}),
+	)
 }
 
 // line writes a row, as high as its longest text needs.

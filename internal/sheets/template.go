@@ -44,7 +44,7 @@ func Template(target string, rules importers.Rules, choice TemplateChoice) error
 	if err := errors.Join(form.writeTable(file), form.writeInstructions(file)); err != nil {
 		return fmt.Errorf("make the template: %w", err)
 	}
-	return create(target, func(w io.Writer) error { return file.Write(w) })
+	return create(target, func(w io.Writer) error { return save(file, w) })
 }
 
 // form is what a template asks for.
@@ -203,7 +203,8 @@ func (f *form) writeTable(file *excelize.File) error {
 	}
 	const height = 24
 	return errors.Join(file.SetRowHeight(PayoutsSheet, 1, height),
-		file.SetPanes(PayoutsSheet, &excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}))
+		file.SetPanes(PayoutsSheet, &excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}),
+		printOnePageWide(file, PayoutsSheet))
 }
 
 // decimals are those of the amounts: the most that a chosen currency has.

@@ -1,6 +1,7 @@
 package sheets_test
 
 import (
+	"archive/zip"
 	"errors"
 	"fmt"
 	"html"
@@ -105,6 +106,32 @@ func TestAnEmptyTemplateHasNoPayouts(t *testing.T) {
 	}
 	if len(j.Sheet.Columns) != 8 {
 		t.Errorf("columns %v", j.Sheet.Columns)
+	}
+}
+
+// Eight columns do not fit on a page upright, and unpackers complain of a day
+// that no calendar has.
+func TestATemplatePrintsOnePageWideAndHasDates(t *testing.T) {
+	t.Parallel()
+	path := template(t, importers.Rules{}, sheets.TemplateChoice{})
+	edited(t, path, func(file *excelize.File) {
+		for _, name := range file.GetSheetList() {
+			page, err := file.GetPageLayout(name)
+			must(t, err)
+			props, err := file.GetSheetProps(name)
+			must(t, err)
+			if *page.Orientation != "landscape" || *page.FitToWidth != 1 || *page.FitToHeight != 0 || !*props.FitToPage {
+				t.Errorf("%s: %s, %d pages wide", name, *page.Orientation, *page.FitToWidth)
+			}
+		}
+	})
+	archive, err := zip.OpenReader(path)
+	must(t, err)
+	defer archive.Close()
+	for _, entry := range archive.File {
+		if entry.Modified.Format("2006-01-02") != "1980-01-01" {
+			t.Errorf("%s is of %s", entry.Name, entry.Modified)
+		}
 	}
 }
 
