@@ -28,7 +28,11 @@ func (c *repayCmd) Run(a *app) error {
 			return err
 		}
 	}
-	batch, err := a.book.Repay(a.ctx, user, orders, c.Reason)
+	batch, err := a.book.Repay(a.ctx, user, orders, a.scrutiny(), c.Reason)
+	if err != nil {
+		return err
+	}
+	reading, err := a.book.Reading(a.ctx, batch.ID)
 	if err != nil {
 		return err
 	}
@@ -36,6 +40,10 @@ func (c *repayCmd) Run(a *app) error {
 		a.sayf("Batch %d pays %s again, under new order numbers.", batch.ID, counted(batch.Accepted, "payout", "payouts"))
 		if batch.Repeats > 0 {
 			a.sayf("The same payouts were paid again before, as batch %d. Next, a checker: payrun batch allow-repeat %d --reason …", batch.Repeats, batch.ID)
+			return
+		}
+		if reading.Warnings > 0 {
+			a.sayf("%s to confirm first: payrun batch warnings %d", counted(reading.Warnings, "warning", "warnings"), batch.ID)
 			return
 		}
 		a.sayf("Next: payrun batch submit %d, then another person: payrun batch approve %d", batch.ID, batch.ID)
