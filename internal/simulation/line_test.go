@@ -40,7 +40,7 @@ func (l line) Submit(ctx context.Context, o jobs.Order) jobs.Reply {
 		l.crash("before it sent " + l.name(o.Number))
 	}
 	if l.strikes(freezeBefore, o.Number, nth) {
-		l.freeze(between(l.of("freeze", o.Number, nth), time.Second, 20*time.Minute))
+		l.freeze(l.frost("freeze", o.Number, nth))
 	}
 	frozen := l.thaw()
 	switch {
@@ -62,6 +62,12 @@ func (l line) Submit(ctx context.Context, o jobs.Order) jobs.Reply {
 	return l.back(reply, o.Number, nth)
 }
 
+// frost is how long a process is frozen: mostly minutes, also hours.
+func (l line) frost(name ...any) time.Duration {
+	r := l.of(name...)
+	return between(r, time.Second, 10*time.Second<<r.IntN(11))
+}
+
 // requestTime is how long a create takes to the gateway; negative when it
 // never arrives.
 func (l line) requestTime(number string, nth int) time.Duration {
@@ -81,7 +87,7 @@ func (l line) back(reply jobs.Reply, number string, nth int) jobs.Reply {
 		l.crash("before it recorded " + l.name(number))
 	}
 	if l.strikes(freezeReply, number, nth) {
-		l.freeze(between(l.of("freeze reply", number, nth), time.Second, 20*time.Minute))
+		l.freeze(l.frost("freeze reply", number, nth))
 	}
 	l.thaw()
 	if l.dead() {

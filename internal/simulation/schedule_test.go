@@ -45,7 +45,7 @@ var everyFault = map[fault]int{
 	noConnection: 300, requestLost: 900, requestLate: 900, connectionCut: 900, replyGarbled: 900, serverError: 500,
 	tooMany: 100, refused: 200, refusedFalse: 300, otherOrder: 100, strangeNo: 300, crashBefore: 150, crashAfter: 150,
 	crashReply: 150, freezeBefore: 200, freezeReply: 200, deniedAWhile: 900, deniedLong: 500, shownAtLast: 900,
-	noteDropped: 500, noteCopies: 500, noteForged: 300, noteContrary: 100, feeUnknown: 300, takenBack: 100,
+	noteDropped: 500, noteCopies: 500, noteForged: 300, noteContrary: 400, feeUnknown: 300, takenBack: 100,
 }
 
 // The gateway is never as late as the grace time that a second send waits for:

@@ -109,6 +109,9 @@ func (w *world) compare(p *ledger.Payout, o *order, cases []string) {
 	if paid > 1 {
 		w.wrong("%s was paid %d times", name, paid)
 	}
+	if o.left > mostAttempts {
+		w.wrong("%s was sent %d times", name, o.left)
+	}
 	if int64(o.left) > p.Attempts {
 		w.wrong("%s was sent %d times, with %d attempts", name, o.left, p.Attempts)
 	}
