@@ -17,7 +17,7 @@ import (
 // paid before. The importer has kinds of its own.
 const (
 	// PayeePaid: the same amount to the same account was approved lately, and
-	// has not failed.
+	// has not failed, or it is disputed whether it has.
 	PayeePaid = "payee-paid-before"
 	// PayeeWaiting: another batch that waits for approval pays it too.
 	PayeeWaiting = "payee-waiting"
@@ -127,10 +127,11 @@ func (s *Staging) scrutinize(ctx context.Context, tx *database.Tx, look Scrutiny
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, findPaid, now.Add(-look.Repeats), from, to); err != nil {
+		// In this order: a batch that is approved meanwhile is seen by one.
+		if err := s.reviewWaiting(ctx, tx); err != nil {
 			return fmt.Errorf("find repeated payments: %w", err)
 		}
-		if err := s.reviewWaiting(ctx, tx); err != nil {
+		if _, err := tx.Exec(ctx, findPaid, now.Add(-look.Repeats), from, to); err != nil {
 			return fmt.Errorf("find repeated payments: %w", err)
 		}
 	}
@@ -155,11 +156,14 @@ func (s *Staging) scrutinize(ctx context.Context, tx *database.Tx, look Scrutiny
 
 // findPaid goes from each staged row to the payees of its account, so that it
 // does not depend on how long the history is. Of several payments it names the
-// one that has the same reference too.
-const findPaid = `INSERT INTO warnings (batch_id, code, row_no, payout_id, repeats)
+// one that has the same reference too. What was not paid counts as long as a
+// case says that it may have been.
+var findPaid = `INSERT INTO warnings (batch_id, code, row_no, payout_id, repeats)
 	SELECT p.batch_id, '` + PayeePaid + `', p.row_no, p.id, coalesce(max(CASE WHEN e.reference = p.reference THEN e.id END), max(e.id)) FROM payouts p
 	JOIN payees o ON o.account = p.account AND o.channel = p.channel AND o.currency = p.currency AND o.amount = p.amount AND o.approved_at >= ?
-	JOIN payouts e ON e.id = o.payout_id AND e.state NOT IN (` + unpaid + `)
+	JOIN payouts e ON e.id = o.payout_id AND (e.state NOT IN (` + unpaid + `)
+		OR EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = e.id AND x.closed_at = 0
+			AND x.kind IN ('` + ExceptionBlocked + `', '` + strings.Join(disputes, "', '") + `')))
 	WHERE p.id BETWEEN ? AND ? GROUP BY p.batch_id, p.row_no, p.id`
 
 // findWaiting sorts instead of joining: no plan of it is quadratic, whatever

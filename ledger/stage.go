@@ -253,6 +253,10 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 	}
 	rowsDigest := s.rows.sum()
 	publish := func(tx *database.Tx) error {
+		// One at a time, so that of two that pay the same payee one sees the other.
+		if err := tx.Queue(ctx, "publish"); err != nil {
+			return err
+		}
 		if err := s.scrutinize(ctx, tx, counts.Scrutiny); err != nil {
 			return err
 		}
@@ -400,6 +404,8 @@ type content struct {
 	hash hash.Hash
 	rows int64
 	sums map[money.Currency]Sums
+	// repays are the order numbers that the rows pay again.
+	repays []string
 }
 
 func newContent(orderPrefix string) *content {
@@ -411,6 +417,9 @@ func newContent(orderPrefix string) *content {
 func (c *content) add(p *Payout) error {
 	io.WriteString(c.hash, p.RowDigest)
 	c.rows++
+	if p.Repays != "" {
+		c.repays = append(c.repays, p.Repays)
+	}
 	sums := c.sums[p.Currency]
 	var err, feeErr error
 	sums.Amount, err = money.Add(sums.Amount, p.Amount)

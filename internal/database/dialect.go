@@ -14,6 +14,7 @@ type Dialect struct {
 	// are passed over.
 	SkipLocked string
 
+	queue   string            // query that waits for its argument's turn, "" with one writer
 	now     string            // query for the database's time in microseconds
 	durable map[string]string // setting -> accepted values, separated by spaces
 	// identity are queries for an Identity, the best first.
@@ -36,6 +37,7 @@ var Postgres = Dialect{
 	ForUpdate:  " FOR UPDATE",
 	ForShare:   " FOR SHARE",
 	SkipLocked: " FOR UPDATE SKIP LOCKED",
+	queue:      "SELECT pg_advisory_xact_lock(hashtext(?))",
 	now:        "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
 	durable: map[string]string{
 		"SHOW fsync":              "on",

@@ -114,6 +114,18 @@ func (db *DB) now(ctx context.Context, q sqlx.QueryerContext) (Instant, error) {
 	return now, nil
 }
 
+// Queue waits until no other transaction that queued under the same name is
+// under way. SQLite has one writer, so there it returns at once.
+func (tx *Tx) Queue(ctx context.Context, name string) error {
+	if tx.Dialect.queue == "" {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, tx.Dialect.queue, name); err != nil {
+		return fmt.Errorf("wait for others that %s: %w", name, err)
+	}
+	return nil
+}
+
 // Exec runs a statement and returns how many rows it changed.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	result, err := tx.tx.ExecContext(ctx, tx.db.rebind(query), args...)
