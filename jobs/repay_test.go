@@ -40,7 +40,7 @@ func (s *shop) failedThenRepaid(reference string) (old, again ledger.Payout) {
 	if said == 0 {
 		s.t.Error("no look-up is on file as saying that it ended unpaid")
 	}
-	batch, err := s.book.Repay(ctx, s.maker, []string{old.OrderNo()}, "the wallet is open again")
+	batch, err := s.book.Repay(ctx, s.maker, []string{old.OrderNo()}, ledger.Scrutiny{}, "the wallet is open again")
 	s.must(err)
 	s.must(s.book.Submit(ctx, s.maker, batch.ID))
 	s.must(s.book.Approve(ctx, s.checker, batch.ID))

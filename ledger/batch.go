@@ -241,6 +241,9 @@ func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
 		if _, err := tx.Exec(ctx, "UPDATE batches SET approved_by = ?, approved_at = ? WHERE id = ?", by.ID, now, batch); err != nil {
 			return err
 		}
+		if err := checkRepaysOf(ctx, tx, batch, content.repays); err != nil {
+			return err
+		}
 		if err := notePayees(ctx, tx, batch, now); err != nil {
 			return err
 		}

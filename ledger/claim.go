@@ -136,8 +136,11 @@ func (c *claiming) run(ctx context.Context) error {
 	if candidates, err = c.candidates(ctx); err != nil {
 		return err
 	}
+	if candidates, err = c.withoutDoubtful(ctx, candidates); err != nil {
+		return err
+	}
 	claims, used, tampered := c.choose(candidates)
-	if err := block(ctx, c.tx, tampered, BlockedTampered); err != nil {
+	if err := block(ctx, c.tx, tampered, BlockedTampered, nil); err != nil {
 		return err
 	}
 	if err := c.commitAttempts(ctx, claims); err != nil {
@@ -314,6 +317,19 @@ func (c *claiming) pick(ctx context.Context, batch int64, limit Limit, where, or
 	return found, err
 }
 
+// withoutDoubtful blocks the re-pays of what may have been paid after all: the
+// last look at the ledger before they would leave.
+func (c *claiming) withoutDoubtful(ctx context.Context, candidates []candidate) ([]candidate, error) {
+	var repays []int64
+	for _, p := range candidates {
+		if p.Repays != "" && p.rowDigest() == p.RowDigest {
+			repays = append(repays, p.ID)
+		}
+	}
+	doubtful, err := blockDoubtful(ctx, c.tx, repays)
+	return slices.DeleteFunc(candidates, func(p candidate) bool { return doubtful[p.ID] != "" }), err
+}
+
 // choose keeps what may be sent now, in order, and counts the slots for it: a
 // payout that has to be asked about first takes two.
 func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tampered []int64) {
@@ -427,14 +443,16 @@ const (
 	BlockedRepaid   = "the payout that it pays again may have been paid"
 )
 
-func block(ctx context.Context, tx *database.Tx, payouts []int64, why string) error {
+// block keeps payouts from being claimed, and opens a case for each that says
+// why, with details where there are any.
+func block(ctx context.Context, tx *database.Tx, payouts []int64, why string, details map[int64]string) error {
 	given := database.Rows{database.Ints("v_payout", payouts)}
 	if _, err := given.Exec(ctx, tx, "UPDATE payouts SET blocked = ? FROM v WHERE payouts.id = v_payout", why); err != nil {
 		return err
 	}
 	cases := make([]Exception, len(payouts))
 	for i, payout := range payouts {
-		cases[i] = blockedCase(payout, why, "")
+		cases[i] = blockedCase(payout, why, details[payout])
 	}
 	return openExceptions(ctx, tx, cases)
 }

@@ -132,7 +132,7 @@ func (l *life) repay(*rapid.T) {
 		l.rt.Skip("nothing has failed")
 	}
 	p := rapid.SampledFrom(failed).Draw(l.rt, "payout")
-	batch, err := l.Repay(l.ctx, l.maker, []string{p.no}, "the wallet is open again")
+	batch, err := l.Repay(l.ctx, l.maker, []string{p.no}, ledger.Scrutiny{}, "the wallet is open again")
 	live := p.again != nil && p.again.state != ledger.Cancelled
 	if errors.Is(err, ledger.ErrConflict) && (live || !p.has || p.disputed) {
 		return

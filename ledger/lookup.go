@@ -190,7 +190,11 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 		case p.State == unsent:
 			return blockKnown(ctx, tx, p, e)
 		case p.State.Final() && e.Status != p.Status:
-			return openException(ctx, tx, contrary(p.ID, p.BatchID, fmt.Sprintf("ended as %s with the gateway's status %s, now it says %s", p.State, p.Status, e.Status)))
+			err := openException(ctx, tx, contrary(p.ID, p.BatchID, fmt.Sprintf("ended as %s with the gateway's status %s, now it says %s", p.State, p.Status, e.Status)))
+			if err != nil {
+				return err
+			}
+			return blockRepays(ctx, tx, orderNo)
 		}
 		now, err := tx.Now(ctx)
 		if err != nil {

@@ -47,6 +47,7 @@ type grounds struct {
 	Newest     int64            // the newest such answer's evidence
 	First      database.Instant // of the answers
 	Last       database.Instant
+	Doubtful   string // why what it pays again may have been paid, "" normally
 	Reason     string // of the newest look-up: why it proves nothing, where it could have
 }
 
@@ -63,7 +64,7 @@ func readGrounds(ctx context.Context, tx *database.Tx, payouts []int64) ([]groun
 		FROM v JOIN payouts p ON p.id = v_payout JOIN attempts a ON a.id = p.attempt_id
 		LEFT JOIN evidence e ON e.payout_id = p.id AND e.gateway_order_no <> ''
 		GROUP BY a.payout_id, a.id, a.send_by)
-		SELECT p.id, p.state, p.next_lookup_at, p.ordinal, s_attempt AS attempt, b.order_prefix,
+		SELECT p.id, p.state, p.next_lookup_at, p.ordinal, p.repays, s_attempt AS attempt, b.order_prefix,
 		(SELECT count(*) FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+`) AS sent,
 		(SELECT count(*) FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+` AND EXISTS
 			(SELECT 1 FROM evidence r WHERE r.payout_id = p.id AND r.attempt_id = t.id AND r.kind = 'create' AND r.outcome = 'not-created')) AS not_created,
@@ -73,11 +74,19 @@ func readGrounds(ctx context.Context, tx *database.Tx, payouts []int64) ([]groun
 		count(e.id) AS answers, coalesce(max(e.id), 0) AS newest, coalesce(min(e.created_at), 0) AS first, coalesce(max(e.created_at), 0) AS last
 		FROM since JOIN payouts p ON p.id = s_payout JOIN batches b ON b.id = p.batch_id
 		LEFT JOIN evidence e ON e.payout_id = p.id AND e.attempt_id = s_attempt AND e.kind = 'lookup' AND e.outcome = 'absent' AND e.created_at > s_at
-		GROUP BY p.id, p.state, p.next_lookup_at, p.ordinal, s_attempt, b.order_prefix, b.gateway_account`)
+		GROUP BY p.id, p.state, p.next_lookup_at, p.ordinal, p.repays, s_attempt, b.order_prefix, b.gateway_account`)
 	if err != nil {
 		return nil, fmt.Errorf("read the proof of absence: %w", err)
 	}
-	return all, nil
+	repays := make([]Payout, len(all))
+	for i, g := range all {
+		repays[i] = g.Payout
+	}
+	doubtful, err := doubtfulChains(ctx, tx, repays)
+	for i := range all {
+		all[i].Doubtful = doubtful[all[i].ID]
+	}
+	return all, err
 }
 
 // absent says for each payout, in a sentence a person can act on, what is
@@ -97,8 +106,8 @@ func absent(ctx context.Context, tx *database.Tx, payouts []int64, p Proof) (mis
 	return missing, nil
 }
 
-// resendable is absent, with the number of attempts counted too: what is
-// missing before the payout may be sent again.
+// resendable is absent, with the number of attempts counted too, and what the
+// payout pays again looked at: what is missing before it may be sent again.
 func resendable(ctx context.Context, tx *database.Tx, payouts []int64, p Proof) (missing map[int64]string, err error) {
 	all, err := readGrounds(ctx, tx, payouts)
 	if err != nil {
@@ -149,8 +158,8 @@ func (g grounds) next() string {
 
 // spent says that the payout may not be sent again, however absent it is.
 func (p Proof) spent(g grounds) string {
-	if g.Sent < int64(p.Attempts) {
-		return ""
+	if g.Doubtful != "" || g.Sent < int64(p.Attempts) {
+		return g.Doubtful
 	}
 	return fmt.Sprintf("it was sent %d times, and %d is the most", g.Sent, p.Attempts)
 }

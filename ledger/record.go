@@ -184,6 +184,9 @@ func (r *recording) run(ctx context.Context) error {
 	if err := r.flagContrary(ctx); err != nil {
 		return err
 	}
+	if err := r.blockReturned(ctx); err != nil {
+		return err
+	}
 	return r.watch(ctx)
 }
 
@@ -208,6 +211,19 @@ func (r *recording) flagContrary(ctx context.Context) error {
 		cases = append(cases, contrary(p.ID, r.changed[p.ID].BatchID, "ended otherwise than a notification said: "+p.Status))
 	}
 	return openExceptions(ctx, r.tx, cases)
+}
+
+// blockReturned looks again at re-pays that were not sent after all: what they
+// pay again may have been paid meanwhile.
+func (r *recording) blockReturned(ctx context.Context) error {
+	var returned []int64
+	r.moved(func(_ int, f Finding, p changedPayout) {
+		if f.To == Approved {
+			returned = append(returned, p.ID)
+		}
+	})
+	_, err := blockDoubtful(ctx, r.tx, returned)
+	return err
 }
 
 func (r *recording) checkTransitions() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,8 +16,9 @@ import (
 // like any other. The numbers follow from the old ones, so doing it again
 // after a restored backup meets the same. It returns ErrConflict with the
 // payout that may not be paid again: one that has not failed, is paid again
-// already, or whose end is disputed.
-func (b *Book) Repay(ctx context.Context, by User, orders []string, reason string) (Batch, error) {
+// already, or whose end is disputed. The batch is looked through like an
+// import, for what people have to confirm.
+func (b *Book) Repay(ctx context.Context, by User, orders []string, look Scrutiny, reason string) (Batch, error) {
 	reason = strings.TrimSpace(storable(reason))
 	if reason == "" {
 		return Batch{}, fmt.Errorf("%w: a reason is needed", ErrInvalid)
@@ -44,7 +46,7 @@ func (b *Book) Repay(ctx context.Context, by User, orders []string, reason strin
 	err = s.Add(ctx, rows)
 	if err == nil {
 		var batch Batch
-		if batch, err = s.Publish(ctx, Counts{SourceDigest: digest(fields...), Read: n, Accepted: n}); err == nil {
+		if batch, err = s.Publish(ctx, Counts{SourceDigest: digest(fields...), Read: n, Accepted: n, Scrutiny: look}); err == nil {
 			return batch, nil
 		}
 	}
@@ -132,6 +134,14 @@ func checkRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts [
 	if err != nil {
 		return err
 	}
+	failed := make([]Payout, len(all))
+	for i, p := range all {
+		failed[i] = p.Payout
+	}
+	doubtful, err := doubtfulChains(ctx, tx, failed)
+	if err != nil {
+		return err
+	}
 	for _, p := range all {
 		var why string
 		switch {
@@ -145,6 +155,8 @@ func checkRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts [
 			why = fmt.Sprintf("may have been paid: a case of the kind %s about its payee and amount is open (payrun exceptions)", p.Disputed)
 		case p.Proposal != 0:
 			why = fmt.Sprintf("may change: proposal %d about it is open", p.Proposal)
+		case doubtful[p.ID] != "":
+			why = "was a re-pay itself: " + doubtful[p.ID]
 		default:
 			continue
 		}
@@ -165,30 +177,150 @@ func orderNoOf(b, p string) string {
 // live is SQL for a payout p in batch b that nobody took back.
 func live(b, p string) string { return p + ".state <> 'CANCELLED' AND " + b + ".state <> 'CANCELLED'" }
 
+// paidAgain finds what pays a payout again, what pays that again, and so on.
+func paidAgain(ctx context.Context, tx *database.Tx, no string) (chain []Payout, err error) {
+	for {
+		var again Payout
+		err := tx.Get(ctx, &again, "SELECT "+payoutColumns+` FROM payouts p JOIN batches b ON b.id = p.batch_id
+			WHERE p.repays <> '' AND p.repays = ? AND b.state <> 'STAGING' AND `+live("b", "p")+` ORDER BY p.id DESC LIMIT 1`, no)
+		if errors.Is(err, ErrNotFound) {
+			return chain, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("find what pays %s again: %w", no, err)
+		}
+		chain, no = append(chain, again), again.OrderNo()
+	}
+}
+
+// doubtfulChains says of re-pays, by payout, why they may not be sent: of what
+// they pay again, and what that paid again, and so on, one has not failed, or
+// a case says that it may have been paid. "" or nothing for those that may.
+func doubtfulChains(ctx context.Context, tx *database.Tx, payouts []Payout) (map[int64]string, error) {
+	type link struct {
+		Again    int64 // the re-pay that the chain is about
+		Disputed string
+		Payout
+	}
+	var links []link
+	for _, p := range payouts {
+		links = append(links, link{Again: p.ID, Payout: p})
+	}
+	why := map[int64]string{}
+	for {
+		links = slices.DeleteFunc(links, func(l link) bool { return l.Repays == "" || why[l.Again] != "" })
+		n := len(links)
+		if n == 0 {
+			return why, nil
+		}
+		again, ids, prefixes, ordinals := make([]int64, n), make([]int64, n), make([]string, n), make([]int64, n)
+		for i, l := range links {
+			again[i], ids[i] = l.Again, l.ID
+			prefixes[i], ordinals[i], _ = splitOrderNo(l.Repays)
+			why[l.Again] = l.Repays + ", which it pays again, is not on file"
+		}
+		given := database.Rows{
+			database.Ints("v_again", again), database.Ints("v_id", ids), database.Texts("v_prefix", prefixes), database.Ints("v_ordinal", ordinals),
+		}
+		// What is paid again is older, so a chain has an end.
+		found, err := database.Select[link](ctx, tx, given, "SELECT "+payoutColumns+`, v_again AS again,
+			coalesce((SELECT max(x.kind) FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0
+				AND x.kind IN ('`+strings.Join(disputes, "', '")+`')), '') AS disputed
+			FROM v JOIN batches b ON b.order_prefix = v_prefix AND b.order_prefix <> ''
+			JOIN payouts p ON p.id = b.id * 100000000 + v_ordinal AND p.id < v_id`)
+		if err != nil {
+			return nil, fmt.Errorf("find what is paid again: %w", err)
+		}
+		for _, l := range found {
+			switch {
+			case l.State != Failed && l.State != FailedFee:
+				why[l.Again] = fmt.Sprintf("%s, which it pays again, is %s", l.OrderNo(), l.State)
+			case l.Disputed != "":
+				why[l.Again] = fmt.Sprintf("%s, which it pays again, may have been paid: a case of the kind %s about it is open", l.OrderNo(), l.Disputed)
+			default:
+				delete(why, l.Again)
+			}
+		}
+		links = found
+	}
+}
+
+// blockDoubtful keeps those of the payouts from being sent that are re-pays of
+// what may have been paid after all, and says of each why.
+func blockDoubtful(ctx context.Context, tx *database.Tx, payouts []int64) (map[int64]string, error) {
+	if len(payouts) == 0 {
+		return nil, nil
+	}
+	if err := lockPayouts(ctx, tx, payouts); err != nil {
+		return nil, err
+	}
+	given := database.Rows{database.Ints("v_payout", payouts)}
+	repays, err := database.Select[Payout](ctx, tx, given, "SELECT "+payoutColumns+` FROM v JOIN payouts p ON p.id = v_payout
+		JOIN batches b ON b.id = p.batch_id AND b.state = 'APPROVED' WHERE p.repays <> '' AND p.state = 'UNSENT' AND p.blocked = ''`)
+	if err != nil {
+		return nil, err
+	}
+	doubtful, err := doubtfulChains(ctx, tx, repays)
+	if err != nil {
+		return nil, err
+	}
+	return doubtful, block(ctx, tx, slices.Sorted(maps.Keys(doubtful)), BlockedRepaid, doubtful)
+}
+
+// blockRepays keeps what pays a payout again from being sent while it is
+// disputed whether the payout was paid.
+func blockRepays(ctx context.Context, tx *database.Tx, no string) error {
+	chain, err := paidAgain(ctx, tx, no)
+	if err != nil {
+		return err
+	}
+	payouts := make([]int64, len(chain))
+	for i, p := range chain {
+		payouts[i] = p.ID
+	}
+	_, err = blockDoubtful(ctx, tx, payouts)
+	return err
+}
+
+// checkRepaysOf looks again whether a batch may pay again what it does, now
+// that it is about to be approved.
+func checkRepaysOf(ctx context.Context, tx *database.Tx, batch int64, orders []string) error {
+	prefixes, ordinals := make([]string, len(orders)), make([]int64, len(orders))
+	for i, no := range orders {
+		prefixes[i], ordinals[i], _ = splitOrderNo(no)
+	}
+	given := database.Rows{database.Texts("v_prefix", prefixes), database.Ints("v_ordinal", ordinals)}
+	payouts, err := database.Select[int64](ctx, tx, given, `SELECT p.id FROM v JOIN batches b ON b.order_prefix = v_prefix AND b.order_prefix <> ''
+		JOIN payouts p ON p.id = b.id * 100000000 + v_ordinal`)
+	if err != nil {
+		return err
+	}
+	return lockRepayable(ctx, tx, batch, payouts)
+}
+
 // warnRepaid opens cases when a payout that failed, and was paid again, turns
 // out to be paid: what pays it again, and again after that, is paid too much.
 // What was not sent yet is kept from being sent.
 func (d *deciding) warnRepaid(ctx context.Context) error {
-	no := d.at.OrderNo()
-	for {
-		var again Payout
-		err := d.tx.Get(ctx, &again, "SELECT "+payoutColumns+` FROM payouts p JOIN batches b ON b.id = p.batch_id
-			WHERE p.repays <> '' AND p.repays = ? AND b.state <> 'STAGING' AND `+live("b", "p")+` ORDER BY p.id DESC LIMIT 1`, no)
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("find what pays %s again: %w", no, err)
-		}
+	chain, err := paidAgain(ctx, d.tx, d.at.OrderNo())
+	if err != nil {
+		return err
+	}
+	for _, again := range chain {
 		if err := d.warnOf(ctx, again); err != nil {
 			return err
 		}
-		no = again.OrderNo()
 	}
+	return nil
 }
 
 func (d *deciding) warnOf(ctx context.Context, again Payout) error {
-	n, err := d.tx.Exec(ctx, "UPDATE payouts SET blocked = ? WHERE id = ? AND state = 'UNSENT'", BlockedRepaid, again.ID)
+	// Locked first, so that a send that just ended as not sent is seen.
+	if err := lockPayouts(ctx, d.tx, []int64{again.ID}); err != nil {
+		return err
+	}
+	n, err := d.tx.Exec(ctx, `UPDATE payouts SET blocked = CASE WHEN blocked = '' THEN ? ELSE blocked END
+		WHERE id = ? AND state = 'UNSENT'`, BlockedRepaid, again.ID)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (o *office) fail(c ledger.Claim) {
 
 func (o *office) repaid(orders ...string) ledger.Batch {
 	o.t.Helper()
-	batch, err := o.Repay(o.t.Context(), o.maker, orders, "the wallet is open again")
+	batch, err := o.Repay(o.t.Context(), o.maker, orders, ledger.Scrutiny{}, "the wallet is open again")
 	must(o.t, err)
 	return batch
 }
@@ -65,9 +65,9 @@ func TestAFailedPayoutIsPaidAgain(t *testing.T) {
 		}
 		o.put(claims[0], ledger.Succeeded)
 		o.fail(claims[1])
-		_, err := o.Repay(ctx, o.maker, []string{orders[0]}, "once more")
+		_, err := o.Repay(ctx, o.maker, []string{orders[0]}, ledger.Scrutiny{}, "once more")
 		o.refused("what was paid again", err, ledger.ErrConflict, "is paid again already, as "+claims[0].OrderNo())
-		_, err = o.Repay(ctx, o.maker, []string{orders[2]}, "once more")
+		_, err = o.Repay(ctx, o.maker, []string{orders[2]}, ledger.Scrutiny{}, "once more")
 		o.refused("what was tried again", err, ledger.ErrConflict, "is paid again already, as "+claims[1].OrderNo())
 		if third := o.repaid(claims[1].OrderNo()); third.OrderPrefix == batch.OrderPrefix {
 			t.Error("a re-pay of a re-pay has its number")
@@ -84,7 +84,7 @@ func TestAFailedPayoutIsPaidAgain(t *testing.T) {
 // submittedBy is a re-pay that a person made and submitted.
 func (o *office) submittedBy(by ledger.User, orders ...string) ledger.Batch {
 	o.t.Helper()
-	batch, err := o.Repay(o.t.Context(), by, orders, "by "+by.Name)
+	batch, err := o.Repay(o.t.Context(), by, orders, ledger.Scrutiny{}, "by "+by.Name)
 	must(o.t, err)
 	must(o.t, o.Submit(o.t.Context(), by, batch.ID))
 	return batch
@@ -97,12 +97,12 @@ func TestWhatMayNotBePaidAgain(t *testing.T) {
 		o.approved("states", sheet("s", len(froms)))
 		for i, c := range o.claim(len(froms)) {
 			o.put(c, froms[i])
-			_, err := o.Repay(ctx, o.maker, []string{c.OrderNo()}, "again")
+			_, err := o.Repay(ctx, o.maker, []string{c.OrderNo()}, ledger.Scrutiny{}, "again")
 			o.refused(string(froms[i]), err, ledger.ErrConflict, "only one that failed")
 		}
 		never := o.claim(1)[0]
 		o.put(never, ledger.Failed)
-		_, err := o.Repay(ctx, o.maker, []string{never.OrderNo()}, "again")
+		_, err := o.Repay(ctx, o.maker, []string{never.OrderNo()}, ledger.Scrutiny{}, "again")
 		o.refused("never known to the gateway", err, ledger.ErrConflict, "cannot confirm that it failed")
 		orders := o.failed("other", 9)
 		for name, tt := range map[string]struct {
@@ -116,14 +116,14 @@ func TestWhatMayNotBePaidAgain(t *testing.T) {
 			"nothing": {o.maker, nil, "r", ledger.ErrInvalid}, "twice": {o.maker, []string{orders[0], orders[0]}, "r", ledger.ErrInvalid},
 			"no order number": {o.maker, []string{"17"}, "r", ledger.ErrNotFound}, "not ours": {o.maker, []string{"AAAAAAAAAAAAAAAA00000001"}, "r", ledger.ErrNotFound},
 		} {
-			_, err := o.Repay(ctx, tt.by, tt.orders, tt.reason)
+			_, err := o.Repay(ctx, tt.by, tt.orders, ledger.Scrutiny{}, tt.reason)
 			o.refused(name, err, tt.want, "")
 		}
 		must(t, o.Notify(ctx, orders[7], ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
-		_, err = o.Repay(ctx, o.maker, orders[7:8], "again")
+		_, err = o.Repay(ctx, o.maker, orders[7:8], ledger.Scrutiny{}, "again")
 		o.refused("disputed", err, ledger.ErrConflict, "a case of the kind contrary")
 		number := o.propose(o.maker, orders[8], said(ledger.OutcomePaid))
-		_, err = o.Repay(ctx, o.maker, orders[8:9], "again")
+		_, err = o.Repay(ctx, o.maker, orders[8:9], ledger.Scrutiny{}, "again")
 		o.refused("proposed to be paid", err, ledger.ErrConflict, fmt.Sprintf("proposal %d about it is open", number))
 		if n := o.count("SELECT count(*) FROM batches"); n != 2 {
 			t.Errorf("%d batches, want the 2 that were imported", n)
@@ -138,7 +138,7 @@ func TestADisputeAboutThePayeeAndAmountCounts(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		one, other := o.failed("one", 1)[0], o.failed("other", 1)[0]
 		must(t, o.Notify(t.Context(), one, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
-		_, err := o.Repay(t.Context(), o.maker, []string{other}, "again")
+		_, err := o.Repay(t.Context(), o.maker, []string{other}, ledger.Scrutiny{}, "again")
 		o.refused("disputed", err, ledger.ErrConflict, "may have been paid")
 		o.decide(one, said(ledger.OutcomeFailed)) // the dispute is settled
 		o.repaid(other)
@@ -177,7 +177,7 @@ func TestRepaidAtOnceIsRepaidOnce(t *testing.T) {
 		orders := o.failed("at once", 3)
 		errs := make([]error, 6)
 		together(t, len(errs), func(i int) error {
-			_, errs[i] = o.Repay(t.Context(), []ledger.User{o.maker, o.both}[i%2], []string{orders[0], orders[1+i%2]}, "again")
+			_, errs[i] = o.Repay(t.Context(), []ledger.User{o.maker, o.both}[i%2], []string{orders[0], orders[1+i%2]}, ledger.Scrutiny{}, "again")
 			return nil
 		})
 		done := 0
@@ -267,7 +267,7 @@ func TestTheSecondRepayWaitsForTheFirst(t *testing.T) {
 	<-held
 	for i := range 2 {
 		go func() {
-			_, err := o.Repay(t.Context(), o.maker, []string{orders[0], orders[1+i]}, "again")
+			_, err := o.Repay(t.Context(), o.maker, []string{orders[0], orders[1+i]}, ledger.Scrutiny{}, "again")
 			ends <- err
 		}()
 	}

@@ -372,14 +372,9 @@ func (d *deciding) stillWrong(ctx context.Context) (string, error) {
 	if err != nil || different > 0 {
 		return "what would be sent is not what an earlier attempt sent; put it right first", err
 	}
-	if d.at.Repays == "" {
-		return "", nil
+	doubtful, err := doubtfulChains(ctx, d.tx, []Payout{d.at.Payout})
+	if why := doubtful[d.at.ID]; err == nil && why != "" {
+		return why + "; cancel it, or have that settled first", nil
 	}
-	prefix, ordinal, _ := splitOrderNo(d.at.Repays)
-	var state State
-	err = d.tx.Get(ctx, &state, "SELECT p.state FROM batches b JOIN payouts p ON p.id = b.id * 100000000 + ? WHERE b.order_prefix = ?", ordinal, prefix)
-	if err != nil || state == Failed || state == FailedFee {
-		return "", err
-	}
-	return fmt.Sprintf("%s, which it pays again, is %s; cancel it", d.at.Repays, state), nil
+	return "", err
 }

@@ -28,7 +28,7 @@ func (c *repayCmd) Run(a *app) error {
 			return err
 		}
 	}
-	batch, err := a.book.Repay(a.ctx, user, orders, c.Reason)
+	batch, err := a.book.Repay(a.ctx, user, orders, a.scrutiny(), c.Reason)
 	if err != nil {
 		return err
 	}
