@@ -61,7 +61,7 @@ func (l *life) decide(*rapid.T) {
 func (l *life) possible(p *modelled, outcome ledger.Outcome) bool {
 	switch outcome {
 	case ledger.OutcomeCancel:
-		return p.attempts == p.notSent && !p.known
+		return p.attempts == p.notSent && !p.known && !p.spoken
 	case ledger.OutcomeUnblock:
 		return p.repays == nil || p.repays.state == ledger.Failed || p.repays.state == ledger.FailedFee
 	}

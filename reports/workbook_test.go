@@ -333,8 +333,12 @@ func TestOnlyRefusedRowsAreToBeImportedAgain(t *testing.T) {
 		o.warned("approved", 3)
 		o.warned("discarded", 4)
 		for batch := int64(2); batch <= 3; batch++ {
-			_, err := o.ConfirmWarnings(t.Context(), o.maker, batch, "", 0)
+			kinds, err := o.WarningKinds(t.Context(), batch)
 			must(t, err)
+			for _, kind := range kinds {
+				_, err := o.ConfirmWarnings(t.Context(), o.maker, batch, kind.Code, 0)
+				must(t, err)
+			}
 		}
 		must(t, o.Submit(t.Context(), o.maker, 3))
 		_, err := o.ConfirmWarnings(t.Context(), o.checker, 3, "payee-repeated", 0)
