@@ -13,7 +13,7 @@ import (
 // says at that moment. Whether a payout may be sent again they do not know:
 // they ask for it, and the ledger has to judge.
 func (w *world) decide() {
-	time.Sleep(70*time.Nanosecond)
+	time.Sleep(70 * time.Nanosecond) // an instant of their own: see between
 	for round := 0; !w.over(); round++ {
 		time.Sleep(between(w.of("people", round), time.Minute, 2*time.Hour))
 		for _, p := range w.undecided() {
