@@ -190,9 +190,14 @@ func (c *apartChild) fault(waitErr error, silent bool, request apartRequest) err
 	return readerFailed()
 }
 
-// ranOutOfMemory knows the last words of a process that got no more memory, for
-// its heap or for the stack of a thread.
+// ranOutOfMemory knows the last words of a process that got no more memory: for
+// its heap, for the stack of a thread, or for the garbage collector's own
+// lists, of which Go 1.26 does not look whether it got them. A fault in the
+// reader itself begins with "panic:" instead.
 func (c *apartChild) ranOutOfMemory() bool {
+	if bytes.HasPrefix(c.complaints.kept, []byte("SIGSEGV: segmentation violation")) {
+		return true
+	}
 	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to create new OS thread", "pthread_create failed", "cannot map pages"} {
 		if bytes.Contains(c.complaints.kept, []byte(words)) {
 			return true

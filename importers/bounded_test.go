@@ -21,13 +21,17 @@ import (
 // for them.
 func TestApartIsBounded(t *testing.T) {
 	t.Parallel()
+	// At every limit another allocation is the one that fails.
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
-		a := apart("well")
-		a.Memory = 40 << 20
+		path := manyRows(t, 60_000)
 		rules := importers.Rules{MaxRows: 2_000_000, MaxBytes: 1 << 30, MaxUnzipped: 1 << 30}
-		if _, _, _, err := readApart(t, a, manyRows(t, 60_000), rules); refusal(err) != importers.ReaderMemory {
-			t.Errorf("got %v, want code %s", err, importers.ReaderMemory)
+		for mebibytes := int64(30); mebibytes < 60; mebibytes++ {
+			a := apart("well")
+			a.Memory = mebibytes << 20
+			if _, _, _, err := readApart(t, a, path, rules); refusal(err) != importers.ReaderMemory {
+				t.Errorf("with %d MiB: got %v, want code %s", mebibytes, err, importers.ReaderMemory)
+			}
 		}
 	})
 	t.Run("processor time", func(t *testing.T) {
