@@ -177,8 +177,9 @@ func (d *disbursing) call(ctx context.Context, c ledger.Claim, due schedule) {
 }
 
 // clear asks about an order that may have left before, right before it is sent
-// again. Only the learned answer for "not found" clears the way; with any other
-// nothing is sent, and the reply tells what was learned instead.
+// again. Only the learned answer for "not found" clears the way, and not even
+// that where the gateway notified about the order; with any other nothing is
+// sent, and the reply tells what was learned instead.
 func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due schedule) (reply Reply, cleared bool) {
 	if reply, failed := d.stillFailed(ctx, c, due); !failed || !c.AskFirst {
 		return reply, failed
@@ -191,7 +192,7 @@ func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due schedule) (r
 	if !asked {
 		return reply, false
 	}
-	if learned.ID != 0 && reply.Verdict == Refused && reply.Evidence.Shape(c.OrderNo()) == learned.Shape {
+	if learned.ID != 0 && !c.Spoken && reply.Verdict == Refused && reply.Evidence.Shape(c.OrderNo()) == learned.Shape {
 		return reply, true
 	}
 	if reply.Verdict == Refused { // by no means an answer to a create call

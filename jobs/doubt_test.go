@@ -351,6 +351,37 @@ func TestANotificationIsProofOfExistence(t *testing.T) {
 	})
 }
 
+// Released, and then notified about: people let it go on, and still "not found"
+// does not let it be sent.
+func TestNotFoundIsNoAnswerOnceTheGatewayNotified(t *testing.T) {
+	doubting(t, ledger.ResendAutomatic, 400*time.Millisecond, func(t *testing.T, s *shop) {
+		batch := s.doubted(true)
+		s.faults(of(batch, sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultNotFound})...)
+		s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.State == ledger.Approved })
+		for i := range doubts {
+			no := s.number(batch, i+1)
+			s.must(s.book.Notify(t.Context(), no, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
+			s.unblock(no)
+		}
+		s.sent(batch.ID)
+		if got := s.states(batch.ID); got[ledger.Unknown] != doubts {
+			t.Errorf("states %v, want all in doubt", got)
+		}
+		s.creates(batch, 1)
+		s.faults()
+		s.follow(batch.ID)
+		s.sound()
+	})
+}
+
+// unblock has two people let a payout go on.
+func (s *shop) unblock(orderNo string) {
+	s.t.Helper()
+	number, err := s.book.Propose(s.t.Context(), s.maker, orderNo, ledger.Proposal{Outcome: ledger.OutcomeUnblock, Reason: "let us ask"})
+	s.must(err)
+	s.must(s.book.Confirm(s.t.Context(), s.checker, number))
+}
+
 func TestAPayoutIsSentTwiceAtMost(t *testing.T) {
 	doubting(t, ledger.ResendAutomatic, 400*time.Millisecond, func(t *testing.T, s *shop) {
 		batch := s.doubted(false) // and never taken later either

@@ -120,14 +120,11 @@ func TestARepayAsksAboutWhatItPaysAgain(t *testing.T) {
 // failed again.
 func (s *shop) endBlocked(name string, p ledger.Payout) {
 	s.t.Helper()
-	ctx := s.t.Context()
 	if again := s.disburse(); again.Sent != 0 {
 		s.t.Errorf("%s: sent although it is blocked", name)
 	}
 	s.must(s.learn())
-	number, err := s.book.Propose(ctx, s.maker, p.OrderNo(), ledger.Proposal{Outcome: ledger.OutcomeUnblock, Reason: "the gateway wrote that it failed"})
-	s.must(err)
-	s.must(s.book.Confirm(ctx, s.checker, number))
+	s.unblock(p.OrderNo())
 	s.disburse()
 	s.follow(p.BatchID)
 	if order, _ := s.sandbox.Order(p.OrderNo()); order.Creates != 1 {

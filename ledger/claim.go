@@ -31,6 +31,9 @@ type Claim struct {
 	Number    int64         // of the attempt, from 1
 	SendAfter time.Duration // its slot in the shared budget
 	SendBy    time.Duration // past this it must not be sent
+	// Spoken: the gateway notified about the order. That it does not know it is
+	// no answer then.
+	Spoken bool
 	// AskFirst: the gateway may have the order already, from an earlier attempt
 	// or from before a restore, or people unblocked it, so it must have denied
 	// the order right before this one leaves. The question, and the one about
@@ -220,7 +223,8 @@ func (c *claiming) candidates(ctx context.Context) ([]candidate, error) {
 type candidate struct {
 	Payout
 	ParamsBefore string `db:"params_before"`
-	MayHaveLeft  bool   `db:"may_have_left"` // an earlier attempt; or the gateway spoke of it, or people unblocked it
+	MayHaveLeft  bool   `db:"may_have_left"` // an earlier attempt; or people unblocked it
+	Spoken       bool   // the gateway notified about it
 }
 
 type openBatch struct {
@@ -305,10 +309,10 @@ func (c *claiming) pick(ctx context.Context, batch int64, limit Limit, where, or
 		(SELECT b.order_prefix FROM batches b WHERE b.id = p.batch_id) AS order_prefix,
 		CASE WHEN p.attempts = 0 THEN '' ELSE (SELECT max(a.params_digest) FROM attempts a WHERE a.payout_id = p.id) END AS params_before,
 		p.attempts > 0 AND EXISTS (SELECT 1 FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+`)
-			OR EXISTS (SELECT 1 FROM evidence n WHERE n.payout_id = p.id AND n.kind = 'callback')
-			OR EXISTS (SELECT 1 FROM exceptions o JOIN batches b ON b.id = p.batch_id WHERE o.kind = 'orphan' AND o.subject = `+orderNoOf("b", "p")+`)
 			OR EXISTS (SELECT 1 FROM proposals q JOIN decisions d ON d.proposal_id = q.id AND d.verdict = 'confirmed'
-				WHERE q.payout_id = p.id AND q.outcome = 'unblock') AS may_have_left
+				WHERE q.payout_id = p.id AND q.outcome = 'unblock') AS may_have_left,
+		EXISTS (SELECT 1 FROM evidence n WHERE n.payout_id = p.id AND n.kind = 'callback')
+			OR EXISTS (SELECT 1 FROM exceptions o JOIN batches b ON b.id = p.batch_id WHERE o.kind = 'orphan' AND o.subject = `+orderNoOf("b", "p")+`) AS spoken
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
 		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
 		AND NOT `+heldAlone+` AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)
@@ -345,7 +349,8 @@ func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tam
 			break
 		}
 		c.left[p.Currency] -= p.Amount + p.FeeEstimate
-		claim := Claim{Payout: p.Payout, Number: p.Attempts + 1, AskFirst: p.MayHaveLeft || c.watch.origin.restoredWithin(c.askFirst, c.now)}
+		claim := Claim{Payout: p.Payout, Number: p.Attempts + 1, Spoken: p.Spoken}
+		claim.AskFirst = p.MayHaveLeft || p.Spoken || c.watch.origin.restoredWithin(c.askFirst, c.now)
 		claim.AskAfter = c.slots.at(used).Sub(c.now)
 		if claim.AskFirst {
 			used++

@@ -228,7 +228,11 @@ func blockKnown(ctx context.Context, tx *database.Tx, p Payout, e Evidence) erro
 	if err != nil || n == 0 {
 		return err
 	}
-	known := contrary(p.ID, p.BatchID, "not sent by this ledger, but the gateway notifies status "+e.Status)
+	detail := "not sent by this ledger"
+	if p.Attempts > 0 {
+		detail = "released to be sent again"
+	}
+	known := contrary(p.ID, p.BatchID, detail+", but the gateway notifies status "+e.Status)
 	known.NextStep = "ask the gateway since when it has it; then let it go, which asks the gateway once more before anything is sent: " + decideAs(OutcomeUnblock, anOrder)
 	return openException(ctx, tx, known)
 }
@@ -248,7 +252,7 @@ func notified(ctx context.Context, tx *database.Tx, orderNo string) (Payout, err
 		return p, nil
 	}
 	// Locked, so that an end that is being recorded meanwhile is seen.
-	err := tx.Get(ctx, &p, `SELECT id, batch_id, attempt_id, state, gateway_status FROM payouts
+	err := tx.Get(ctx, &p, `SELECT id, batch_id, attempts, attempt_id, state, gateway_status FROM payouts
 		WHERE id = (SELECT b.id * 100000000 + ? FROM batches b WHERE b.order_prefix = ?)`+tx.Dialect.ForUpdate, ordinal, prefix)
 	if errors.Is(err, ErrNotFound) {
 		return Payout{}, nil

@@ -89,7 +89,6 @@ func readGrounds(ctx context.Context, tx *database.Tx, payouts []int64) ([]groun
 	return all, err
 }
 
-// absent says for each payout, in a sentence a person can act on, what is
 // missing of the proof that the gateway does not have it; "" for nothing. The
 // caller holds the payouts' row locks, so that no notification slips in. A
 // payout without any attempt is not in the answer.
@@ -129,7 +128,7 @@ func (p Proof) missing(g grounds) string {
 	case g.State == Sending:
 		return "an attempt is under way"
 	case g.Notified > 0:
-		return "the gateway notified about it, so it has it: ask the gateway what became of it"
+		return "the gateway notified about it, so it has it: ask the gateway what became of it, and add its written word as evidence"
 	case g.Learned == 0:
 		return "nobody knows yet how the gateway says \"not found\": run payrun check"
 	case g.Answers < int64(p.Answers):

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,26 +85,6 @@ func TestACreateReplyDoesNotOverruleANotification(t *testing.T) {
 	})
 }
 
-func TestFailedIsNotDecidedAgainstANotification(t *testing.T) {
-	each(t, func(t *testing.T, o *office) {
-		ctx := t.Context()
-		o.approved("b", sheet("b", 1))
-		c := o.claim(1)[0]
-		f := answered(c, ledger.Accepted, ledger.ByAcceptance)
-		f.GatewayOrder, f.Status = "G1", "1"
-		o.record(f)
-		must(t, o.Notify(ctx, c.OrderNo(), spoken("7")))
-		f = looked(c, ledger.Accepted, ledger.Review, ledger.ByConflict)
-		f.Evidence.Outcome, f.Evidence.Status = ledger.OutcomeUnpaid, "6"
-		o.record(f)
-		err := o.Confirm(ctx, o.checker, o.propose(o.maker, c.OrderNo(), said(ledger.OutcomeFailed)))
-		if !errors.Is(err, ledger.ErrConflict) || o.payout(c.OrderNo()).State != ledger.Review {
-			t.Errorf("%v; the payout is %s", err, o.payout(c.OrderNo()).State)
-		}
-		o.sound()
-	})
-}
-
 // A person with both roles confirms a warning once, not twice.
 func TestWhoConfirmedAsMakerDoesNotConfirmAsChecker(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
@@ -144,4 +125,74 @@ func TestAGenerationOfNoStoreIsNotKept(t *testing.T) {
 	if err := (database.Generation{}).Write(t.TempDir() + "/generation"); !errors.Is(err, database.ErrUnusable) {
 		t.Errorf("kept: %v", err)
 	}
+}
+
+// An untrue notification leaves a way out: what the gateway wrote, shown to two
+// people, counts for more than what it notified, and nothing less does.
+func TestTheWrittenWordOverrulesANotification(t *testing.T) {
+	ways := map[string]func(o *office, c *clock) string{
+		"a look-up says it ended unpaid": func(o *office, _ *clock) string {
+			claim := o.claim(1)[0]
+			f := answered(claim, ledger.Accepted, ledger.ByAcceptance)
+			f.GatewayOrder, f.Status = "G1", "1"
+			o.record(f)
+			must(o.t, o.Notify(o.t.Context(), claim.OrderNo(), spoken("7")))
+			f = looked(claim, ledger.Accepted, ledger.Review, ledger.ByConflict)
+			f.Evidence.Outcome, f.Evidence.Status = ledger.OutcomeUnpaid, "6"
+			o.record(f)
+			return claim.OrderNo()
+		},
+		"look-ups say it is not there": func(o *office, c *clock) string {
+			o.learn()
+			claim := o.claim(1)[0]
+			o.put(claim, ledger.Unknown)
+			o.absent(c, claim, ledger.Unknown)
+			must(o.t, o.Notify(o.t.Context(), claim.OrderNo(), spoken("7")))
+			return claim.OrderNo()
+		},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			eachAt(t, func(t *testing.T, o *office, c *clock) {
+				o.approved("b", sheet("b", 1))
+				no := way(o, c)
+				bare := o.propose(o.maker, no, ledger.Proposal{Outcome: ledger.OutcomeFailed, Reason: "it looks so"})
+				if err := o.Confirm(t.Context(), o.checker, bare); !errors.Is(err, ledger.ErrConflict) || o.payout(no).State.Final() {
+					t.Errorf("failed without a written word: %v, %s", err, o.payout(no).State)
+				}
+				must(t, o.Withdraw(t.Context(), o.maker, bare))
+				o.decide(no, said(ledger.OutcomeFailed))
+				if state := o.payout(no).State; state != ledger.Failed {
+					t.Errorf("with it the payout is %s", state)
+				}
+				o.sound()
+			})
+		})
+	}
+}
+
+// Released, and then the gateway notified about it after all: the way on says
+// what happened, and leads through a question.
+func TestANotificationAboutAReleasedPayout(t *testing.T) {
+	eachAt(t, func(t *testing.T, o *office, c *clock) {
+		o.learn()
+		o.approved("b", sheet("b", 1))
+		claim := o.claim(1)[0]
+		o.put(claim, ledger.Unknown)
+		o.absent(c, claim, ledger.Unknown)
+		o.decide(claim.OrderNo(), said(ledger.OutcomeSendAgain))
+		must(t, o.Notify(t.Context(), claim.OrderNo(), spoken("7")))
+		if told := o.exceptionsOf(claim.ID); !strings.Contains(told, "contrary") {
+			t.Errorf("the cases are %q", told)
+		}
+		o.refresh()
+		if claims := o.claim(5); len(claims) > 0 {
+			t.Errorf("claimed %+v", claims)
+		}
+		o.decide(claim.OrderNo(), said(ledger.OutcomeUnblock))
+		if claims := o.claim(5); len(claims) != 1 || !claims[0].AskFirst || !claims[0].Spoken {
+			t.Errorf("claimed %+v, want one that is asked about, with \"not found\" no answer", claims)
+		}
+		o.sound()
+	})
 }

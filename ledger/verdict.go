@@ -301,9 +301,9 @@ func (d *deciding) proven(ctx context.Context) error {
 	var err error
 	switch {
 	case d.Outcome == OutcomeSendAgain:
-		missing, err = d.absent(ctx, resendable)
+		missing, err = d.resendable(ctx)
 	case d.Outcome == OutcomeFailed && d.State == Unknown:
-		missing, err = d.absent(ctx, absent)
+		missing, err = d.absent(ctx)
 	case d.Outcome == OutcomeFailed && d.State == Review:
 		missing, err = d.unpaid(ctx)
 	case d.Outcome == OutcomeCancel:
@@ -317,31 +317,64 @@ func (d *deciding) proven(ctx context.Context) error {
 	return err
 }
 
-// absent says what is missing of the proof that the gateway does not have the
-// payout.
-func (d *deciding) absent(ctx context.Context, proof func(context.Context, *database.Tx, []int64, Proof) (map[int64]string, error)) (string, error) {
-	missing, err := proof(ctx, d.tx, []int64{d.PayoutID}, d.book.proof)
-	if why, ok := missing[d.PayoutID]; err != nil || ok {
-		return why, err
+// absent says, in a sentence a person can act on, what is missing of the proof
+// that the gateway does not have the payout; "" for nothing. The payout is
+// locked, so that no notification slips in; one that came is overruled by what
+// the gateway wrote later, and by nothing less.
+func (d *deciding) absent(ctx context.Context) (string, error) {
+	g, err := d.grounds(ctx)
+	if d.written() {
+		g.Notified = 0
 	}
-	return "no attempt of it is on file", nil
+	return d.book.proof.missing(g), err
 }
+
+// resendable says what is missing before the payout may be sent again: the
+// proof that the gateway does not have it, against which no written word helps,
+// an attempt that is left, and what it pays again still unpaid.
+func (d *deciding) resendable(ctx context.Context) (string, error) {
+	g, err := d.grounds(ctx)
+	missing := d.book.proof.missing(g)
+	if missing == "" {
+		missing = d.book.proof.spent(g)
+	}
+	return missing, err
+}
+
+func (d *deciding) grounds(ctx context.Context) (grounds, error) {
+	all, err := readGrounds(ctx, d.tx, []int64{d.PayoutID})
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("%w: no attempt of it is on file", ErrConflict)
+	}
+	if err != nil {
+		return grounds{}, err
+	}
+	return all[0], nil
+}
+
+// written reports whether the proposer showed what the gateway wrote, or a
+// line of its statement.
+func (d *deciding) written() bool { return d.Evidence != "" || d.FileDigest != "" }
 
 // unpaid says what is missing before a payout under review may be called
 // failed: the gateway's own answer to a look-up that it ended unpaid, with no
-// answer after it and no notification that says otherwise, or the proof that it has no such order.
+// answer after it that says otherwise, or the proof that it has no such order.
+// A notification that says otherwise is overruled by the gateway's written word.
 func (d *deciding) unpaid(ctx context.Context) (string, error) {
 	var last []string
-	err := d.tx.Select(ctx, &last, `SELECT CASE WHEN p.notified_status IN ('', e.gateway_status) THEN e.outcome ELSE 'contradicted' END
+	err := d.tx.Select(ctx, &last, `SELECT CASE WHEN ? OR p.notified_status IN ('', e.gateway_status) THEN e.outcome ELSE 'contradicted' END
 		FROM evidence e JOIN payouts p ON p.id = e.payout_id WHERE e.payout_id = ? AND e.kind = 'lookup' AND e.gateway_status <> ''
-		ORDER BY e.id DESC LIMIT 1`, d.PayoutID)
+		ORDER BY e.id DESC LIMIT 1`, d.written(), d.PayoutID)
 	if err != nil {
 		return "", fmt.Errorf("find what the gateway answered: %w", err)
 	}
 	if len(last) == 1 && last[0] == OutcomeUnpaid {
 		return "", nil
 	}
-	why, err := d.absent(ctx, absent)
+	if len(last) == 1 && last[0] == "contradicted" {
+		return "the gateway's answer to a look-up and its notification disagree: ask the gateway what became of it, and add its written word as evidence", nil
+	}
+	why, err := d.absent(ctx)
 	if why != "" {
 		why = "the gateway's newest answer to a look-up does not say that it ended unpaid, and there is no proof that it has no such order: " + why
 	}

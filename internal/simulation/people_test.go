@@ -41,6 +41,9 @@ func (w *world) undecided() []ledger.Payout {
 func (w *world) word(p *ledger.Payout, round int) ledger.Outcome {
 	w.gateway.mu.Lock()
 	defer w.gateway.mu.Unlock()
+	if p.State == ledger.Approved {
+		return ledger.OutcomeUnblock // then the gateway is asked
+	}
 	o := w.gateway.order(p.OrderNo())
 	switch o.status() {
 	case "7":
@@ -61,7 +64,10 @@ func (w *world) word(p *ledger.Payout, round int) ledger.Outcome {
 // settle has one person propose and another one confirm, some time later.
 func (w *world) settle(p *ledger.Payout, outcome ledger.Outcome, round int) {
 	proposal := ledger.Proposal{Outcome: outcome, Reason: "we asked"}
-	if outcome == ledger.OutcomePaid || outcome == ledger.OutcomeFailed && p.State.Final() {
+	w.gateway.mu.Lock()
+	written := w.gateway.order(p.OrderNo()).status() != ""
+	w.gateway.mu.Unlock()
+	if outcome == ledger.OutcomePaid || outcome == ledger.OutcomeFailed && (written || p.State.Final()) {
 		proposal.Evidence = "the gateway's written word"
 	}
 	if outcome == ledger.OutcomePaid {
