@@ -70,7 +70,7 @@ func way(outcome Outcome, from State) (to State, reason Reason, ok bool) {
 		switch from {
 		case Unknown, Review:
 			return Succeeded, ByTwoPeople, true
-		case Failed, FailedFee, Closed:
+		case Failed, FailedFee, Closed, Cancelled:
 			return Succeeded, ByCorrection, true
 		case Succeeded:
 			return from, "", true
@@ -81,7 +81,7 @@ func way(outcome Outcome, from State) (to State, reason Reason, ok bool) {
 			return Failed, ByTwoPeople, true
 		case Succeeded, Closed:
 			return Failed, ByCorrection, true
-		case Failed, FailedFee:
+		case Failed, FailedFee, Cancelled:
 			return from, "", true
 		}
 	case OutcomeSendAgain:

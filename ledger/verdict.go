@@ -260,7 +260,8 @@ func (d *deciding) finding(to State, reason Reason) Finding {
 
 // correct finds what is booked and by how much it is wrong: the newest entry
 // of the payout is the one that is corrected. Without a word about it the fee
-// stays what is booked; of a closed payout none is.
+// stays what is booked; of a closed or cancelled payout none is, so that it is
+// booked as estimated.
 func (d *deciding) correct(ctx context.Context, r *recording) error {
 	var booked struct {
 		Entry int64
@@ -274,7 +275,7 @@ func (d *deciding) correct(ctx context.Context, r *recording) error {
 		return fmt.Errorf("find the entry to correct: %w", err)
 	}
 	f := &r.findings[0]
-	if !f.FeeKnown && !(f.From == Closed && f.To == Succeeded) {
+	if !f.FeeKnown && !(f.To == Succeeded && (f.From == Closed || f.From == Cancelled)) {
 		f.Fee, f.FeeKnown = booked.Fee, true
 	}
 	r.decided.corrects, r.decided.feeChange = booked.Entry, f.Fee-booked.Fee
