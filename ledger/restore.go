@@ -55,6 +55,20 @@ func (o Origin) restoredWithin(span time.Duration, now database.Instant) bool {
 	return o.RestoredAt > 0 && now < o.RestoredAt.Add(span)
 }
 
+// restored is when a backup was restored, while the gateway has to be asked
+// about payouts before anything becomes of them; 0 otherwise.
+func (b *Book) restored(ctx context.Context, tx *database.Tx) (database.Instant, error) {
+	var o Origin
+	if err := tx.Get(ctx, &o, selectOrigin); err != nil {
+		return 0, fmt.Errorf("read the store's origin: %w", err)
+	}
+	now, err := tx.Now(ctx)
+	if err != nil || !o.restoredWithin(b.askFirst, now) {
+		return 0, err
+	}
+	return o.RestoredAt, nil
+}
+
 // NoticeRestore compares the store with what is known about it, before
 // anything is sent. A restored copy, or a server that took over, is stopped
 // as a whole, with a case, until people have looked; why then says what was

@@ -356,10 +356,20 @@ func (d *deciding) mayHaveLeft(ctx context.Context) (string, error) {
 	}
 	var stayed int64
 	err := d.tx.Get(ctx, &stayed, "SELECT count(*) FROM payouts p WHERE p.id = ? AND "+neverLeft, d.PayoutID)
-	if err != nil || stayed == 1 {
+	switch {
+	case err != nil:
+		return "", err
+	case stayed == 0:
+		return "an attempt to send it was made, and there is no proof that it stayed here", nil
+	case d.Evidence != "" || d.FileDigest != "":
+		return "", nil
+	}
+	restored, err := d.book.restored(ctx, d.tx)
+	if err != nil || restored == 0 {
 		return "", err
 	}
-	return "an attempt to send it was made, and there is no proof that it stayed here", nil
+	return fmt.Sprintf("a backup was restored at %s, and what was lost with it may have sent the payout; "+
+		"propose it with --evidence, the gateway's word that it has no such order", restored.Time().Format("2006-01-02 15:04 UTC")), nil
 }
 
 // stillWrong says why a payout cannot be unblocked: sent as it is now, it
