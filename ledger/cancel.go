@@ -148,13 +148,23 @@ func liftOfEnded(ctx context.Context, tx *database.Tx, actor string, batch int64
 	return audit(ctx, tx, actor, "stop.lift", fmt.Sprint("batch ", batch), "nothing of it is left to send")
 }
 
-// neverLeft holds for a payout p of which no byte ever left.
-const neverLeft = `(p.attempts = (SELECT count(*) FROM events e
-	WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent')
-	AND NOT EXISTS (SELECT 1 FROM evidence c WHERE c.payout_id = p.id AND c.kind = 'callback'))`
+// neverLeft holds for a payout p of which no byte ever left, as far as the
+// gateway says nothing else.
+const neverLeft = `p.attempts = (SELECT count(*) FROM events e
+	WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent')`
+
+// spokenOf holds for a payout p that the gateway notified about, also before
+// any sheet had its number.
+var spokenOf = `(EXISTS (SELECT 1 FROM evidence n WHERE n.payout_id = p.id AND n.kind = 'callback')
+	OR EXISTS (SELECT 1 FROM exceptions o JOIN batches b ON b.id = p.batch_id WHERE o.kind = 'orphan' AND o.subject = ` + orderNoOf("b", "p") + `))`
+
+// provenAbsent holds for a payout p of which each attempt stayed here, or was
+// proven not to be at the gateway, which released it.
+const provenAbsent = `NOT EXISTS (SELECT 1 FROM attempts t WHERE t.payout_id = p.id AND ` + mayHaveLeft + `
+	AND NOT EXISTS (SELECT 1 FROM events r WHERE r.payout_id > 0 AND r.payout_id = t.payout_id AND r.reason = 'released' AND r.id > t.id))`
 
 // takeable holds for a payout p that can be taken back.
-const takeable = "(p.state = 'UNSENT' AND p.blocked <> '" + BlockedKnown + "' AND " + neverLeft + ")"
+var takeable = "(p.state = 'UNSENT' AND p.blocked <> '" + BlockedKnown + "' AND " + neverLeft + " AND NOT " + spokenOf + ")"
 
 // neverSent finds payouts of a batch that can be taken back.
 func (b *Book) neverSent(ctx context.Context, batch int64, most int) ([]Payout, error) {

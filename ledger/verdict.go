@@ -349,20 +349,29 @@ func (d *deciding) unpaid(ctx context.Context) (string, error) {
 	return why, err
 }
 
-// mayHaveLeft says why a payout may not be taken back.
+// mayHaveLeft says why a payout may not be taken back. One that cannot be let
+// go either, since what it pays again may have been paid, has no other way out:
+// the proof that released it is enough, or the gateway's word.
 func (d *deciding) mayHaveLeft(ctx context.Context) (string, error) {
-	if d.at.Blocked == BlockedKnown {
-		return "the gateway notified about it, so it may have been paid; unblock it, and the gateway is asked before anything is sent", nil
+	var is struct{ Here, Absent, Spoken bool }
+	err := d.tx.Get(ctx, &is, "SELECT "+neverLeft+" AS here, "+provenAbsent+" AS absent, "+spokenOf+" AS spoken FROM payouts p WHERE p.id = ?", d.PayoutID)
+	if err != nil {
+		return "", fmt.Errorf("see whether it may have left: %w", err)
 	}
-	var stayed int64
-	err := d.tx.Get(ctx, &stayed, "SELECT count(*) FROM payouts p WHERE p.id = ? AND "+neverLeft, d.PayoutID)
-	switch {
-	case err != nil:
+	doubtful, err := doubtfulChains(ctx, d.tx, []Payout{d.at.Payout})
+	if err != nil {
 		return "", err
-	case stayed == 0:
+	}
+	stuck := doubtful[d.at.ID]
+	switch {
+	case !is.Absent || !is.Here && stuck == "":
 		return "an attempt to send it was made, and there is no proof that it stayed here", nil
+	case is.Spoken && stuck == "":
+		return "the gateway notified about it, so it may have been paid; let it go, and the gateway is asked before anything is sent", nil
 	case d.Evidence != "" || d.FileDigest != "":
 		return "", nil
+	case is.Spoken:
+		return "the gateway notified about it; propose it with --evidence, the gateway's word that it paid nothing (it cannot be sent: " + stuck + ")", nil
 	}
 	restored, err := d.book.restored(ctx, d.tx)
 	if err != nil || restored == 0 {
