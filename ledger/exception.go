@@ -35,6 +35,7 @@ const (
 	ExceptionStuck    = "stuck"              // under way at the gateway for too long
 	ExceptionPending  = "pending-withdrawal" // the payee does not take the money
 	ExceptionStopped  = "stopped"            // sending stopped by itself; a checker has to look
+	ExceptionBraked   = "braked"             // it would have stopped by itself, had people not stopped it before
 	ExceptionRestored = "restored"           // a backup was restored, or a standby took over
 	ExceptionClosed   = "closed"             // the gateway closed it, and nobody says what became of the money
 	// ExceptionPaidTwice: a payout that failed was paid again, and then turned

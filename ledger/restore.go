@@ -238,9 +238,22 @@ func (b *Book) DeclareRestore(ctx context.Context, by User, reason string) error
 	return nil
 }
 
+// lastRestore is the number of the newest restore; 0 for none.
+func (b *Book) lastRestore(ctx context.Context) (number int64, err error) {
+	if err = b.db.Get(ctx, &number, "SELECT coalesce(max(id), 0) FROM restores"); err != nil {
+		err = fmt.Errorf("find the newest restore: %w", err)
+	}
+	return number, err
+}
+
 // settleRestore lets the stop of a restore be lifted when somebody has said
-// what was restored, by somebody else, and ends the case.
-func settleRestore(ctx context.Context, tx *database.Tx, by User) error {
+// what was restored, by somebody else who knew of it, and ends the case. The
+// origin's row lock comes first, as for a restore.
+func settleRestore(ctx context.Context, tx *database.Tx, by User, known int64) error {
+	var origin Origin
+	if err := tx.Get(ctx, &origin, selectOrigin+tx.Dialect.ForUpdate); err != nil {
+		return fmt.Errorf("read the store's origin: %w", err)
+	}
 	var last restoreRow
 	err := tx.Get(ctx, &last, "SELECT "+restoreColumns+` FROM restores WHERE EXISTS (SELECT 1 FROM exceptions
 		WHERE kind = ? AND closed_at = 0) ORDER BY id DESC LIMIT 1`, ExceptionRestored)
@@ -249,6 +262,8 @@ func settleRestore(ctx context.Context, tx *database.Tx, by User) error {
 		return nil
 	case err != nil:
 		return err
+	case last.ID > known:
+		return fmt.Errorf("%w: a restore was %s just now; payrun stop list and payrun exceptions say what to do", ErrConflict, last.Kind)
 	case last.Kind == "noticed":
 		return fmt.Errorf("%w: a restored copy was noticed here; first say what was restored and compared, with payrun restored --reason", ErrConflict)
 	case last.Actor == by.actor():
