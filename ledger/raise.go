@@ -52,7 +52,7 @@ type dueCase struct {
 	BatchName   string `db:"batch_name"`
 }
 
-const selectDueCases = `SELECT x.id, x.kind, x.batch_id, x.payout_id, x.subject, x.detail, x.next_step, x.opened_at, x.closed_at,
+const selectDueCases = `SELECT x.id, x.kind, x.batch_id, x.payout_id, x.subject, x.detail, ` + nextStepNow + `, x.opened_at, x.closed_at,
 	coalesce((SELECT p.account FROM payouts p WHERE p.id = x.payout_id), '') AS account,
 	coalesce((SELECT p.amount FROM payouts p WHERE p.id = x.payout_id), 0) AS amount,
 	coalesce((SELECT p.currency FROM payouts p WHERE p.id = x.payout_id), '') AS currency,

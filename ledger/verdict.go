@@ -157,6 +157,9 @@ func (d *deciding) decide(ctx context.Context, v Verdict, note string) error {
 	row.Seal = row.seal()
 	_, err = d.tx.Exec(ctx, "INSERT INTO decisions ("+decisionColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 		row.ProposalID, row.ID, row.Verdict, row.Note, row.EventID, row.DecidedBy, row.CreatedAt, row.Seal)
+	if err == nil {
+		_, err = d.tx.Exec(ctx, "DELETE FROM open_proposals WHERE proposal_id = ?", d.ID)
+	}
 	if err != nil {
 		return err
 	}

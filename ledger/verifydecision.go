@@ -75,6 +75,13 @@ const proposalsWrong = `
 			WHEN 'withdrawn' THEN 'decision.withdraw' ELSE 'decision.void' END
 		AND a.detail LIKE 'proposal ' || d.proposal_id || ' by %')
 	UNION ALL
+	SELECT 'proposal ' || q.id, 'waits for a second person, and nobody is shown it' FROM proposals q
+	WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = q.id) AND NOT EXISTS (SELECT 1 FROM open_proposals w
+		WHERE w.proposal_id = q.id AND w.payout_id = q.payout_id)
+	UNION ALL
+	SELECT 'proposal ' || w.proposal_id, 'has its verdict, and people are shown it as if it waited' FROM open_proposals w
+	WHERE EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = w.proposal_id)
+	UNION ALL
 	SELECT 'proposal ' || q.id, 'is about no payout' FROM proposals q WHERE NOT EXISTS (SELECT 1 FROM payouts p WHERE p.id = q.payout_id)
 	UNION ALL
 	SELECT 'proposal ' || q.id, 'is open beside another one about the same payout' FROM proposals q
