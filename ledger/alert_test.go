@@ -434,3 +434,34 @@ func TestWhatIsGivenUpStaysVisible(t *testing.T) {
 		}
 	})
 }
+
+// A case that is told while somebody has proposed what to do says that it has
+// to be confirmed, and by whom; once that is refused it says its own next step.
+func TestATellingKnowsOfAnOpenProposal(t *testing.T) {
+	eachAt(t, func(t *testing.T, o *office, c *clock) {
+		o.approved("november", sheet("n", 2))
+		claims := o.claim(2)
+		var numbers []int64
+		for _, claim := range claims {
+			o.put(claim, ledger.Unknown)
+			numbers = append(numbers, o.propose(o.maker, claim.OrderNo(), said(ledger.OutcomePaid)))
+		}
+		must(t, o.Refuse(t.Context(), o.checker, numbers[1], "no such line"))
+		c.advance(30 * time.Minute)
+		want := map[string]string{
+			claims[0].OrderNo(): fmt.Sprintf("a checker other than mia: payrun decision confirm %d; payrun payout show", numbers[0]),
+			claims[1].OrderNo(): "wait, the money stays held",
+		}
+		for _, a := range o.told() {
+			if a.Kind == ledger.ExceptionInDoubt && !strings.HasPrefix(a.NextStep, want[a.OrderNo]) {
+				t.Errorf("%s: the next step is %q, want %q", a.OrderNo, a.NextStep, want[a.OrderNo])
+			}
+			if a.Kind == ledger.ExceptionInDoubt {
+				delete(want, a.OrderNo)
+			}
+		}
+		if len(want) > 0 {
+			t.Errorf("not told: %v", want)
+		}
+	})
+}

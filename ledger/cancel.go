@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"payrun/internal/database"
@@ -17,7 +18,9 @@ const cancelChunk = 1000
 // batch first, so that nothing is claimed meanwhile; payouts that are under
 // way go on. The stop goes when nothing of the batch may be sent any more. It
 // returns how many it cancelled, and ErrConflict, having changed nothing, when
-// there is nothing to take back.
+// there is nothing to take back, or after a restore: what was lost with it may
+// have sent any of them, so two people take single ones back with the gateway's
+// word.
 func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) (int, error) {
 	if reason == "" {
 		return 0, fmt.Errorf("%w: a reason is needed", ErrInvalid)
@@ -57,6 +60,9 @@ func (b *Book) cancellable(ctx context.Context, batch int64) (Batch, error) {
 	if head.State != Approved {
 		return head, fmt.Errorf("%w: batch %d is %s; only an APPROVED one can be cancelled", ErrConflict, batch, head.State)
 	}
+	if err := b.db.Snapshot(ctx, func(tx *database.Tx) error { return b.refuseRestored(ctx, tx, batch) }); err != nil {
+		return head, err
+	}
 	unsent, err := b.neverSent(ctx, batch, 1)
 	if err != nil || len(unsent) > 0 {
 		return head, err
@@ -66,6 +72,19 @@ func (b *Book) cancellable(ctx context.Context, batch int64) (Batch, error) {
 		return head, err
 	}
 	return head, fmt.Errorf("%w: batch %d has nothing left that could be taken back: %s", ErrConflict, batch, inWords(progress))
+}
+
+// refuseRestored keeps a batch from being taken back while it may have been
+// sent by a newer copy of the store, which claims ask the gateway about.
+func (b *Book) refuseRestored(ctx context.Context, tx *database.Tx, batch int64) error {
+	restored, err := b.restored(ctx, tx)
+	if err != nil || restored == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: a backup was restored at %s, and what was lost with it may have sent payouts of batch %d; the gateway is asked about "+
+		"each before it is sent. To keep them from being sent: payrun batch pause %d --reason …. To take one back, with the gateway's word "+
+		"that it has no such order: payrun payout decide ORDER --as cancel --reason … --evidence …, which a second person confirms",
+		ErrConflict, restored.Time().Format("2006-01-02 15:04 UTC"), batch, batch)
 }
 
 // whereabouts are what a payout that cannot be cancelled is doing, in words.
@@ -129,16 +148,29 @@ func liftOfEnded(ctx context.Context, tx *database.Tx, actor string, batch int64
 	return audit(ctx, tx, actor, "stop.lift", fmt.Sprint("batch ", batch), "nothing of it is left to send")
 }
 
-// neverLeft holds for a payout p of which no byte ever left.
-const neverLeft = `(p.attempts = (SELECT count(*) FROM events e
-	WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent')
-	AND NOT EXISTS (SELECT 1 FROM evidence c WHERE c.payout_id = p.id AND c.kind = 'callback'))`
+// neverLeft holds for a payout p of which no byte ever left, as far as the
+// gateway says nothing else.
+const neverLeft = `p.attempts = (SELECT count(*) FROM events e
+	WHERE e.payout_id = p.id AND e.payout_id > 0 AND e.reason = 'not-sent')`
+
+// spokenOf holds for a payout p that the gateway notified about, also before
+// any sheet had its number.
+var spokenOf = `(EXISTS (SELECT 1 FROM evidence n WHERE n.payout_id = p.id AND n.kind = 'callback')
+	OR EXISTS (SELECT 1 FROM exceptions o JOIN batches b ON b.id = p.batch_id WHERE o.kind = 'orphan' AND o.subject = ` + orderNoOf("b", "p") + `))`
+
+// provenAbsent holds for a payout p of which each attempt stayed here, or was
+// proven not to be at the gateway, which released it.
+const provenAbsent = `NOT EXISTS (SELECT 1 FROM attempts t WHERE t.payout_id = p.id AND ` + mayHaveLeft + `
+	AND NOT EXISTS (SELECT 1 FROM events r WHERE r.payout_id > 0 AND r.payout_id = t.payout_id AND r.reason = 'released' AND r.id > t.id))`
+
+// takeable holds for a payout p that can be taken back.
+var takeable = "(p.state = 'UNSENT' AND p.blocked <> '" + BlockedKnown + "' AND " + neverLeft + " AND NOT " + spokenOf + ")"
 
 // neverSent finds payouts of a batch that can be taken back.
 func (b *Book) neverSent(ctx context.Context, batch int64, most int) ([]Payout, error) {
 	var unsent []Payout
-	err := b.db.Select(ctx, &unsent, `SELECT p.id, p.attempt_id FROM payouts p WHERE p.batch_id = ? AND p.state = 'UNSENT' AND p.blocked <> ?
-		AND `+neverLeft+` ORDER BY p.channel, p.currency, p.ordinal LIMIT ?`, batch, BlockedKnown, most)
+	err := b.db.Select(ctx, &unsent, `SELECT p.id, p.attempt_id FROM payouts p WHERE p.batch_id = ?
+		AND `+takeable+` ORDER BY p.channel, p.currency, p.ordinal LIMIT ?`, batch, most)
 	if err != nil {
 		return nil, fmt.Errorf("cancel batch %d: %w", batch, err)
 	}
@@ -156,7 +188,7 @@ func (b *Book) cancelSome(ctx context.Context, by User, batch int64, reason stri
 	}
 	cancelled := 0
 	err = b.db.InTx(ctx, func(tx *database.Tx) error {
-		r := recording{book: b, tx: tx, actor: by.actor(), findings: findings}
+		r := recording{book: b, tx: tx, actor: by.actor(), findings: slices.Clone(findings), guard: b.stillTakeable}
 		err := r.run(ctx)
 		cancelled = len(r.changed)
 		if err != nil || cancelled == 0 {
@@ -168,4 +200,26 @@ func (b *Book) cancelSome(ctx context.Context, by User, batch int64, reason stri
 		return 0, fmt.Errorf("cancel batch %d: %w", batch, err)
 	}
 	return cancelled, nil
+}
+
+// stillTakeable keeps the findings about payouts that can be taken back now
+// that they are locked: the gateway may have spoken of one meanwhile, or a
+// restore may have been noticed.
+func (b *Book) stillTakeable(ctx context.Context, tx *database.Tx, findings []Finding) ([]Finding, error) {
+	payouts := make([]int64, len(findings))
+	for i, f := range findings {
+		payouts[i] = f.PayoutID
+	}
+	if err := lockPayouts(ctx, tx, payouts); err != nil {
+		return nil, err
+	}
+	if err := b.refuseRestored(ctx, tx, batchOf(payouts[0])); err != nil {
+		return nil, err
+	}
+	given := database.Rows{database.Ints("v_payout", payouts)}
+	still, err := database.Select[int64](ctx, tx, given, "SELECT p.id FROM v JOIN payouts p ON p.id = v_payout WHERE "+takeable)
+	if err != nil {
+		return nil, fmt.Errorf("see what can still be taken back: %w", err)
+	}
+	return slices.DeleteFunc(findings, func(f Finding) bool { return !slices.Contains(still, f.PayoutID) }), nil
 }

@@ -311,8 +311,7 @@ func (c *claiming) pick(ctx context.Context, batch int64, limit Limit, where, or
 		p.attempts > 0 AND EXISTS (SELECT 1 FROM attempts t WHERE t.payout_id = p.id AND `+mayHaveLeft+`)
 			OR EXISTS (SELECT 1 FROM proposals q JOIN decisions d ON d.proposal_id = q.id AND d.verdict = 'confirmed'
 				WHERE q.payout_id = p.id AND q.outcome = 'unblock') AS may_have_left,
-		EXISTS (SELECT 1 FROM evidence n WHERE n.payout_id = p.id AND n.kind = 'callback')
-			OR EXISTS (SELECT 1 FROM exceptions o JOIN batches b ON b.id = p.batch_id WHERE o.kind = 'orphan' AND o.subject = `+orderNoOf("b", "p")+`) AS spoken
+		`+spokenOf+` AS spoken
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
 		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
 		AND NOT `+heldAlone+` AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)

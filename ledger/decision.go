@@ -70,7 +70,7 @@ func way(outcome Outcome, from State) (to State, reason Reason, ok bool) {
 		switch from {
 		case Unknown, Review:
 			return Succeeded, ByTwoPeople, true
-		case Failed, FailedFee, Closed:
+		case Failed, FailedFee, Closed, Cancelled:
 			return Succeeded, ByCorrection, true
 		case Succeeded:
 			return from, "", true
@@ -81,7 +81,7 @@ func way(outcome Outcome, from State) (to State, reason Reason, ok bool) {
 			return Failed, ByTwoPeople, true
 		case Succeeded, Closed:
 			return Failed, ByCorrection, true
-		case Failed, FailedFee:
+		case Failed, FailedFee, Cancelled:
 			return from, "", true
 		}
 	case OutcomeSendAgain:
@@ -182,6 +182,10 @@ func insertProposal(ctx context.Context, tx *database.Tx, by User, s standing, p
 	_, err = tx.Exec(ctx, "INSERT INTO proposals ("+proposalColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		row.ID, row.PayoutID, row.Outcome, row.Reason, row.Evidence, row.FileName, row.FileDigest, row.Fee, row.FeeKnown,
 		row.State, row.AttemptID, row.EventID, row.Blocked, row.ProposedBy, row.CreatedAt, row.Seal)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO open_proposals (payout_id, proposal_id) VALUES (?, ?)", row.PayoutID, row.ID)
 	return number, err
 }
 
@@ -278,10 +282,13 @@ const selectDecisions = "SELECT " + payoutColumns + `, q.id AS proposal, q.outco
 	FROM proposals q JOIN payouts p ON p.id = q.payout_id JOIN batches b ON b.id = p.batch_id JOIN users m ON m.id = q.proposed_by
 	LEFT JOIN decisions d ON d.proposal_id = q.id LEFT JOIN users c ON c.id = d.decided_by`
 
+// whereOpen finds those that wait by themselves, however many were decided.
+const whereOpen = " WHERE q.id IN (SELECT w.proposal_id FROM open_proposals w)"
+
 // Proposals lists the proposals that wait for a second person, oldest first.
 func (b *Book) Proposals(ctx context.Context) ([]Decision, error) {
 	var open []Decision
-	err := b.db.Select(ctx, &open, selectDecisions+" WHERE d.proposal_id IS NULL ORDER BY q.id")
+	err := b.db.Select(ctx, &open, selectDecisions+whereOpen+" ORDER BY q.id")
 	return open, err
 }
 

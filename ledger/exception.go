@@ -35,6 +35,7 @@ const (
 	ExceptionStuck    = "stuck"              // under way at the gateway for too long
 	ExceptionPending  = "pending-withdrawal" // the payee does not take the money
 	ExceptionStopped  = "stopped"            // sending stopped by itself; a checker has to look
+	ExceptionBraked   = "braked"             // it would have stopped by itself, had people not stopped it before
 	ExceptionRestored = "restored"           // a backup was restored, or a standby took over
 	ExceptionClosed   = "closed"             // the gateway closed it, and nobody says what became of the money
 	// ExceptionPaidTwice: a payout that failed was paid again, and then turned
@@ -46,15 +47,18 @@ const (
 // proposed what to do about the payout, the next step is to confirm that.
 func (b *Book) Exceptions(ctx context.Context) ([]Exception, error) {
 	var open []Exception
-	err := b.db.Select(ctx, &open, `SELECT x.id, x.kind, x.batch_id, x.payout_id, x.subject, x.detail, x.opened_at, x.closed_at,
-		coalesce((SELECT 'a checker other than ' || u.name || ': payrun decision confirm ' || max(q.id)
-			FROM proposals q JOIN users u ON u.id = q.proposed_by WHERE x.payout_id > 0 AND q.payout_id = x.payout_id
-			AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = q.id) GROUP BY u.name), x.next_step) AS next_step,
+	err := b.db.Select(ctx, &open, `SELECT x.id, x.kind, x.batch_id, x.payout_id, x.subject, x.detail, x.opened_at, x.closed_at, `+nextStepNow+`,
 		x.resolution, CASE WHEN p.id IS NULL THEN '' ELSE `+orderNoOf("b", "p")+` END AS order_no
 		FROM exceptions x LEFT JOIN payouts p ON p.id = x.payout_id LEFT JOIN batches b ON b.id = p.batch_id
 		WHERE x.closed_at = 0 ORDER BY x.opened_at, x.id`)
 	return open, err
 }
+
+// nextStepNow is the next step of a case x: to confirm what somebody has
+// proposed about its payout, where somebody has.
+const nextStepNow = `coalesce((SELECT 'a checker other than ' || u.name || ': payrun decision confirm ' || q.id
+	FROM open_proposals w JOIN proposals q ON q.id = w.proposal_id JOIN users u ON u.id = q.proposed_by
+	WHERE x.payout_id > 0 AND w.payout_id = x.payout_id), x.next_step) AS next_step`
 
 // openException opens a case unless it is open already.
 func openException(ctx context.Context, tx *database.Tx, e Exception) error {

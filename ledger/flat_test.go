@@ -140,6 +140,57 @@ func (o *office) reads() (scans, entries int64) {
 	return scans, o.count("SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'payouts'")
 }
 
+// What waits for a second person is found without reading what was decided, on
+// PostgreSQL by its own count.
+func TestOnlyOpenProposalsAreRead(t *testing.T) {
+	t.Parallel()
+	const decided = 5_000
+	db := dbtest.Open(t, database.Config{URL: dbtest.URL(t, "postgres", migrated), MaxConnections: 2}, migrated) // one to write, one to read
+	o := open(t, db)
+	o.approved("open", sheet("o", 1))
+	claim := o.claim(1)[0]
+	o.put(claim, ledger.Review)
+	o.told()
+	number := o.propose(o.maker, claim.OrderNo(), said(ledger.OutcomePaid))
+	for _, statement := range []string{
+		`INSERT INTO proposals (id, payout_id, outcome, reason, evidence, file_name, file_digest, fee, fee_known, state, attempt_id, event_id, blocked, proposed_by, created_at, seal)
+			SELECT 1000000 + i, 900000000 + i, 'paid', 'r', 'e', '', '', 0, 0, 'REVIEW', 0, 0, '', proposed_by, created_at, '' FROM proposals, generate_series(1, %d) i`,
+		`INSERT INTO decisions (proposal_id, id, verdict, note, event_id, decided_by, created_at, seal)
+			SELECT 1000000 + i, 2000000 + i, 'refused', '', 0, proposed_by, created_at, '' FROM proposals, generate_series(1, %d) i WHERE id < 1000000`,
+		"ANALYZE -- %d",
+	} {
+		o.exec(fmt.Sprintf(statement, decided))
+	}
+	rules := ledger.AlertRules{Approval: time.Nanosecond}
+	for name, work := range map[string]func() int64{
+		"raise": func() int64 {
+			alerts, err := o.Raise(t.Context(), rules)
+			must(t, err)
+			return int64(len(alerts))
+		},
+		"list":  func() int64 { all, err := o.Proposals(t.Context()); must(t, err); return int64(len(all)) },
+		"cases": func() int64 { all, err := o.Exceptions(t.Context()); must(t, err); return int64(len(all)) },
+	} {
+		before := o.readOf("proposals", "decisions")
+		if n := work(); n != 1 {
+			t.Errorf("%s: %d, want the one about proposal %d", name, n, number)
+		}
+		if read := o.readOf("proposals", "decisions") - before; read > 100 {
+			t.Errorf("%s: %d rows read, of %d that are decided", name, read, decided)
+		}
+	}
+}
+
+// readOf is how many rows PostgreSQL counted as read of some tables.
+func (o *office) readOf(tables ...string) (read int64) {
+	o.t.Helper()
+	o.reads() // it makes the counts known
+	for _, table := range tables {
+		read += o.count("SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = ?", table)
+	}
+	return read
+}
+
 // BenchmarkFlat prints what a claim, a takeover and a poll of 200 cost with a
 // million finished payouts in the tables and 100,000 unsent ones before the
 // sendable, each as a ratio to the same on an empty history; in turns, since

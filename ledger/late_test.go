@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"payrun/internal/database"
 	"payrun/ledger"
@@ -86,4 +87,39 @@ func TestTwoApproveAtOnce(t *testing.T) {
 		}
 		o.sound()
 	})
+}
+
+// Likewise one that comes while the older look-up's finding waits for its turn
+// to be written: the time it goes by is that of its turn.
+func TestANotificationBeforeAFindingsTurnIsNotPutOff(t *testing.T) {
+	t.Parallel()
+	o, c := officeAt(t, "postgres") // where two write at once
+	o.approved("nudge", sheet("n", 1))
+	claim := o.claim(1)[0]
+	o.put(claim, ledger.Accepted)
+	c.advance(2 * time.Minute)
+	if due := o.due(ledger.LookupOrder{Max: 5, Lease: time.Hour}); len(due) != 1 {
+		t.Fatalf("%d look-ups are due", len(due))
+	}
+	notified, recorded := make(chan error, 1), make(chan error, 1)
+	must(t, o.db.InTx(t.Context(), func(tx *database.Tx) error {
+		if _, err := tx.Exec(t.Context(), "UPDATE payouts SET lookups = lookups"); err != nil {
+			return err
+		}
+		go func() { notified <- o.Notify(t.Context(), claim.OrderNo(), notifiedPaid()) }()
+		o.waitForLocks(1)
+		go func() {
+			_, err := o.Record(t.Context(), "worker:w1", []ledger.Finding{looked(claim, ledger.Accepted, ledger.Accepted, ledger.ByFinding)})
+			recorded <- err
+		}()
+		o.waitForLocks(2)
+		c.advance(10 * time.Second)
+		return nil
+	}))
+	must(t, <-notified)
+	must(t, <-recorded)
+	if due := o.due(ledger.LookupOrder{Max: 5, Lease: 1}); len(due) != 1 {
+		t.Errorf("%d look-ups are due", len(due))
+	}
+	o.sound()
 }

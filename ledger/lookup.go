@@ -190,11 +190,10 @@ func (b *Book) Notify(ctx context.Context, orderNo string, e Evidence) error {
 		case p.State == unsent:
 			return blockKnown(ctx, tx, p, e)
 		case p.State.Final() && e.Status != p.Status:
-			err := openException(ctx, tx, contrary(p.ID, p.BatchID, fmt.Sprintf("ended as %s with the gateway's status %s, now it says %s", p.State, p.Status, e.Status)))
-			if err != nil {
+			if err := openException(ctx, tx, contrary(p.ID, p.BatchID, p.saysOtherwise(e.Status))); err != nil {
 				return err
 			}
-			return blockRepays(ctx, tx, orderNo)
+			return blockRepays(ctx, tx, p)
 		}
 		now, err := tx.Now(ctx)
 		if err != nil {
@@ -237,6 +236,14 @@ func blockKnown(ctx context.Context, tx *database.Tx, p Payout, e Evidence) erro
 	return openException(ctx, tx, known)
 }
 
+// saysOtherwise tells a status that does not fit the payout's end.
+func (p Payout) saysOtherwise(status string) string {
+	if p.State == Cancelled {
+		return "cancelled here, now the gateway says status " + status
+	}
+	return fmt.Sprintf("ended as %s with the gateway's status %s, now it says %s", p.State, p.Status, status)
+}
+
 func contrary(payout, batch int64, detail string) Exception {
 	return Exception{
 		Kind: ExceptionContrary, BatchID: batch, PayoutID: payout, Detail: detail,
@@ -252,10 +259,11 @@ func notified(ctx context.Context, tx *database.Tx, orderNo string) (Payout, err
 		return p, nil
 	}
 	// Locked, so that an end that is being recorded meanwhile is seen.
-	err := tx.Get(ctx, &p, `SELECT id, batch_id, attempts, attempt_id, state, gateway_status FROM payouts
+	err := tx.Get(ctx, &p, `SELECT id, batch_id, ordinal, attempts, attempt_id, state, gateway_status, repays FROM payouts
 		WHERE id = (SELECT b.id * 100000000 + ? FROM batches b WHERE b.order_prefix = ?)`+tx.Dialect.ForUpdate, ordinal, prefix)
 	if errors.Is(err, ErrNotFound) {
 		return Payout{}, nil
 	}
+	p.OrderPrefix = prefix
 	return p, err
 }

@@ -124,6 +124,11 @@ func looked(c ledger.Claim, from, to ledger.State, reason ledger.Reason) ledger.
 // put brings a freshly claimed payout to a state, over legal steps only.
 func (o *office) put(c ledger.Claim, to ledger.State) {
 	o.t.Helper()
+	if to == ledger.Cancelled {
+		o.put(c, ledger.Approved)
+		o.decide(c.OrderNo(), said(ledger.OutcomeCancel))
+		return
+	}
 	steps := map[ledger.State][]ledger.Finding{
 		ledger.Sending:   {},
 		ledger.Unknown:   {answered(c, ledger.Unknown, ledger.ByDoubt)},

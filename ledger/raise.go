@@ -52,7 +52,7 @@ type dueCase struct {
 	BatchName   string `db:"batch_name"`
 }
 
-const selectDueCases = `SELECT x.id, x.kind, x.batch_id, x.payout_id, x.subject, x.detail, x.next_step, x.opened_at, x.closed_at,
+const selectDueCases = `SELECT x.id, x.kind, x.batch_id, x.payout_id, x.subject, x.detail, ` + nextStepNow + `, x.opened_at, x.closed_at,
 	coalesce((SELECT p.account FROM payouts p WHERE p.id = x.payout_id), '') AS account,
 	coalesce((SELECT p.amount FROM payouts p WHERE p.id = x.payout_id), 0) AS amount,
 	coalesce((SELECT p.currency FROM payouts p WHERE p.id = x.payout_id), '') AS currency,
@@ -178,7 +178,7 @@ func (c dueCase) about() string {
 	case c.BatchID > 0:
 		return fmt.Sprint("batch ", c.BatchID)
 	case c.Subject != "":
-		return discreet(c.Subject)
+		return discreet(strings.TrimSpace(c.Subject))
 	}
 	return "everything"
 }
@@ -217,6 +217,7 @@ var headlines = map[string]string{
 	ExceptionTampered:    "Changed after approval",
 	ExceptionOrphan:      "The gateway notified about an order that is not ours",
 	ExceptionRestored:    "An older copy of the books was noticed",
+	ExceptionBraked:      "It would have stopped by itself, and is stopped already",
 	ExceptionHeldBack:    "Approved payouts cannot be sent",
 	ExceptionUnusual:     "Unusual status at the gateway",
 	ExceptionContrary:    "The gateway says otherwise",

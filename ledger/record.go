@@ -150,17 +150,21 @@ type changedPayout struct {
 }
 
 func (r *recording) run(ctx context.Context) error {
-	var err error
+	err := r.lock(ctx)
+	if err != nil {
+		return err
+	}
+	if r.guard == nil {
+		err = r.lockFollowed(ctx)
+	} else {
+		r.findings, err = r.guard(ctx, r.tx, r.findings)
+	}
+	if err != nil {
+		return err
+	}
+	// Only now: what became due while this waited for the locks is in the past.
 	if r.now, err = r.tx.Now(ctx); err != nil {
 		return err
-	}
-	if err := r.lock(ctx); err != nil {
-		return err
-	}
-	if r.guard != nil {
-		if r.findings, err = r.guard(ctx, r.tx, r.findings); err != nil {
-			return err
-		}
 	}
 	if err := r.checkTransitions(); err != nil {
 		return err
@@ -269,6 +273,21 @@ func (r *recording) lock(ctx context.Context) error {
 	given := database.Rows{database.Ints("v_batch", back)}
 	_, err := given.Exec(ctx, r.tx, "UPDATE batches SET drained_at = 0 FROM v WHERE batches.id = v_batch")
 	return err
+}
+
+// lockFollowed locks the payouts that are to be looked up again: a notification
+// that has one of them locked makes its look-up due.
+func (r *recording) lockFollowed(ctx context.Context) error {
+	var followed []int64
+	for _, f := range r.findings {
+		if f.NextLookup > 0 && f.From != Sending {
+			followed = append(followed, f.PayoutID)
+		}
+	}
+	if len(followed) == 0 {
+		return nil
+	}
+	return lockPayouts(ctx, r.tx, followed)
 }
 
 func (r *recording) insertEvidence(ctx context.Context) error {

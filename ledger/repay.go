@@ -126,7 +126,7 @@ func checkRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts [
 		coalesce((SELECT max(`+orderNoOf("rb", "r")+`) FROM payouts r JOIN batches rb ON rb.id = r.batch_id
 			WHERE r.repays <> '' AND r.repays = `+orderNoOf("b", "p")+` AND `+live("rb", "r")+` AND rb.state <> 'STAGING' AND rb.id <> ?), '') AS again,
 		coalesce((SELECT max(x.kind) FROM exceptions x JOIN payouts o ON o.id = x.payout_id
-			WHERE x.closed_at = 0 AND x.kind IN ('`+strings.Join(disputes, "', '")+`')
+			WHERE x.closed_at = 0 AND `+isDispute+`
 			AND o.channel = p.channel AND o.account = p.account AND o.amount = p.amount AND o.currency = p.currency), '') AS disputed,
 		coalesce((SELECT max(q.id) FROM proposals q WHERE q.payout_id = p.id
 			AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = q.id)), 0) AS proposal
@@ -169,6 +169,9 @@ func checkRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts [
 // although the ledger says otherwise.
 var disputes = []string{ExceptionReview, ExceptionContrary, ExceptionPaidTwice}
 
+// isDispute is SQL for a case x of one of these kinds.
+var isDispute = "x.kind IN ('" + strings.Join(disputes, "', '") + "')"
+
 // orderNoOf is SQL for the order number of payout p in batch b.
 func orderNoOf(b, p string) string {
 	return b + ".order_prefix || substr(CAST(100000000 + " + p + ".ordinal AS TEXT), 2)"
@@ -195,11 +198,13 @@ func paidAgain(ctx context.Context, tx *database.Tx, no string) (chain []Payout,
 
 // doubtfulChains says of re-pays, by payout, why they may not be sent: of what
 // they pay again, and what that paid again, and so on, one has not failed, or
-// a case says that it may have been paid. "" or nothing for those that may.
+// a case says that it may have been paid, or that another re-pay of it was,
+// which had been cancelled. "" or nothing for those that may.
 func doubtfulChains(ctx context.Context, tx *database.Tx, payouts []Payout) (map[int64]string, error) {
 	type link struct {
 		Again    int64 // the re-pay that the chain is about
 		Disputed string
+		Instead  string // a cancelled re-pay of the same that may have been paid
 		Payout
 	}
 	var links []link
@@ -225,7 +230,10 @@ func doubtfulChains(ctx context.Context, tx *database.Tx, payouts []Payout) (map
 		// What is paid again is older, so a chain has an end.
 		found, err := database.Select[link](ctx, tx, given, "SELECT "+payoutColumns+`, v_again AS again,
 			coalesce((SELECT max(x.kind) FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0
-				AND x.kind IN ('`+strings.Join(disputes, "', '")+`')), '') AS disputed
+				AND `+isDispute+`), '') AS disputed,
+			coalesce((SELECT max(`+orderNoOf("ob", "o")+`) FROM payouts o JOIN batches ob ON ob.id = o.batch_id
+				WHERE o.repays <> '' AND o.repays = `+orderNoOf("b", "p")+` AND o.id <> v_id AND (o.state = 'SUCCEEDED' OR o.state = 'CANCELLED'
+				AND EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = o.id AND x.closed_at = 0 AND `+isDispute+`))), '') AS instead
 			FROM v JOIN batches b ON b.order_prefix = v_prefix AND b.order_prefix <> ''
 			JOIN payouts p ON p.id = b.id * 100000000 + v_ordinal AND p.id < v_id`)
 		if err != nil {
@@ -237,6 +245,8 @@ func doubtfulChains(ctx context.Context, tx *database.Tx, payouts []Payout) (map
 				why[l.Again] = fmt.Sprintf("%s, which it pays again, is %s", l.OrderNo(), l.State)
 			case l.Disputed != "":
 				why[l.Again] = fmt.Sprintf("%s, which it pays again, may have been paid: a case of the kind %s about it is open", l.OrderNo(), l.Disputed)
+			case l.Instead != "":
+				why[l.Again] = fmt.Sprintf("%s, which was to pay %s again and was cancelled, may have been paid", l.Instead, l.OrderNo())
 			default:
 				delete(why, l.Again)
 			}
@@ -267,15 +277,29 @@ func blockDoubtful(ctx context.Context, tx *database.Tx, payouts []int64) (map[i
 	return doubtful, block(ctx, tx, slices.Sorted(maps.Keys(doubtful)), BlockedRepaid, doubtful)
 }
 
+// paidBesides finds what pays too much once a payout is paid: what pays it
+// again, and where it was cancelled as a re-pay itself, what took its place.
+func paidBesides(ctx context.Context, tx *database.Tx, p Payout) ([]Payout, error) {
+	chain, err := paidAgain(ctx, tx, p.OrderNo())
+	if err != nil || p.Repays == "" {
+		return chain, err
+	}
+	others, err := paidAgain(ctx, tx, p.Repays)
+	others = slices.DeleteFunc(others, func(o Payout) bool {
+		return o.ID == p.ID || slices.ContainsFunc(chain, func(c Payout) bool { return c.ID == o.ID })
+	})
+	return append(chain, others...), err
+}
+
 // blockRepays keeps what pays a payout again from being sent while it is
 // disputed whether the payout was paid.
-func blockRepays(ctx context.Context, tx *database.Tx, no string) error {
-	chain, err := paidAgain(ctx, tx, no)
+func blockRepays(ctx context.Context, tx *database.Tx, paid Payout) error {
+	besides, err := paidBesides(ctx, tx, paid)
 	if err != nil {
 		return err
 	}
-	payouts := make([]int64, len(chain))
-	for i, p := range chain {
+	payouts := make([]int64, len(besides))
+	for i, p := range besides {
 		payouts[i] = p.ID
 	}
 	_, err = blockDoubtful(ctx, tx, payouts)
@@ -302,11 +326,11 @@ func checkRepaysOf(ctx context.Context, tx *database.Tx, batch int64, orders []s
 // out to be paid: what pays it again, and again after that, is paid too much.
 // What was not sent yet is kept from being sent.
 func (d *deciding) warnRepaid(ctx context.Context) error {
-	chain, err := paidAgain(ctx, d.tx, d.at.OrderNo())
+	besides, err := paidBesides(ctx, d.tx, d.at.Payout)
 	if err != nil {
 		return err
 	}
-	for _, again := range chain {
+	for _, again := range besides {
 		if err := d.warnOf(ctx, again); err != nil {
 			return err
 		}
@@ -324,7 +348,11 @@ func (d *deciding) warnOf(ctx context.Context, again Payout) error {
 	if err != nil {
 		return err
 	}
-	detail := fmt.Sprintf("%s was paid after all, and %s pays it again", d.at.OrderNo(), again.OrderNo())
+	does := "pays it again"
+	if again.Repays == d.at.Repays {
+		does = "took its place"
+	}
+	detail := fmt.Sprintf("%s was paid after all, and %s %s", d.at.OrderNo(), again.OrderNo(), does)
 	next := "ask the payee or the gateway for one of them back; then two people close the case: " + decideAs(OutcomePaid, d.at.OrderNo())
 	if n > 0 {
 		detail += "; that was not sent yet"

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -295,4 +296,109 @@ func TestSheetsPublishedAtOnceSeeEachOther(t *testing.T) {
 		t.Errorf("%d of the two sheets know of the other, want 1", waiting)
 	}
 	o.sound()
+}
+
+// A re-pay that was released to be sent again, or that the gateway spoke of,
+// can be let go by nobody once what it pays again was paid: it is taken back,
+// with the proof that released it or with the gateway's word.
+func TestARepayThatCannotBeLetGoIsTakenBack(t *testing.T) {
+	released := func(o *office, c *clock, no string) {
+		again := o.claim(1)[0]
+		o.put(again, ledger.Unknown)
+		o.absent(c, again, ledger.Unknown)
+		o.decide(no, said(ledger.OutcomeSendAgain))
+	}
+	bare := ledger.Proposal{Outcome: ledger.OutcomeCancel, Reason: "paid twice otherwise"}
+	for name, tt := range map[string]struct {
+		before  func(o *office, c *clock, no string)
+		without string // what is said to a proposal without evidence
+	}{
+		"released": {released, ""},
+		"released, and not sent in its turn": {func(o *office, c *clock, no string) {
+			released(o, c, no)
+			o.refresh()
+			o.put(o.claim(1)[0], ledger.Approved)
+		}, ""},
+		"spoken of": {func(o *office, c *clock, no string) {
+			must(o.t, o.Notify(o.t.Context(), no, spoken("6")))
+		}, "the gateway notified about it; propose it with --evidence"},
+		"spoken of after it was released": {func(o *office, c *clock, no string) {
+			released(o, c, no)
+			must(o.t, o.Notify(o.t.Context(), no, spoken("6")))
+		}, "the gateway notified about it; propose it with --evidence"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachAt(t, func(t *testing.T, o *office, c *clock) {
+				ctx := t.Context()
+				o.learn()
+				first := o.failed("a", 1)[0]
+				no := numbered(o.again(first), 1)
+				o.refresh()
+				tt.before(o, c, no)
+				number := o.propose(o.maker, no, said(ledger.OutcomeCancel))
+				if tt.without != "" || strings.HasPrefix(name, "released") {
+					o.refused("taken back before", o.Confirm(ctx, o.checker, number), ledger.ErrConflict, "")
+				}
+				must(t, o.Withdraw(ctx, o.maker, number))
+				o.decide(first, said(ledger.OutcomePaid))
+				if p := o.payout(no); p.State != ledger.Approved || p.Blocked == "" {
+					t.Fatalf("the re-pay is %s, blocked because %q", p.State, p.Blocked)
+				}
+				number = o.propose(o.maker, no, said(ledger.OutcomeUnblock))
+				o.refused("let go", o.Confirm(ctx, o.checker, number), ledger.ErrConflict, "is SUCCEEDED; cancel it")
+				must(t, o.Withdraw(ctx, o.maker, number))
+				proposal := bare
+				if tt.without != "" {
+					number = o.propose(o.maker, no, bare)
+					o.refused("taken back without evidence", o.Confirm(ctx, o.checker, number), ledger.ErrConflict, tt.without)
+					must(t, o.Withdraw(ctx, o.maker, number))
+					proposal.Evidence = "mail of 2 November"
+				}
+				o.decide(no, proposal)
+				if p, held := o.payout(no), o.usd().Held; p.State != ledger.Cancelled || held != 0 || o.exceptionsOf(p.ID) != "" {
+					t.Errorf("the re-pay is %s, %d held, cases %q", p.State, held, o.exceptionsOf(p.ID))
+				}
+				o.sound()
+			})
+		})
+	}
+}
+
+// What may have left since it was released stays: only the proof of absence
+// lets it end.
+func TestARepayThatLeftAgainIsNotTakenBack(t *testing.T) {
+	eachAt(t, func(t *testing.T, o *office, c *clock) {
+		o.learn()
+		first := o.failed("a", 1)[0]
+		no := numbered(o.again(first), 1)
+		o.refresh()
+		again := o.claim(1)[0]
+		o.put(again, ledger.Unknown)
+		o.absent(c, again, ledger.Unknown)
+		o.decide(no, said(ledger.OutcomeSendAgain))
+		o.refresh()
+		o.put(o.claim(1)[0], ledger.Unknown)
+		o.decide(first, said(ledger.OutcomePaid))
+		o.tamper("UPDATE payouts SET state = 'UNSENT' WHERE id = " + strconv.FormatInt(again.ID, 10)) // to ask at all
+		number := o.propose(o.maker, no, said(ledger.OutcomeCancel))
+		o.refused("taken back", o.Confirm(t.Context(), o.checker, number), ledger.ErrConflict, "no proof that it stayed here")
+	})
+}
+
+// A number that the gateway spoke of before any sheet had it is not taken back
+// either.
+func TestAnOrderSpokenOfBeforeItsSheetIsNotTakenBack(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		first := o.imported("b", sheet("b", 2))
+		must(t, o.Discard(t.Context(), o.maker, first.ID, "to have its number"))
+		no := numbered(first, 1)
+		must(t, o.Notify(t.Context(), no, spoken("7")))
+		batch := o.approved("b", sheet("b", 2))
+		n, err := o.Cancel(t.Context(), o.checker, batch.ID, "wrong month")
+		must(t, err)
+		if state := o.payout(no).State; n != 1 || state != ledger.Approved {
+			t.Errorf("%d cancelled, the one it spoke of is %s", n, state)
+		}
+		o.sound()
+	})
 }

@@ -55,6 +55,20 @@ func (o Origin) restoredWithin(span time.Duration, now database.Instant) bool {
 	return o.RestoredAt > 0 && now < o.RestoredAt.Add(span)
 }
 
+// restored is when a backup was restored, while the gateway has to be asked
+// about payouts before anything becomes of them; 0 otherwise.
+func (b *Book) restored(ctx context.Context, tx *database.Tx) (database.Instant, error) {
+	var o Origin
+	if err := tx.Get(ctx, &o, selectOrigin); err != nil {
+		return 0, fmt.Errorf("read the store's origin: %w", err)
+	}
+	now, err := tx.Now(ctx)
+	if err != nil || !o.restoredWithin(b.askFirst, now) {
+		return 0, err
+	}
+	return o.RestoredAt, nil
+}
+
 // NoticeRestore compares the store with what is known about it, before
 // anything is sent. A restored copy, or a server that took over, is stopped
 // as a whole, with a case, until people have looked; why then says what was
@@ -224,9 +238,22 @@ func (b *Book) DeclareRestore(ctx context.Context, by User, reason string) error
 	return nil
 }
 
+// lastRestore is the number of the newest restore; 0 for none.
+func (b *Book) lastRestore(ctx context.Context) (number int64, err error) {
+	if err = b.db.Get(ctx, &number, "SELECT coalesce(max(id), 0) FROM restores"); err != nil {
+		err = fmt.Errorf("find the newest restore: %w", err)
+	}
+	return number, err
+}
+
 // settleRestore lets the stop of a restore be lifted when somebody has said
-// what was restored, by somebody else, and ends the case.
-func settleRestore(ctx context.Context, tx *database.Tx, by User) error {
+// what was restored, by somebody else who knew of it, and ends the case. The
+// origin's row lock comes first, as for a restore.
+func settleRestore(ctx context.Context, tx *database.Tx, by User, known int64) error {
+	var origin Origin
+	if err := tx.Get(ctx, &origin, selectOrigin+tx.Dialect.ForUpdate); err != nil {
+		return fmt.Errorf("read the store's origin: %w", err)
+	}
 	var last restoreRow
 	err := tx.Get(ctx, &last, "SELECT "+restoreColumns+` FROM restores WHERE EXISTS (SELECT 1 FROM exceptions
 		WHERE kind = ? AND closed_at = 0) ORDER BY id DESC LIMIT 1`, ExceptionRestored)
@@ -235,6 +262,8 @@ func settleRestore(ctx context.Context, tx *database.Tx, by User) error {
 		return nil
 	case err != nil:
 		return err
+	case last.ID > known:
+		return fmt.Errorf("%w: a restore was %s just now; payrun stop list and payrun exceptions say what to do", ErrConflict, last.Kind)
 	case last.Kind == "noticed":
 		return fmt.Errorf("%w: a restored copy was noticed here; first say what was restored and compared, with payrun restored --reason", ErrConflict)
 	case last.Actor == by.actor():

@@ -136,6 +136,7 @@ var Transitions = []Transition{
 	{FailedFee, Succeeded, ByCorrection, payLate, "two people, with evidence"},
 	{Closed, Failed, ByCorrection, unsuspend, "two people, or statement evidence"},
 	{Closed, Succeeded, ByCorrection, paySuspended, "two people, with evidence"},
+	{Cancelled, Succeeded, ByCorrection, payUnheld, "two people, with evidence: the gateway has what nobody here sent"},
 }
 
 // ErrTransition: the change of state is not in the table.
@@ -240,6 +241,13 @@ func paySuspended(s Sums) []Line {
 	lines = append(lines, balance(Paid, s.Amount)...)
 	lines = append(lines, balance(Fees, s.Fee)...)
 	return append(lines, balance(Suspense, -s.Amount-s.Estimate)...)
+}
+
+// payUnheld pays what was taken back, and its fee: nothing is held for it.
+func payUnheld(s Sums) []Line {
+	lines := balance(Available, -s.Amount-s.Fee)
+	lines = append(lines, balance(Paid, s.Amount)...)
+	return append(lines, balance(Fees, s.Fee)...)
 }
 
 func fund(s Sums) []Line { return move(Available, Funding, s.Amount) }

@@ -33,6 +33,9 @@ type Stop struct {
 	Reason   string
 	PlacedBy string           `db:"placed_by"`
 	PlacedAt database.Instant `db:"placed_at"`
+	// Also is why it would have been stopped once more, by itself or after a
+	// restore, while it was stopped already; only Stops tells.
+	Also string
 
 	payout int64 // that OnePayout is about
 }
@@ -75,7 +78,11 @@ func (s Stop) key() string { return string(s.Scope) + " " + s.Subject }
 // Stops returns the stops in force.
 func (b *Book) Stops(ctx context.Context) ([]Stop, error) {
 	var stops []Stop
-	err := b.db.Select(ctx, &stops, selectStops+" ORDER BY placed_at, id")
+	err := b.db.Select(ctx, &stops, `SELECT s.scope, s.subject, s.reason, s.placed_by, s.placed_at,
+		coalesce((SELECT max(CASE x.kind WHEN '`+ExceptionRestored+`' THEN 'a restore was noticed or declared: ' ELSE '' END || x.detail) FROM exceptions x WHERE x.closed_at = 0 AND x.batch_id = 0 AND x.payout_id = 0 AND (
+			x.kind = '`+ExceptionBraked+`' AND x.subject = s.scope || ' ' || s.subject
+			OR x.kind = '`+ExceptionRestored+`' AND x.subject = '' AND s.scope = 'everything' AND s.reason NOT LIKE '`+restoreReason+`%')), '') AS also
+		FROM stops s WHERE s.lifted_at = 0 ORDER BY s.placed_at, s.id`)
 	return stops, err
 }
 
@@ -143,7 +150,8 @@ func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, rea
 }
 
 // Brake stops a channel, or with "" everything, on behalf of a worker that
-// found it in trouble. A checker lifts it; what is stopped already stays so.
+// found it in trouble. A checker lifts it; what is stopped already stays so,
+// and a case tells the reason that came second.
 func (b *Book) Brake(ctx context.Context, actor, channel, reason string) error {
 	err := b.db.InTx(ctx, func(tx *database.Tx) error { return brake(ctx, tx, actor, channel, reason) })
 	if err != nil {
@@ -159,12 +167,16 @@ func brake(ctx context.Context, tx *database.Tx, actor, channel, reason string) 
 		stop.Scope, stop.Subject = OneChannel, channel
 	}
 	placed, err := insertStop(ctx, tx, stop)
-	if err != nil || !placed {
+	if err != nil {
 		return err
+	}
+	lift := "a checker lets payouts go again with payrun stop lift " + strings.TrimSpace(stop.key())
+	if !placed {
+		return brakeAgain(ctx, tx, stop, lift)
 	}
 	err = openException(ctx, tx, Exception{
 		Kind: ExceptionStopped, Subject: stop.key(), Detail: stop.Name() + " was stopped automatically: " + reason,
-		NextStep: "find out why; a checker lets payouts go again with payrun stop lift " + strings.TrimSpace(stop.key()),
+		NextStep: "find out why; " + lift,
 	})
 	if err != nil {
 		return err
@@ -172,15 +184,45 @@ func brake(ctx context.Context, tx *database.Tx, actor, channel, reason string) 
 	return audit(ctx, tx, actor, "stop.brake", stop.Name(), reason)
 }
 
-// insertStop returns false when the same is stopped already.
+// brakeAgain keeps the reason of an automatic stop of what people have stopped
+// already: whoever lifts theirs has to know of it. Calls under way pull an
+// automatic brake again and again; its first reason is enough.
+func brakeAgain(ctx context.Context, tx *database.Tx, s Stop, lift string) error {
+	var told []int64
+	err := tx.Select(ctx, &told, "SELECT id FROM exceptions WHERE kind IN ('"+ExceptionStopped+"', '"+ExceptionBraked+`')
+		AND batch_id = 0 AND payout_id = 0 AND subject = ? AND closed_at = 0`, s.key())
+	if err != nil || len(told) > 0 {
+		return err
+	}
+	err = openException(ctx, tx, Exception{
+		Kind: ExceptionBraked, Subject: s.key(), Detail: "it would have been stopped automatically: " + s.Reason,
+		NextStep: "find out why, beside what it was stopped for; " + lift,
+	})
+	if err != nil {
+		return err
+	}
+	return audit(ctx, tx, s.PlacedBy, "stop.brake", s.Name(), "stopped already; "+s.Reason)
+}
+
+// insertStop returns false when the same is stopped already. Then nobody lifts
+// that stop before the transaction ends.
 func insertStop(ctx context.Context, tx *database.Tx, s Stop) (placed bool, err error) {
 	number, now, err := stamp(ctx, tx)
 	if err != nil {
 		return false, err
 	}
-	n, err := tx.Exec(ctx, `INSERT INTO stops (id, scope, subject, payout_id, reason, placed_by, placed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, s.Scope, s.Subject, s.payout, s.Reason, s.PlacedBy, now)
-	return n > 0, err
+	for {
+		n, err := tx.Exec(ctx, `INSERT INTO stops (id, scope, subject, payout_id, reason, placed_by, placed_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, number, s.Scope, s.Subject, s.payout, s.Reason, s.PlacedBy, now)
+		if err != nil || n > 0 {
+			return n > 0, err
+		}
+		var before int64
+		err = tx.Get(ctx, &before, "SELECT id FROM stops WHERE scope = ? AND subject = ? AND lifted_at = 0"+tx.Dialect.ForUpdate, s.Scope, s.Subject)
+		if !errors.Is(err, ErrNotFound) { // else it was being lifted
+			return false, err
+		}
+	}
 }
 
 // checkStop refuses a stop that would hold nothing: claims compare subjects
@@ -226,15 +268,20 @@ func stoppable(ctx context.Context, tx *database.Tx, orderNo string) (int64, err
 	return p.ID, nil
 }
 
-// LiftStop lets payouts go again. Only a checker may.
+// LiftStop lets payouts go again. Only a checker may. The stop of a restore
+// that is noticed or declared at the same moment is not lifted: ErrConflict.
 func (b *Book) LiftStop(ctx context.Context, by User, scope Scope, subject string) error {
 	stop := Stop{Scope: scope, Subject: subject}
-	err := b.db.InTx(ctx, func(tx *database.Tx) error {
+	known, err := b.lastRestore(ctx)
+	if err != nil {
+		return err
+	}
+	err = b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "let payouts go again", Checker); err != nil {
 			return err
 		}
 		if scope == Everything {
-			if err := settleRestore(ctx, tx, by); err != nil {
+			if err := settleRestore(ctx, tx, by, known); err != nil {
 				return err
 			}
 		}
@@ -251,7 +298,7 @@ func (b *Book) LiftStop(ctx context.Context, by User, scope Scope, subject strin
 			return fmt.Errorf("%w: %s is not stopped", ErrConflict, stop.Name())
 		}
 		_, err = tx.Exec(ctx, `UPDATE exceptions SET closed_at = ?, closed_by = ?, resolution = 'the stop was lifted'
-			WHERE kind = '`+ExceptionStopped+`' AND subject = ? AND closed_at = 0`, now, by.actor(), stop.key())
+			WHERE kind IN ('`+ExceptionStopped+"', '"+ExceptionBraked+`') AND subject = ? AND closed_at = 0`, now, by.actor(), stop.key())
 		if err != nil {
 			return err
 		}

@@ -86,3 +86,131 @@ func TestStopsStayAsTheyWerePlaced(t *testing.T) {
 		}
 	})
 }
+
+// The reason of an automatic stop is not lost because people were faster: who
+// lifts their stop sees it, and is told.
+func TestAnAutomaticStopOfWhatIsStoppedIsTold(t *testing.T) {
+	for scope, channel := range map[ledger.Scope]string{ledger.OneChannel: "11", ledger.Everything: ""} {
+		t.Run(string(scope), func(t *testing.T) {
+			each(t, func(t *testing.T, o *office) { o.brakedTwice(scope, channel) })
+		})
+	}
+}
+
+func (o *office) brakedTwice(scope ledger.Scope, channel string) {
+	o.t.Helper()
+	ctx := o.t.Context()
+	const why = "9 of 10 payouts were refused"
+	must(o.t, o.PlaceStop(ctx, o.maker, scope, channel, "a question"))
+	o.told()
+	for range 3 { // calls under way fail one after the other
+		must(o.t, o.Brake(ctx, "worker:w1", channel, why))
+	}
+	stops, err := o.Stops(ctx)
+	must(o.t, err)
+	if len(stops) != 1 || stops[0].Reason != "a question" || stops[0].Also != "it would have been stopped automatically: "+why {
+		o.t.Errorf("stops %+v", stops)
+	}
+	open, err := o.Exceptions(ctx)
+	must(o.t, err)
+	command := strings.TrimSpace("payrun stop lift " + string(scope) + " " + channel)
+	if len(open) != 1 || open[0].Kind != ledger.ExceptionBraked || !strings.HasSuffix(open[0].NextStep, command) {
+		o.t.Errorf("cases %+v", open)
+	}
+	if told := o.told(); len(told) != 1 || told[0].Kind != ledger.ExceptionBraked || !strings.Contains(told[0].Detail, why) {
+		o.t.Errorf("told %+v", told)
+	}
+	must(o.t, o.LiftStop(ctx, o.checker, scope, channel))
+	if open, err := o.Exceptions(ctx); err != nil || len(open) != 0 {
+		o.t.Errorf("cases left: %+v, %v", open, err)
+	}
+	for range 2 {
+		must(o.t, o.Brake(ctx, "worker:w1", channel, why))
+	}
+	if stops, err := o.Stops(ctx); err != nil || len(stops) != 1 || stops[0].Also != "" {
+		o.t.Errorf("an automatic stop says twice why: %+v, %v", stops, err)
+	}
+	o.sound()
+}
+
+func TestARestoreOfWhatIsStoppedIsListed(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		must(t, o.PlaceStop(t.Context(), o.maker, ledger.Everything, "", "fire drill"))
+		must(t, o.DeclareRestore(t.Context(), o.admin, "the disk died"))
+		stops, err := o.Stops(t.Context())
+		must(t, err)
+		if len(stops) != 1 || stops[0].Reason != "fire drill" || stops[0].Also != "a restore was noticed or declared: the disk died" {
+			t.Errorf("stops %+v", stops)
+		}
+	})
+}
+
+// Whoever lifts the stop of everything at the moment in which a restore is
+// declared, or the brake is pulled, does not undo what they did not know of.
+func TestLiftingDoesNotUndoAStopOfTheSameMoment(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		stop    func(*office) error
+		refused bool
+	}{
+		"a restore is declared": {func(o *office) error { return o.DeclareRestore(o.t.Context(), o.admin, "snapshot") }, true},
+		"the brake is pulled":   {func(o *office) error { return o.Brake(o.t.Context(), "worker:w1", "", "bad signatures") }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, _ := officeAt(t, "postgres") // where two write at once
+			must(t, o.PlaceStop(t.Context(), o.maker, ledger.Everything, "", "fire drill"))
+			stopped, lifted := make(chan error, 1), make(chan error, 1)
+			must(t, o.db.InTx(t.Context(), func(tx *database.Tx) error {
+				_, err := tx.Exec(t.Context(), "UPDATE audit_head SET position = position") // nobody commits
+				if err == nil {
+					go func() { stopped <- tt.stop(o) }()
+					o.waitForLocks(1)
+					go func() { lifted <- o.LiftStop(t.Context(), o.checker, ledger.Everything, "") }()
+					o.waitForLocks(2)
+				}
+				return err
+			}))
+			must(t, <-stopped)
+			if err := <-lifted; tt.refused {
+				o.refused("lifted", err, ledger.ErrConflict, "a restore was declared just now")
+				o.stoppedOnly("everything")
+				must(t, o.LiftStop(t.Context(), o.checker, ledger.Everything, "")) // now that it is known
+			} else {
+				must(t, err) // the person had the stop before; the case was told
+			}
+			o.stoppedOnly()
+			o.sound()
+		})
+	}
+}
+
+// A restore or a brake while the stop is being lifted stops everything anew.
+func TestAStopWhileTheOneBeforeIsLifted(t *testing.T) {
+	t.Parallel()
+	for name, stop := range map[string]func(*office) error{
+		"a restore is declared": func(o *office) error { return o.DeclareRestore(o.t.Context(), o.admin, "snapshot") },
+		"the brake is pulled":   func(o *office) error { return o.Brake(o.t.Context(), "worker:w1", "", "bad signatures") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, _ := officeAt(t, "postgres")
+			must(t, o.PlaceStop(t.Context(), o.maker, ledger.Everything, "", "fire drill"))
+			stopped, lifted := make(chan error, 1), make(chan error, 1)
+			must(t, o.db.InTx(t.Context(), func(tx *database.Tx) error {
+				_, err := tx.Exec(t.Context(), "UPDATE audit_head SET position = position")
+				if err == nil {
+					go func() { lifted <- o.LiftStop(t.Context(), o.checker, ledger.Everything, "") }()
+					o.waitForLocks(1)
+					go func() { stopped <- stop(o) }()
+					o.waitForLocks(2)
+				}
+				return err
+			}))
+			must(t, <-lifted)
+			must(t, <-stopped)
+			o.stoppedOnly("everything")
+			o.sound()
+		})
+	}
+}

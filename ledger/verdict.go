@@ -157,6 +157,9 @@ func (d *deciding) decide(ctx context.Context, v Verdict, note string) error {
 	row.Seal = row.seal()
 	_, err = d.tx.Exec(ctx, "INSERT INTO decisions ("+decisionColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 		row.ProposalID, row.ID, row.Verdict, row.Note, row.EventID, row.DecidedBy, row.CreatedAt, row.Seal)
+	if err == nil {
+		_, err = d.tx.Exec(ctx, "DELETE FROM open_proposals WHERE proposal_id = ?", d.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -260,7 +263,8 @@ func (d *deciding) finding(to State, reason Reason) Finding {
 
 // correct finds what is booked and by how much it is wrong: the newest entry
 // of the payout is the one that is corrected. Without a word about it the fee
-// stays what is booked; of a closed payout none is.
+// stays what is booked; of a closed or cancelled payout none is, so that it is
+// booked as estimated.
 func (d *deciding) correct(ctx context.Context, r *recording) error {
 	var booked struct {
 		Entry int64
@@ -274,7 +278,7 @@ func (d *deciding) correct(ctx context.Context, r *recording) error {
 		return fmt.Errorf("find the entry to correct: %w", err)
 	}
 	f := &r.findings[0]
-	if !f.FeeKnown && !(f.From == Closed && f.To == Succeeded) {
+	if !f.FeeKnown && !(f.To == Succeeded && (f.From == Closed || f.From == Cancelled)) {
 		f.Fee, f.FeeKnown = booked.Fee, true
 	}
 	r.decided.corrects, r.decided.feeChange = booked.Entry, f.Fee-booked.Fee
@@ -381,17 +385,36 @@ func (d *deciding) unpaid(ctx context.Context) (string, error) {
 	return why, err
 }
 
-// mayHaveLeft says why a payout may not be taken back.
+// mayHaveLeft says why a payout may not be taken back. One that cannot be let
+// go either, since what it pays again may have been paid, has no other way out:
+// the proof that released it is enough, or the gateway's word.
 func (d *deciding) mayHaveLeft(ctx context.Context) (string, error) {
-	if d.at.Blocked == BlockedKnown {
-		return "the gateway notified about it, so it may have been paid; unblock it, and the gateway is asked before anything is sent", nil
+	var is struct{ Here, Absent, Spoken bool }
+	err := d.tx.Get(ctx, &is, "SELECT "+neverLeft+" AS here, "+provenAbsent+" AS absent, "+spokenOf+" AS spoken FROM payouts p WHERE p.id = ?", d.PayoutID)
+	if err != nil {
+		return "", fmt.Errorf("see whether it may have left: %w", err)
 	}
-	var stayed int64
-	err := d.tx.Get(ctx, &stayed, "SELECT count(*) FROM payouts p WHERE p.id = ? AND "+neverLeft, d.PayoutID)
-	if err != nil || stayed == 1 {
+	doubtful, err := doubtfulChains(ctx, d.tx, []Payout{d.at.Payout})
+	if err != nil {
 		return "", err
 	}
-	return "an attempt to send it was made, and there is no proof that it stayed here", nil
+	stuck := doubtful[d.at.ID]
+	switch {
+	case !is.Absent || !is.Here && stuck == "":
+		return "an attempt to send it was made, and there is no proof that it stayed here", nil
+	case is.Spoken && stuck == "":
+		return "the gateway notified about it, so it may have been paid; let it go, and the gateway is asked before anything is sent", nil
+	case d.written():
+		return "", nil
+	case is.Spoken:
+		return "the gateway notified about it; propose it with --evidence, the gateway's word that it paid nothing (it cannot be sent: " + stuck + ")", nil
+	}
+	restored, err := d.book.restored(ctx, d.tx)
+	if err != nil || restored == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("a backup was restored at %s, and what was lost with it may have sent the payout; "+
+		"propose it with --evidence, the gateway's word that it has no such order", restored.Time().Format("2006-01-02 15:04 UTC")), nil
 }
 
 // stillWrong says why a payout cannot be unblocked: sent as it is now, it

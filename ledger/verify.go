@@ -465,7 +465,7 @@ func checkAttempts(ctx context.Context, tx *database.Tx) ([]found, error) {
 		return nil, err
 	}
 	missing, err := rows(`SELECT 'payout ' || p.id AS row, 'is ' || p.state || ' with no attempt kept' AS wrong FROM payouts p
-		WHERE (p.attempts > 0 OR p.state NOT IN ('UNSENT', 'CANCELLED'))
+		WHERE (p.attempts > 0 OR p.state NOT IN ('UNSENT', 'CANCELLED') AND `+neverCancelled("p")+`)
 		AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.payout_id = p.id)`)(ctx, tx)
 	return append(all, missing...), err
 }

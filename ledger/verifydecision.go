@@ -60,7 +60,7 @@ const proposalsWrong = `
 	SELECT 'proposal ' || q.id, 'is ' || d.verdict || ', and its payout does not show it' FROM proposals q
 	JOIN decisions d ON d.proposal_id = q.id JOIN users u ON u.id = d.decided_by
 	WHERE (d.event_id > 0 OR d.verdict = 'confirmed' AND q.outcome <> 'unblock'
-		AND NOT (q.outcome = 'paid' AND q.state = 'SUCCEEDED') AND NOT (q.outcome = 'failed' AND q.state IN ('FAILED', 'FAILED_FEE')))
+		AND NOT (q.outcome = 'paid' AND q.state = 'SUCCEEDED') AND NOT (q.outcome = 'failed' AND q.state IN ('FAILED', 'FAILED_FEE', 'CANCELLED')))
 	AND NOT EXISTS (SELECT 1 FROM events v WHERE v.id = d.event_id AND d.verdict = 'confirmed' AND v.payout_id = q.payout_id AND v.from_state = q.state
 		AND v.id > q.event_id AND v.created_at = d.created_at AND v.actor = 'user:' || u.name
 		AND v.to_state = CASE q.outcome WHEN 'paid' THEN 'SUCCEEDED' WHEN 'failed' THEN 'FAILED' WHEN 'send-again' THEN 'APPROVED' ELSE 'CANCELLED' END)
@@ -75,6 +75,13 @@ const proposalsWrong = `
 			WHEN 'withdrawn' THEN 'decision.withdraw' ELSE 'decision.void' END
 		AND a.detail LIKE 'proposal ' || d.proposal_id || ' by %')
 	UNION ALL
+	SELECT 'proposal ' || q.id, 'waits for a second person, and nobody is shown it' FROM proposals q
+	WHERE NOT EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = q.id) AND NOT EXISTS (SELECT 1 FROM open_proposals w
+		WHERE w.proposal_id = q.id AND w.payout_id = q.payout_id)
+	UNION ALL
+	SELECT 'proposal ' || w.proposal_id, 'has its verdict, and people are shown it as if it waited' FROM open_proposals w
+	WHERE EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = w.proposal_id)
+	UNION ALL
 	SELECT 'proposal ' || q.id, 'is about no payout' FROM proposals q WHERE NOT EXISTS (SELECT 1 FROM payouts p WHERE p.id = q.payout_id)
 	UNION ALL
 	SELECT 'proposal ' || q.id, 'is open beside another one about the same payout' FROM proposals q
@@ -82,6 +89,8 @@ const proposalsWrong = `
 		WHERE o.payout_id = q.payout_id AND o.id < q.id AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = o.id))`
 
 // repaysWrong compares each payout that pays another one again with that one.
+// A cancelled re-pay that the gateway paid after all stands beside the one that
+// took its place: the cases about it are what people need.
 var repaysWrong = `
 	SELECT 'payout ' || p.id AS row, 'pays ' || p.repays || ' again, which is no payout of this ledger' AS wrong
 	FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.state <> 'STAGING' WHERE p.repays <> '' AND NOT EXISTS (SELECT 1 FROM batches ob JOIN payouts o ON o.batch_id = ob.id
@@ -93,5 +102,11 @@ var repaysWrong = `
 	WHERE o.channel <> p.channel OR o.account <> p.account OR o.amount <> p.amount OR o.currency <> p.currency
 	UNION ALL
 	SELECT 'payout ' || p.id, p.repays || ' is paid again by another payout too' FROM payouts p JOIN batches b ON b.id = p.batch_id
-	WHERE p.repays <> '' AND b.state <> 'STAGING' AND ` + live("b", "p") + ` AND EXISTS (SELECT 1 FROM payouts o JOIN batches ob ON ob.id = o.batch_id
-		WHERE o.repays <> '' AND o.repays = p.repays AND o.id <> p.id AND ob.state <> 'STAGING' AND ` + live("ob", "o") + `)`
+	WHERE p.repays <> '' AND b.state <> 'STAGING' AND ` + live("b", "p") + ` AND ` + neverCancelled("p") + ` AND EXISTS (SELECT 1 FROM payouts o JOIN batches ob ON ob.id = o.batch_id
+		WHERE o.repays <> '' AND o.repays = p.repays AND o.id <> p.id AND ob.state <> 'STAGING' AND ` + live("ob", "o") + `
+		AND ` + neverCancelled("o") + `)`
+
+// neverCancelled is SQL for a payout p that no correction brought back.
+func neverCancelled(p string) string {
+	return "NOT EXISTS (SELECT 1 FROM events c WHERE c.payout_id > 0 AND c.payout_id = " + p + ".id AND c.from_state = 'CANCELLED')"
+}

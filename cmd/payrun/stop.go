@@ -266,10 +266,11 @@ type stopView struct {
 	Reason string       `json:"reason"`
 	By     string       `json:"by"`
 	Since  string       `json:"since"`
+	Also   string       `json:"also,omitempty"`
 }
 
 func viewStop(s ledger.Stop) stopView {
-	return stopView{s.Scope, s.Name(), s.Reason, s.PlacedBy, instant(s.PlacedAt)}
+	return stopView{s.Scope, s.Name(), s.Reason, s.PlacedBy, instant(s.PlacedAt), s.Also}
 }
 
 // Run lists stops.
@@ -291,5 +292,10 @@ func (c *stopListCmd) Run(a *app) error {
 			t.row(a.stopWords(s), s.PlacedBy, a.localTime(s.PlacedAt), s.Reason)
 		}
 		t.flush()
+		for _, s := range stops {
+			if s.Also != "" {
+				a.sayf("Also, of %s: %s", a.stopWords(s), s.Also)
+			}
+		}
 	})
 }

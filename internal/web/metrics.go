@@ -89,7 +89,7 @@ var sentStates = []ledger.State{ledger.Sending, ledger.Unknown, ledger.Accepted,
 var exceptionKinds = []string{
 	ledger.ExceptionInDoubt, ledger.ExceptionReview, ledger.ExceptionTampered,
 	ledger.ExceptionOrphan, ledger.ExceptionHeldBack, ledger.ExceptionUnusual, ledger.ExceptionContrary,
-	ledger.ExceptionStopped, ledger.ExceptionBalanceLow, ledger.ExceptionRunFailed, ledger.ExceptionNotVerified, ledger.ExceptionUnchecked, ledger.ExceptionInboxFolder,
+	ledger.ExceptionStopped, ledger.ExceptionBraked, ledger.ExceptionBalanceLow, ledger.ExceptionRunFailed, ledger.ExceptionNotVerified, ledger.ExceptionUnchecked, ledger.ExceptionInboxFolder,
 }
 
 // Describe implements prometheus.Collector.
