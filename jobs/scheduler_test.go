@@ -85,7 +85,7 @@ func (tt *timetable) await(job string, ok func(jobs.JobStatus) bool) jobs.JobSta
 	tt.t.Helper()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute) // only for a test that fails
 	var all []jobs.JobStatus
 	for {
 		var err error
@@ -551,6 +551,7 @@ func TestWhyAJobDidNotRun(t *testing.T) {
 		}}
 		tt.known(failing)
 		tt.known(plan)
+		tt.nobody()
 		expect := func(job, want string) {
 			tt.t.Helper()
 			if why := tt.why(job); !strings.Contains(why, want) {
@@ -561,25 +562,58 @@ func TestWhyAJobDidNotRun(t *testing.T) {
 		tt.clock.set(noon.Add(77 * time.Minute))
 		expect("settle", "Due since 13:00, but no process runs the schedule")
 		tt.start("w1", failing)
+		tt.seen(1)
 		tt.await("limits", finished)
 		expect("limits", "Due at 13:00, but for 17m0s nobody was there to run it; ran at 13:17 on w1: failed after 0s: the gateway is away.")
 		expect("settle", "none of the processes that are there has this job")
 		tt.start("w2", plan)
+		workers := tt.seen(2)
 		tt.await("settle", finished)
 		expect("settle", "Due at 13:00, skipped: missed by 17m0s.\nDue next at 13:00.")
-		workers, err := jobs.Workers(tt.t.Context(), tt.db)
-		if err != nil || len(workers) != 2 || workers[0].Silent {
-			tt.t.Errorf("workers %+v, %v", workers, err)
+		if workers[0].Silent {
+			tt.t.Errorf("workers %+v", workers)
 		}
 		tt.clock.set(tt.clock.now().Add(2 * time.Minute))
-		if workers, _ = jobs.Workers(tt.t.Context(), tt.db); len(workers) != 2 || !workers[0].Silent {
+		if workers = tt.workers(); len(workers) != 2 || !workers[0].Silent {
 			tt.t.Errorf("workers that say nothing: %+v", workers)
 		}
-		if err := jobs.ForgetWorkers(tt.t.Context(), tt.db); err != nil {
-			tt.t.Fatal(err)
-		}
-		if workers, err = jobs.Workers(tt.t.Context(), tt.db); len(workers) != 0 || err != nil {
-			tt.t.Errorf("workers of the time before a restore: %+v, %v", workers, err)
-		}
+		tt.nobody()
 	})
+}
+
+func (tt *timetable) workers() []jobs.Worker {
+	tt.t.Helper()
+	workers, err := jobs.Workers(tt.t.Context(), tt.db)
+	if err != nil {
+		tt.t.Fatal(err)
+	}
+	return workers
+}
+
+// seen polls until so many workers have said that they are there.
+func (tt *timetable) seen(n int) []jobs.Worker {
+	tt.t.Helper()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		if workers := tt.workers(); len(workers) == n {
+			return workers
+		}
+		select {
+		case <-poll.C:
+		case <-tt.t.Context().Done():
+			tt.t.Fatalf("never saw %d workers", n)
+		}
+	}
+}
+
+// nobody forgets the workers, also one that had no time to say that it left.
+func (tt *timetable) nobody() {
+	tt.t.Helper()
+	if err := jobs.ForgetWorkers(tt.t.Context(), tt.db); err != nil {
+		tt.t.Fatal(err)
+	}
+	if workers := tt.workers(); len(workers) != 0 {
+		tt.t.Errorf("workers of the time before a restore: %+v", workers)
+	}
 }

@@ -117,10 +117,7 @@ func (c *claiming) run(ctx context.Context) error {
 	if c.slots, err = reserve(ctx, c.tx, ForSends, c.order.Pace, c.order.Max); err != nil {
 		return err
 	}
-	if c.now, err = c.tx.Now(ctx); err != nil {
-		return err
-	}
-	c.claimed.At = c.slots.read
+	c.now, c.claimed.At = c.slots.now, c.slots.read // one moment, by both clocks
 	if c.slots.count == 0 {
 		c.claimed.Throttled = c.slots.at(0).Sub(c.now) - horizon + time.Millisecond
 		return nil

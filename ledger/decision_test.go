@@ -466,8 +466,15 @@ func TestWhatMayHaveLeftIsNotTakenBack(t *testing.T) {
 // enough, as long as it is its newest word.
 func TestTheGatewaysNewestWordCounts(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
-		o.approved("words", sheet("w", 2))
-		claims := o.claim(2)
+		o.approved("words", sheet("w", 3))
+		claims := o.claim(3)
+		reply := answered(claims[2], ledger.Review, ledger.ByConflict)
+		reply.Evidence.Outcome, reply.Evidence.Status = ledger.OutcomeUnpaid, "6"
+		o.record(reply)
+		hasty := o.propose(o.maker, claims[2].OrderNo(), said(ledger.OutcomeFailed))
+		o.refused("it said so in no look-up", o.Confirm(t.Context(), o.checker, hasty), ledger.ErrConflict, "does not say that it ended unpaid")
+		must(t, o.Withdraw(t.Context(), o.maker, hasty))
+		claims = claims[:2]
 		say := func(c ledger.Claim, outcome, status string) {
 			f := looked(c, ledger.Review, ledger.Review, "")
 			f.Evidence.Outcome, f.Evidence.Status = outcome, status
@@ -482,6 +489,20 @@ func TestTheGatewaysNewestWordCounts(t *testing.T) {
 		number := o.propose(o.maker, claims[1].OrderNo(), said(ledger.OutcomeFailed))
 		o.refused("it said paid since", o.Confirm(t.Context(), o.checker, number), ledger.ErrConflict, "does not say that it ended unpaid")
 		must(t, o.Withdraw(t.Context(), o.maker, number))
+		o.sound()
+	})
+}
+
+// What blocks a payout belongs to where it stood when somebody proposed.
+func TestAProposalIsVoidOnceSomethingBlocksThePayout(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		ctx := t.Context()
+		first := o.failed("first", 1)[0]
+		again := numbered(o.again(first), 1)
+		number := o.propose(o.maker, again, said(ledger.OutcomeCancel))
+		must(t, o.Notify(ctx, first, notifiedPaid()))
+		o.refused("confirmed", o.Confirm(ctx, o.checker, number), ledger.ErrConflict, "what blocks the payout has changed")
+		o.decide(again, said(ledger.OutcomeCancel))
 		o.sound()
 	})
 }

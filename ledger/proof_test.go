@@ -210,6 +210,9 @@ func TestAReleasedPayoutIsSentOnceMore(t *testing.T) {
 			if step := d.nextStep(); !strings.Contains(step, "it was sent 2 times, and 2 is the most; two people may call it failed") {
 				t.Errorf("the case says %q", step)
 			}
+			number := d.propose(d.maker, d.doubt.OrderNo(), said(ledger.OutcomeSendAgain))
+			d.refused("a third time, by two people", d.Confirm(t.Context(), d.checker, number), ledger.ErrConflict, "it was sent 2 times")
+			must(t, d.Withdraw(t.Context(), d.maker, number))
 			d.sound()
 		})
 	}
@@ -233,6 +236,8 @@ func TestASecondAttemptSaysWhatTheFirstSaid(t *testing.T) {
 			if p := d.payout(d.doubt.OrderNo()); p.Blocked != ledger.BlockedTampered || d.exceptionsOf(p.ID) != ledger.ExceptionTampered {
 				t.Errorf("payout %+v with cases %q", p, d.exceptionsOf(p.ID))
 			}
+			number := d.propose(d.maker, d.doubt.OrderNo(), said(ledger.OutcomeUnblock))
+			d.refused("let go by two people", d.Confirm(t.Context(), d.checker, number), ledger.ErrConflict, "not what an earlier attempt sent")
 		})
 	}
 }

@@ -83,26 +83,27 @@ func TestThreeWorkersShareABatch(t *testing.T) {
 	c.once(payouts)
 }
 
-// Whatever three processes call, also for limits and balances, no second of
-// the gateway's own record holds more than it allows. Not parallel: a busy
-// machine would blur when calls arrive.
+// Whatever three processes call, also for limits and balances, they share one
+// budget: the gateway's own record holds no more than that, where each for
+// itself would make three times as many. It counts over seconds, since a busy
+// machine blurs when calls arrive; single slots are the ledger's tests' matter.
 func TestThreeWorkersStayUnderTheLimitTogether(t *testing.T) {
-	const payouts, limit = 40, 40
+	const payouts, limit, seconds, blurred = 60, 20, 4, 2
 	c := newCrew(t, sandbox.Demo(), "PAYRUN_GATEWAY_IN_FLIGHT=8", "PAYRUN_SCHEDULE_LIMITS=@every 1s")
 	c.place = c.with(fmt.Sprint("PAYRUN_GATEWAY_CALLS_PER_SECOND=", limit))
 	workers := c.workers(3)
 	c.approved(payouts)
 	eventually(t, "all are paid", func() bool { return c.states(1)["SUCCEEDED"] == payouts })
+	eventually(t, "limits and balances were asked for", func() bool {
+		calls := c.gateway.Book().Calls
+		return len(calls[sandbox.Limits])+len(calls[sandbox.Balance]) >= 3*5
+	})
 	for _, w := range workers {
 		w.signal(syscall.SIGTERM)
 		w.wait().exits(exitOK)
 	}
-	book := c.gateway.Book()
-	if most := book.Busiest(time.Second); most > limit || most < limit/2 {
-		t.Errorf("%d calls arrived in the busiest second, %d are allowed", most, limit)
-	}
-	if asked := len(book.Calls[sandbox.Limits]) + len(book.Calls[sandbox.Balance]); asked < 3*5 {
-		t.Errorf("only %d calls asked for limits and balances", asked)
+	if most := c.gateway.Book().Busiest(seconds * time.Second); most > limit*(seconds+blurred) {
+		t.Errorf("%d calls arrived in the busiest %d seconds, %d a second are allowed", most, seconds, limit)
 	}
 	c.once(payouts)
 }

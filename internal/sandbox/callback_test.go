@@ -146,18 +146,30 @@ func TestWhichStatusesAreTold(t *testing.T) {
 		{outcome: "7", off: true},
 	}
 	for _, test := range tests {
-		m := newMerchant(t, nil)
-		config := fast()
-		config.TimeScale = 0.0001 // two steps stay apart
-		config.Callbacks.Pickup, config.Callbacks.Off = test.pickup, test.off
-		config.Outcomes = []Weighted{{test.outcome, 1}}
-		g := start(t, config)
-		g.create("TOLD0001", "notifyUrl", m.URL)
-		g.settle()
-		if got := m.statuses(); !cmp.Equal(got, test.want) {
-			t.Errorf("outcome %s, pickup %v, off %v: told %v, want %v", test.outcome, test.pickup, test.off, got, test.want)
-		}
+		synctest.Test(t, func(t *testing.T) { // steps a gateway's seconds apart are told in their order
+			m := new(merchant)
+			config := Config{Outcomes: []Weighted{{test.outcome, 1}}}
+			config.Callbacks.Pickup, config.Callbacks.Off, config.Callbacks.Transport = test.pickup, test.off, deaf(m.hear)
+			s, err := New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			submit(s, payout("TOLD0001", "notifyUrl", "http://127.0.0.1/n"))
+			if err := errors.Join(s.Settled(t.Context()), s.Close(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			if got := m.statuses(); !cmp.Equal(got, test.want) {
+				t.Errorf("outcome %s, pickup %v, off %v: told %v, want %v", test.outcome, test.pickup, test.off, got, test.want)
+			}
+		})
 	}
+}
+
+// hear takes a callback without a network.
+func (m *merchant) hear(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, r)
+	return w.Result(), nil
 }
 
 func TestOnlyThisMachineIsCalled(t *testing.T) {
