@@ -491,7 +491,7 @@ func TestKilledInAReport(t *testing.T) {
 			if partial == "" || err == nil {
 				t.Fatalf("a report is offered while %q is being written: %v", partial, err)
 			}
-			d.must(os.Remove(partial))
+			d.must(os.RemoveAll(partial))
 		}
 		if _, err := reports.Workbook(t.Context(), d.db, todo.Path, reports.Filter{}, reports.Options{}); err != nil {
 			t.Error(err)
