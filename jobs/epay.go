@@ -90,6 +90,10 @@ func (g *EPAY) Submit(ctx context.Context, o Order) Reply {
 		if slices.Contains(g.notCreated, outcome.Code) {
 			reply.Evidence.Outcome = ledger.OutcomeNotCreated
 		}
+	case epay.Unknown:
+		if differs := difference(o, outcome.Order); outcome.Reason == epay.ReasonMismatch && outcome.Order.Amount != "" && differs != "" {
+			reply.Detail = differs
+		}
 	}
 	return reply
 }
@@ -152,12 +156,9 @@ func epayReply(kind, outcome string, r epay.Reply, order epay.Order) Reply {
 
 // known fills in an order that the gateway has, after comparing it with ours.
 func known(reply Reply, ours Order, theirs epay.Order) Reply {
-	amount, err := money.Parse(theirs.Amount, ours.Currency)
-	switch {
-	case theirs.Currency != string(ours.Currency):
-		return contrary(reply, fmt.Sprintf("the gateway has it in %s, we ordered %s", theirs.Currency, ours.Currency))
-	case err != nil || amount != ours.Amount:
-		return contrary(reply, fmt.Sprintf("the gateway has %s %s, we ordered %s", theirs.Amount, theirs.Currency, money.Format(ours.Amount, ours.Currency)))
+	if differs := difference(ours, theirs); differs != "" {
+		reply.Verdict, reply.Detail = Contrary, differs
+		return reply
 	}
 	reply.Verdict, reply.Detail = Known, ""
 	reply.Status = epayStatus(theirs.Status)
@@ -168,9 +169,20 @@ func known(reply Reply, ours Order, theirs epay.Order) Reply {
 	return reply
 }
 
-func contrary(reply Reply, detail string) Reply {
-	reply.Verdict, reply.Detail = Contrary, detail
-	return reply
+// difference says in words how the gateway's amount differs from ours, "" when
+// it does not.
+func difference(ours Order, theirs epay.Order) string {
+	amount, err := money.Parse(theirs.Amount, ours.Currency)
+	both := fmt.Sprintf("the gateway has %s %s, we ordered %s %s", theirs.Amount, theirs.Currency, money.Format(ours.Amount, ours.Currency), ours.Currency)
+	switch {
+	case theirs.Currency != string(ours.Currency) || err != nil:
+		return both
+	case amount > ours.Amount:
+		return fmt.Sprintf("%s: %s more", both, money.Format(amount-ours.Amount, ours.Currency))
+	case amount < ours.Amount:
+		return fmt.Sprintf("%s: %s less", both, money.Format(ours.Amount-amount, ours.Currency))
+	}
+	return ""
 }
 
 // epayStatus translates EPAY's numbers [status page]. Statuses 0, 9 and 11

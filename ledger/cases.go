@@ -130,7 +130,7 @@ func (b *Book) nextStep(g grounds) string {
 	case g.State == Review && missing == "":
 		return "the gateway says that it has no such order; two people may call it failed: " + failed
 	case g.State == Review:
-		return "compare our data with the gateway's, then two people decide: " + paid + " or " + failed
+		return "compare our data with the gateway's, then two people decide: " + paid + " (and --amount where it paid another one than we ordered) or " + failed
 	case g.Notified > 0:
 		return missing + "; with its word two people decide: " + paid + " or " + failed
 	case missing != "":

@@ -31,6 +31,7 @@ type Proposal struct {
 	FileDigest string       // the file's SHA-256 in hex
 	Fee        money.Amount // what the gateway took
 	FeeKnown   bool
+	Moved      money.Amount // what the payee really got, where it is not what was ordered; else 0
 }
 
 // proposal is a Proposal as it is stored: with where its payout stood.
@@ -51,14 +52,21 @@ type proposal struct {
 	ProposedBy int64            `db:"proposed_by"`
 	CreatedAt  database.Instant `db:"created_at"`
 	Seal       string
+	Moved      money.Amount
 }
 
 const proposalColumns = `id, payout_id, outcome, reason, evidence, file_name, file_digest, fee, fee_known,
-	state, attempt_id, event_id, blocked, proposed_by, created_at, seal`
+	state, attempt_id, event_id, blocked, proposed_by, created_at, seal, moved`
 
+// seal covers what was really moved only where that is said: proposals are
+// older than the question.
 func (p proposal) seal() string {
-	return digest(p.ID, p.PayoutID, string(p.Outcome), p.Reason, p.Evidence, p.FileName, p.FileDigest, int64(p.Fee), p.FeeKnown,
-		string(p.State), p.AttemptID, p.EventID, p.Blocked, p.ProposedBy, int64(p.CreatedAt))
+	fields := []any{p.ID, p.PayoutID, string(p.Outcome), p.Reason, p.Evidence, p.FileName, p.FileDigest, int64(p.Fee), p.FeeKnown,
+		string(p.State), p.AttemptID, p.EventID, p.Blocked, p.ProposedBy, int64(p.CreatedAt)}
+	if p.Moved != 0 {
+		fields = append(fields, int64(p.Moved))
+	}
+	return digest(fields...)
 }
 
 // way is how an outcome changes a state. reason is "" where nothing changes
@@ -138,6 +146,10 @@ func (p *Proposal) check() error {
 		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
 	case p.Fee < 0:
 		return fmt.Errorf("%w: a fee is not negative", ErrInvalid)
+	case p.Moved < 0:
+		return fmt.Errorf("%w: what was paid is above zero", ErrInvalid)
+	case p.Moved > 0 && p.Outcome != OutcomePaid:
+		return fmt.Errorf("%w: only of what was paid is there another amount", ErrInvalid)
 	case p.FeeKnown && p.Outcome != OutcomePaid && p.Outcome != OutcomeFailed:
 		return fmt.Errorf("%w: only what was paid or failed has a fee", ErrInvalid)
 	}
@@ -160,6 +172,8 @@ func (p *Proposal) fits(s standing) error {
 		return fmt.Errorf("%w: that money has moved needs evidence: a statement line, or the gateway's written word", ErrInvalid)
 	case reason == ByCorrection && p.Evidence == "" && p.FileDigest == "":
 		return fmt.Errorf("%w: a correction needs evidence: a statement line, or the gateway's written word", ErrInvalid)
+	case p.Moved > 0 && p.Moved != s.Amount && reason != ByTwoPeople:
+		return fmt.Errorf("%w: the payout is %s; that another amount was paid is decided while it is in doubt or under review", ErrConflict, s.State)
 	case p.FeeKnown && to == Failed && reason == ByTwoPeople:
 		return fmt.Errorf("%w: what was never paid has no fee", ErrInvalid)
 	}
@@ -178,10 +192,13 @@ func insertProposal(ctx context.Context, tx *database.Tx, by User, s standing, p
 	if p.FeeKnown {
 		row.FeeKnown = 1
 	}
+	if p.Moved != s.Amount {
+		row.Moved = p.Moved
+	}
 	row.Seal = row.seal()
-	_, err = tx.Exec(ctx, "INSERT INTO proposals ("+proposalColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	_, err = tx.Exec(ctx, "INSERT INTO proposals ("+proposalColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		row.ID, row.PayoutID, row.Outcome, row.Reason, row.Evidence, row.FileName, row.FileDigest, row.Fee, row.FeeKnown,
-		row.State, row.AttemptID, row.EventID, row.Blocked, row.ProposedBy, row.CreatedAt, row.Seal)
+		row.State, row.AttemptID, row.EventID, row.Blocked, row.ProposedBy, row.CreatedAt, row.Seal, row.Moved)
 	if err != nil {
 		return 0, err
 	}
@@ -266,7 +283,8 @@ type Decision struct {
 	FileName   string       `db:"file_name"`
 	FileDigest string       `db:"file_digest"`
 	NamedFee   money.Amount `db:"named_fee"`
-	FeeNamed   int64        `db:"fee_named"` // 1: people named the fee
+	FeeNamed   int64        `db:"fee_named"`   // 1: people named the fee
+	NamedMoved money.Amount `db:"named_moved"` // what the payee got, where people named another amount; else 0
 	Stood      State        // where the payout stood when it was proposed
 	Proposer   string
 	ProposedAt database.Instant `db:"proposed_at"`
@@ -277,7 +295,7 @@ type Decision struct {
 }
 
 const selectDecisions = "SELECT " + payoutColumns + `, q.id AS proposal, q.outcome, q.reason, q.evidence, q.file_name, q.file_digest,
-	q.fee AS named_fee, q.fee_known AS fee_named, q.state AS stood, m.name AS proposer, q.created_at AS proposed_at,
+	q.fee AS named_fee, q.fee_known AS fee_named, q.moved AS named_moved, q.state AS stood, m.name AS proposer, q.created_at AS proposed_at,
 	coalesce(d.verdict, '') AS verdict, coalesce(d.note, '') AS note, coalesce(c.name, '') AS decider, coalesce(d.created_at, 0) AS decided_at
 	FROM proposals q JOIN payouts p ON p.id = q.payout_id JOIN batches b ON b.id = p.batch_id JOIN users m ON m.id = q.proposed_by
 	LEFT JOIN decisions d ON d.proposal_id = q.id LEFT JOIN users c ON c.id = d.decided_by`

@@ -43,6 +43,7 @@ type Payout struct {
 	FeeKnown     int64            `db:"fee_known"`
 	Rate         string           // as the gateway wrote it
 	Received     string           // amount and currency the payee got, as the gateway wrote it
+	Moved        money.Amount     // what two people found that the payee got, where it is not Amount; else 0
 	Lookups      int64            // since the last change of state
 	NextLookup   database.Instant `db:"next_lookup_at"`
 	SentAt       database.Instant `db:"sent_at"`
@@ -56,7 +57,7 @@ type Payout struct {
 const payoutColumns = `p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel, p.account, p.payee,
 	p.remark, p.pay_date, p.amount, p.currency, p.fee_estimate, p.row_digest,
 	CASE WHEN p.state = 'UNSENT' THEN b.state ELSE p.state END AS state, p.blocked, p.attempts, p.attempt_id,
-	p.gateway_order_no, p.gateway_status, p.status_at, p.fee, p.fee_known, p.rate, p.received, p.lookups, p.next_lookup_at,
+	p.gateway_order_no, p.gateway_status, p.status_at, p.fee, p.fee_known, p.rate, p.received, p.moved, p.lookups, p.next_lookup_at,
 	p.sent_at, p.ended_at, b.order_prefix, p.repays`
 
 // maxOrdinal is the largest batch: eight digits of an order number.

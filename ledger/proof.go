@@ -89,39 +89,6 @@ func readGrounds(ctx context.Context, tx *database.Tx, payouts []int64) ([]groun
 	return all, err
 }
 
-// missing of the proof that the gateway does not have it; "" for nothing. The
-// caller holds the payouts' row locks, so that no notification slips in. A
-// payout without any attempt is not in the answer.
-func absent(ctx context.Context, tx *database.Tx, payouts []int64, p Proof) (missing map[int64]string, err error) {
-	all, err := readGrounds(ctx, tx, payouts)
-	if err != nil {
-		return nil, err
-	}
-	p = p.withDefaults()
-	missing = make(map[int64]string, len(all))
-	for _, g := range all {
-		missing[g.ID] = p.missing(g)
-	}
-	return missing, nil
-}
-
-// resendable is absent, with the number of attempts counted too, and what the
-// payout pays again looked at: what is missing before it may be sent again.
-func resendable(ctx context.Context, tx *database.Tx, payouts []int64, p Proof) (missing map[int64]string, err error) {
-	all, err := readGrounds(ctx, tx, payouts)
-	if err != nil {
-		return nil, err
-	}
-	p = p.withDefaults()
-	missing = make(map[int64]string, len(all))
-	for _, g := range all {
-		if missing[g.ID] = p.missing(g); missing[g.ID] == "" {
-			missing[g.ID] = p.spent(g)
-		}
-	}
-	return missing, nil
-}
-
 // missing of the proof that the gateway does not have the payout.
 func (p Proof) missing(g grounds) string {
 	switch {

@@ -147,6 +147,7 @@ type changedPayout struct {
 	Amount   money.Amount
 	Estimate money.Amount `db:"fee_estimate"`
 	Fee      money.Amount
+	Moved    money.Amount
 }
 
 func (r *recording) run(ctx context.Context) error {
@@ -365,7 +366,7 @@ func (r *recording) update(ctx context.Context) error {
 		FROM v WHERE payouts.id = v_payout AND payouts.state = v_from AND payouts.attempt_id = v_attempt
 		AND (v_from <> 'UNSENT' OR EXISTS (SELECT 1 FROM batches b WHERE b.id = payouts.batch_id AND b.state = 'APPROVED'))
 		AND NOT (v_ended > 0 AND v_status <> '' AND v_from <> v_to AND payouts.notified_status NOT IN ('', v_status))
-		RETURNING id, batch_id, channel, currency, amount, fee_estimate, fee`, r.now, r.now)
+		RETURNING id, batch_id, channel, currency, amount, fee_estimate, fee, moved`, r.now, r.now)
 	if err != nil {
 		return err
 	}
@@ -403,10 +404,29 @@ func (r *recording) post(ctx context.Context) error {
 		entries = append(entries, entry{
 			kind: string(t.Reason), currency: p.Currency, batch: p.BatchID, payout: p.ID, actor: r.actor,
 			corrects: r.decided.corrects, note: r.decided.note,
-			lines: t.Posting(Sums{Amount: p.Amount, Estimate: p.Estimate, Fee: p.Fee, FeeChange: r.decided.feeChange}),
+			lines: t.Posting(Sums{Amount: p.Amount, Estimate: p.Estimate, Fee: p.Fee, Moved: max(p.Moved, r.decided.moved), FeeChange: r.decided.feeChange}),
 		})
 	})
-	return post(ctx, r.tx, r.day, r.accounts, entries)
+	if err := post(ctx, r.tx, r.day, r.accounts, entries); err != nil || r.decided.moved == 0 || len(entries) == 0 {
+		return err
+	}
+	return r.settleDifference(ctx, r.changed[entries[0].payout])
+}
+
+// settleDifference takes what a payee got more or less than was ordered out of
+// suspense: the evidence for it is the decision's.
+func (r *recording) settleDifference(ctx context.Context, p changedPayout) error {
+	if _, err := r.tx.Exec(ctx, "UPDATE payouts SET moved = ? WHERE id = ?", r.decided.moved, p.ID); err != nil {
+		return err
+	}
+	var first int64
+	if err := r.tx.Get(ctx, &first, "SELECT max(id) FROM entries WHERE payout_id > 0 AND payout_id = ?", p.ID); err != nil {
+		return err
+	}
+	return post(ctx, r.tx, r.day, r.accounts, []entry{{
+		kind: string(ByTwoPeople), currency: p.Currency, batch: p.BatchID, payout: p.ID, actor: r.actor,
+		corrects: first, note: r.decided.note, lines: move(Available, Suspense, p.Amount-r.decided.moved),
+	}})
 }
 
 // ReleaseExpired turns attempts whose worker did not report in time into

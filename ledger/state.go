@@ -187,8 +187,18 @@ type Sums struct {
 	Amount   money.Amount // what the payee gets
 	Estimate money.Amount // the fee that was held with it
 	Fee      money.Amount // the fee the gateway took
+	// Moved is what the payee really got, where that is not the amount; else 0.
+	Moved money.Amount
 	// FeeChange is by how much a correction changes the fee that is booked.
 	FeeChange money.Amount
+}
+
+// paid is what the payee gets, or got.
+func (s Sums) paid() money.Amount {
+	if s.Moved > 0 {
+		return s.Moved
+	}
+	return s.Amount
 }
 
 // Posting turns the sums of a payout (or, for a hold, of a whole batch) into
@@ -202,10 +212,12 @@ func hold(s Sums) []Line { return move(Held, Available, s.Amount+s.Estimate) }
 func release(s Sums) []Line { return move(Available, Held, s.Amount+s.Estimate) }
 
 // pay books the amount and the real fee, and gives back what was held too
-// much (or takes what was held too little).
+// much (or takes what was held too little). What the payee got more or less
+// than was ordered goes to suspense.
 func pay(s Sums) []Line {
 	lines := balance(Available, s.Estimate-s.Fee)
-	lines = append(lines, balance(Paid, s.Amount)...)
+	lines = append(lines, balance(Suspense, s.Amount-s.paid())...)
+	lines = append(lines, balance(Paid, s.paid())...)
 	lines = append(lines, balance(Fees, s.Fee)...)
 	return append(lines, balance(Held, -s.Amount-s.Estimate)...)
 }
@@ -225,15 +237,15 @@ func unsuspend(s Sums) []Line {
 }
 
 func takeBack(s Sums) []Line {
-	lines := balance(Available, s.Amount-s.FeeChange)
+	lines := balance(Available, s.paid()-s.FeeChange)
 	lines = append(lines, balance(Fees, s.FeeChange)...)
-	return append(lines, balance(Paid, -s.Amount)...)
+	return append(lines, balance(Paid, -s.paid())...)
 }
 
 func payLate(s Sums) []Line {
-	lines := balance(Available, -s.Amount-s.FeeChange)
+	lines := balance(Available, -s.paid()-s.FeeChange)
 	lines = append(lines, balance(Fees, s.FeeChange)...)
-	return append(lines, balance(Paid, s.Amount)...)
+	return append(lines, balance(Paid, s.paid())...)
 }
 
 func paySuspended(s Sums) []Line {

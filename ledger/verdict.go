@@ -17,6 +17,7 @@ type decided struct {
 	note      string       // names both
 	corrects  int64        // the entry that is corrected
 	feeChange money.Amount // against what is booked
+	moved     money.Amount // what the payee got, where it is not what was ordered; else 0
 }
 
 // Confirm lets a proposal take effect: a checker who did not make it agrees.
@@ -97,7 +98,11 @@ func (b *Book) Withdraw(ctx context.Context, by User, number int64) error {
 // deciding is one verdict under way, in one transaction.
 type deciding struct {
 	proposal
-	Proposer string
+	of struct {
+		Proposer string
+		Amount   money.Amount // as ordered
+		Currency money.Currency
+	}
 
 	book  *Book
 	tx    *database.Tx
@@ -115,7 +120,8 @@ func newDeciding(ctx context.Context, b *Book, tx *database.Tx, by User, number 
 	if err != nil {
 		return nil, err
 	}
-	return d, tx.Get(ctx, &d.Proposer, "SELECT name FROM users WHERE id = ?", d.ProposedBy)
+	err = tx.Get(ctx, &d.of, "SELECT u.name AS proposer, p.amount, p.currency FROM users u, payouts p WHERE u.id = ? AND p.id = ?", d.ProposedBy, d.PayoutID)
+	return d, err
 }
 
 // lock locks the payout, which makes everybody who decides about it queue, and
@@ -163,7 +169,7 @@ func (d *deciding) decide(ctx context.Context, v Verdict, note string) error {
 	if err != nil {
 		return err
 	}
-	detail := fmt.Sprintf("proposal %d by %s, %s: %s", d.ID, d.Proposer, d.Outcome, d.Reason)
+	detail := fmt.Sprintf("proposal %d by %s, %s: %s", d.ID, d.of.Proposer, d.Outcome, d.Reason)
 	if note != "" {
 		detail += " (" + row.Note + ")"
 	}
@@ -172,14 +178,23 @@ func (d *deciding) decide(ctx context.Context, v Verdict, note string) error {
 
 // note says who decided what and why.
 func (d *deciding) note() string {
-	return fmt.Sprintf("%s: proposed by %s, confirmed by %s (proposal %d): %s", d.Outcome, d.Proposer, d.by.Name, d.ID, d.Reason)
+	return fmt.Sprintf("%s: proposed by %s, confirmed by %s (proposal %d): %s", d.outcome(), d.of.Proposer, d.by.Name, d.ID, d.Reason)
+}
+
+// outcome says what was decided, and which other amount was paid.
+func (d *deciding) outcome() string {
+	if d.Moved == 0 {
+		return string(d.Outcome)
+	}
+	amount := func(a money.Amount) string { return money.Format(a, d.of.Currency) + " " + string(d.of.Currency) }
+	return fmt.Sprintf("%s %s instead of %s", d.Outcome, amount(d.Moved), amount(d.of.Amount))
 }
 
 // confirm does what was proposed, or says why the proposal is void.
 func (d *deciding) confirm(ctx context.Context) (void string, err error) {
 	to, reason, _ := way(d.Outcome, d.State)
 	r := &recording{book: d.book, tx: d.tx, actor: d.by.actor(), findings: []Finding{d.finding(to, reason)}}
-	r.decided.note = d.note()
+	r.decided.note, r.decided.moved = d.note(), d.Moved
 	if reason == "" {
 		void, err = d.judge(ctx, r)
 		if err == nil && void == "" {

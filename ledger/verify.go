@@ -560,7 +560,7 @@ func checkPostings(ctx context.Context, tx *database.Tx) ([]found, error) {
 			WHERE e.payout_id > 0 AND e.corrects = 0 GROUP BY e.payout_id) j ON j.payout_id = p.id
 		WHERE p.state IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED', 'CANCELLED') AND b.approved_at > 0
 		AND NOT EXISTS (SELECT 1 FROM entries c WHERE c.payout_id = p.id AND c.corrects > 0)
-		AND (j.payout_id IS NULL OR j.released <> p.amount + p.fee_estimate
+		AND (j.payout_id IS NULL OR p.moved <> 0 OR j.released <> p.amount + p.fee_estimate
 			OR j.paid <> CASE p.state WHEN 'SUCCEEDED' THEN p.amount ELSE 0 END
 			OR j.fees <> CASE WHEN p.state IN ('SUCCEEDED', 'FAILED_FEE') THEN p.fee ELSE 0 END
 			OR j.suspended <> CASE p.state WHEN 'CLOSED' THEN p.amount + p.fee_estimate ELSE 0 END)

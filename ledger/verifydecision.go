@@ -44,7 +44,7 @@ const correctionsWrong = `
 			ON l.entry_id = e.id JOIN accounts a ON a.id = l.account_id
 		WHERE e.payout_id > 0 AND e.payout_id IN (SELECT k.payout_id FROM entries k WHERE k.corrects > 0) GROUP BY e.payout_id) j ON j.payout_id = p.id
 	WHERE j.held <> -(p.amount + p.fee_estimate) OR j.fees <> p.fee OR j.suspended <> 0 OR p.state NOT IN ('SUCCEEDED', 'FAILED')
-		OR j.paid <> CASE p.state WHEN 'SUCCEEDED' THEN p.amount ELSE 0 END`
+		OR j.paid <> CASE WHEN p.state <> 'SUCCEEDED' THEN 0 WHEN p.moved > 0 THEN p.moved ELSE p.amount END`
 
 // proposalsWrong finds what took two people and had only one, or none.
 const proposalsWrong = `

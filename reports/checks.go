@@ -170,7 +170,7 @@ func (r *report) checkPostings(ctx context.Context) error {
 	closed := r.perCurrency(in(ledger.Closed))
 	silent := r.perCurrency(in(ledger.Succeeded, ledger.Failed, ledger.FailedFee, ledger.Closed))
 	for _, m := range booked {
-		r.compare(checkPaid, m.Currency, m.Paid, paid[m.Currency].Amount)
+		r.compare(checkPaid, m.Currency, m.Paid, paid[m.Currency].Paid)
 		r.compare(checkFees, m.Currency, m.Fees, ended[m.Currency].Fees)
 		r.compare(checkSuspense, m.Currency, m.Suspense, closed[m.Currency].Amount+closed[m.Currency].Estimates)
 		delete(silent, m.Currency)

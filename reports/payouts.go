@@ -34,7 +34,7 @@ const selectPayouts = `WITH corrected AS (SELECT e.payout_id, sum(CASE WHEN a.ki
 	WHERE e.payout_id IN (SELECT k.payout_id FROM entries k WHERE k.corrects > 0) GROUP BY e.payout_id)
 	SELECT p.id, p.batch_id, p.ordinal, p.sheet, p.row_no, p.reference, p.channel, p.account, p.payee, p.remark, p.pay_date,
 	p.amount, p.currency, p.fee_estimate, ` + stateOf + ` AS state, p.blocked, p.attempts, p.gateway_order_no, p.gateway_status,
-	p.fee, p.fee_known, p.rate, p.received, p.sent_at, p.ended_at, b.order_prefix, p.repays,
+	p.fee, p.fee_known, p.rate, p.received, p.moved, p.sent_at, p.ended_at, b.order_prefix, p.repays,
 	CASE WHEN c.payout_id IS NULL THEN 0 ELSE 1 END AS corrected, coalesce(c.fee, 0) AS booked_fee
 	FROM payouts p JOIN batches b ON b.id = p.batch_id LEFT JOIN corrected c ON c.payout_id = p.id WHERE `
 
@@ -68,12 +68,33 @@ func (p *payoutRow) feeTaken() (money.Amount, string) {
 	return p.FeeEstimate, feeHeld
 }
 
+// paid is what the payee got: 0 unless it was paid, and otherwise as ordered
+// or as two people found.
+func (p *payoutRow) paid() money.Amount {
+	switch {
+	case p.State != ledger.Succeeded:
+		return 0
+	case p.Moved > 0:
+		return p.Moved
+	}
+	return p.Amount
+}
+
+// received is what the payee got in the gateway's words, or in those of the
+// people who found that it was another amount than was ordered.
+func (p *payoutRow) received() string {
+	if p.Moved > 0 {
+		return money.Format(p.Moved, p.Currency) + " " + string(p.Currency)
+	}
+	return p.Received
+}
+
 // values fills the columns of the Payouts sheet, appending to row.
 func (p *payoutRow) values(row []value, options Options) []value {
 	fee, source := p.feeTaken()
 	received := ""
 	if p.State == ledger.Succeeded {
-		received = p.Received
+		received = p.received()
 	}
 	return append(row,
 		count(p.BatchID), text(p.Sheet), count(p.Row), text(p.Reference), text(p.OrderNo()), text(p.GatewayOrder),
@@ -96,7 +117,7 @@ func (r *report) eachPayout(ctx context.Context, write func([]value) error) erro
 		}
 		fee, _ := p.feeTaken()
 		return r.tally.add(group{p.BatchID, p.Channel, p.Currency, p.State},
-			sums{Payouts: 1, Amount: p.Amount, Fees: fee, Estimates: p.FeeEstimate})
+			sums{Payouts: 1, Amount: p.Amount, Paid: p.paid(), Fees: fee, Estimates: p.FeeEstimate})
 	})
 	if err != nil {
 		return fmt.Errorf("payouts: %w", err)

@@ -63,7 +63,7 @@ func (r *report) glance(s *sheet) error {
 	open := r.perCurrency(func(state ledger.State) bool { return !state.Final() })
 	for _, g := range r.tally.by(byCurrency) {
 		c := g.Currency
-		err = errors.Join(err, s.put([]value{text(string(c)), text(r.verdict(c)).as(good), count(g.Payouts), amount(paid[c].Amount, c),
+		err = errors.Join(err, s.put([]value{text(string(c)), text(r.verdict(c)).as(good), count(g.Payouts), amount(paid[c].Paid, c),
 			amount(kept[c].Fees, c), amount(open[c].Amount, c)}))
 	}
 	if len(r.tally) == 0 {

@@ -24,7 +24,8 @@ type group struct {
 // sums of the payouts of a group, in minor units of its currency.
 type sums struct {
 	Payouts   int64
-	Amount    money.Amount
+	Amount    money.Amount // as ordered
+	Paid      money.Amount // what payees got, of those that were paid
 	Fees      money.Amount
 	Estimates money.Amount // held as fees when the batch was approved
 }
@@ -39,12 +40,13 @@ func (t tally) add(g group, s sums) error {
 }
 
 func (s *sums) add(o sums) error {
-	var amountErr, feesErr, estimatesErr error
+	var amountErr, paidErr, feesErr, estimatesErr error
 	s.Payouts += o.Payouts
 	s.Amount, amountErr = money.Add(s.Amount, o.Amount)
+	s.Paid, paidErr = money.Add(s.Paid, o.Paid)
 	s.Fees, feesErr = money.Add(s.Fees, o.Fees)
 	s.Estimates, estimatesErr = money.Add(s.Estimates, o.Estimates)
-	return errors.Join(amountErr, feesErr, estimatesErr)
+	return errors.Join(amountErr, paidErr, feesErr, estimatesErr)
 }
 
 // counted is a group with its sums.

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,7 @@ type payoutDecideCmd struct {
 	Evidence     string `help:"A statement line, or the gateway's written word; needed where money is said to have moved."`
 	EvidenceFile string `help:"A file that proves it; its name and SHA-256 are kept, not the file." placeholder:"FILE"`
 	Fee          string `help:"The fee that the gateway really took, such as 0.50."`
+	Amount       string `help:"What the payee really got, where that is not what was ordered, such as 9.50; with paid."`
 	withReason
 }
 
@@ -52,6 +54,14 @@ func (c *payoutDecideCmd) proposal(currency money.Currency) (p ledger.Proposal, 
 			return p, usagef("--fee: %w; write it as 0.50", err)
 		}
 		p.FeeKnown = true
+	}
+	if c.Amount != "" {
+		if p.Moved, err = money.Parse(c.Amount, currency); err == nil && p.Moved <= 0 {
+			err = errors.New("it is not above zero")
+		}
+		if err != nil {
+			return p, usagef("--amount: %w; write it as 9.50", err)
+		}
 	}
 	if c.EvidenceFile != "" {
 		p.FileName = filepath.Base(c.EvidenceFile)
@@ -120,6 +130,9 @@ func (a *app) printDecision(d ledger.Decision) {
 	}
 	if d.FileDigest != "" {
 		a.sayf("  file %s, SHA-256 %s", d.FileName, d.FileDigest)
+	}
+	if d.NamedMoved != 0 {
+		a.sayf("  really paid: %s, %s were ordered", amount(d.NamedMoved, d.Currency), amount(d.Amount, d.Currency))
 	}
 	if d.FeeNamed != 0 {
 		a.sayf("  fee: %s", amount(d.NamedFee, d.Currency))
@@ -193,6 +206,7 @@ type decisionView struct {
 	FileName   string         `json:"evidence_file,omitempty"`
 	FileDigest string         `json:"evidence_sha256,omitempty"`
 	Fee        string         `json:"fee,omitempty"`
+	Paid       string         `json:"really_paid,omitempty"` // where it is not what was ordered
 	Stood      ledger.State   `json:"state_when_proposed"`
 	State      ledger.State   `json:"state"`
 	Proposer   string         `json:"proposed_by"`
@@ -211,6 +225,9 @@ func viewDecision(d ledger.Decision) decisionView {
 	}
 	if d.FeeNamed != 0 {
 		v.Fee = decimal(d.NamedFee, d.Currency)
+	}
+	if d.NamedMoved != 0 {
+		v.Paid = decimal(d.NamedMoved, d.Currency)
 	}
 	return v
 }

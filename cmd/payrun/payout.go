@@ -291,6 +291,9 @@ func (a *app) printPayout(p ledger.Payout) {
 	if p.GatewayOrder != "" {
 		a.sayf("  the gateway calls it %s: status %s; %s", p.GatewayOrder, a.statusInWords(p), gatewayTerms(p))
 	}
+	if p.Moved > 0 && p.State == ledger.Succeeded {
+		a.sayf("  really paid %s, as two people found; fee %s", amount(p.Moved, p.Currency), amount(fee(p), p.Currency))
+	}
 	if p.Blocked != "" {
 		a.sayf("  BLOCKED: %s", p.Blocked)
 	}
@@ -348,6 +351,9 @@ func gatewayTerms(p ledger.Payout) string {
 func received(p ledger.Payout) string {
 	if p.State != ledger.Succeeded {
 		return ""
+	}
+	if p.Moved > 0 {
+		return amount(p.Moved, p.Currency)
 	}
 	return p.Received
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -95,4 +96,31 @@ func TestCancelAfterARestoreSaysWhatToDo(t *testing.T) {
 		t.Errorf("states %v", states)
 	}
 	b.must("verify")
+}
+
+// The gateway says that it has another amount than was ordered: the case shows
+// both and the difference, and two people book what really moved.
+func TestAnotherAmountIsDecided(t *testing.T) {
+	t.Parallel()
+	b := newPayer(t)
+	b.handedIn("1", goodRows(2)...)
+	faults := []sandbox.Fault{{At: sandbox.Create, Kind: sandbox.FaultMismatch, Times: 1}, {At: sandbox.Query, Kind: sandbox.FaultMismatch, OrderNo: b.orders(1)[0]}}
+	faults[0].OrderNo = faults[1].OrderNo
+	if err := b.gateway.SetFaults(sandbox.Faults{Rules: faults}); err != nil {
+		t.Fatal(err)
+	}
+	no := faults[0].OrderNo
+	b.must("job", "run", "disburse")
+	b.must("exceptions").says("review", "the gateway has 110.25 USD, we ordered 10.25 USD: 100.00 more", "--amount where it paid another one")
+	b.as(b.maker).run("payout", "decide", no, "--as", "paid", "--reason", "r", "--evidence", "e", "--amount", "0").exits(exitUsage).complains("--amount: it is not above zero")
+	b.decided(no, "paid", "--evidence", "statement line 7", "--amount", "110.25")
+	b.must("decision", "list", "--all").says("really paid: 110.25 USD, 10.25 USD were ordered")
+	b.must("payout", "show", no).says("really paid 110.25 USD, as two people found")
+	eventually(t, "the other one is paid", func() bool {
+		b.must("job", "run", "track")
+		return b.states(1)["SUCCEEDED"] == 2
+	})
+	b.must("exceptions").says("Nothing needs a person.")
+	b.must("verify")
+	b.must("report", "--out", filepath.Join(t.TempDir(), "report.xlsx"))
 }

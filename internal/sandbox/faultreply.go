@@ -28,7 +28,7 @@ func (s *Server) spoil(rep reply, f *Fault) reply {
 	case FaultForeign:
 		rep.data = rep.data.with("merchantOrderNo", s.otherOrder(rep.data.value("merchantOrderNo")))
 	case FaultMismatch:
-		rep.data = rep.data.with("amount", rep.data.value("amount")+"1")
+		rep.data = rep.data.with("amount", "1"+rep.data.value("amount"))
 	case FaultBadSign:
 		rep.sign = func(string) string { return strings.Repeat("0", 64) }
 	case FaultNoSign:

@@ -104,7 +104,7 @@ func TestFaultsOfCreate(t *testing.T) {
 		}, true},
 		{"another amount", Fault{Kind: FaultMismatch}, func(t *testing.T, s seen) bool {
 			e := s.envelope(t)
-			return e.value(t, "amount") == "25.001" && e.Sign == sign(e.members(t), SeparatorJava, DefaultKey)
+			return e.value(t, "amount") == "125.00" && e.Sign == sign(e.members(t), SeparatorJava, DefaultKey)
 		}, true},
 		{"error code before it is stored", Fault{Kind: FaultErrorCode, Code: 777}, func(t *testing.T, s seen) bool {
 			return s.envelope(t).Code == 777
@@ -212,7 +212,7 @@ func TestFaultsOfQuery(t *testing.T) {
 		{"another order's reply", Fault{Kind: FaultForeign}, func(e envelope) bool {
 			return e.value(t, "merchantOrderNo") == "ASKED002"
 		}},
-		{"another amount", Fault{Kind: FaultMismatch}, func(e envelope) bool { return e.value(t, "amount") == "25.001" }},
+		{"another amount", Fault{Kind: FaultMismatch}, func(e envelope) bool { return e.value(t, "amount") == "125.00" }},
 	}
 	for _, test := range tests {
 		test.fault.At = Query
