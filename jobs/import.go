@@ -271,7 +271,7 @@ type loadChunk struct {
 
 func newLoader(ctx context.Context, im *Import, stage func(context.Context) (*ledger.Staging, error)) *loader {
 	ctx, cancel := context.WithCancelCause(ctx)
-	l := &loader{im: im, ctx: ctx, stage: stage, queue: make(chan loadChunk, 2), ended: make(chan error, 1)}
+	l := &loader{im: im, ctx: ctx, stage: stage, queue: make(chan loadChunk, 1), ended: make(chan error, 1)}
 	go func() {
 		var err error
 		for chunk := range l.queue {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -205,7 +204,7 @@ func (c *claiming) candidates(ctx context.Context) ([]candidate, error) {
 			if stopped[Stop{Scope: OneChannel, Subject: limit.Channel}.key()] {
 				continue
 			}
-			found, err := c.lockPayouts(ctx, batch.ID, limit, free)
+			found, err := c.lockPayouts(ctx, batch.Batch, limit, free)
 			if err != nil {
 				return nil, err
 			}
@@ -240,7 +239,7 @@ func tamperedBatch(batch int64) Exception {
 
 func openBatches(ctx context.Context, tx *database.Tx) ([]openBatch, error) {
 	var batches []openBatch
-	err := tx.Select(ctx, &batches, `SELECT b.id, b.order_prefix, b.gateway_account, b.rows_digest, b.repeat_number, EXISTS (SELECT 1 FROM payouts p
+	err := tx.Select(ctx, &batches, `SELECT b.id, b.order_prefix, b.gateway_account, b.rows_digest, b.repeat_number, b.accepted, EXISTS (SELECT 1 FROM payouts p
 		WHERE p.batch_id = b.id AND p.state = 'UNSENT') AS unsent
 		FROM batches b WHERE b.state = 'APPROVED' AND b.drained_at = 0 ORDER BY b.id`)
 	return batches, err
@@ -251,16 +250,17 @@ func openBatches(ctx context.Context, tx *database.Tx) ([]openBatch, error) {
 // claim would read them all again.
 const passedOver = 100
 
-// lockPayouts takes payouts of one market in the order of their sheet.
-func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, most int) ([]candidate, error) {
-	until := int64(math.MaxInt64)
+// lockPayouts takes payouts of one market in the order of their sheet. Rows
+// beyond those that were imported are nobody's payouts.
+func (c *claiming) lockPayouts(ctx context.Context, batch Batch, limit Limit, most int) ([]candidate, error) {
+	until := batch.Accepted + 1
 	err := c.tx.Get(ctx, &until, `SELECT p.ordinal FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
-		ORDER BY p.ordinal LIMIT 1 OFFSET `+strconv.Itoa(most+passedOver), batch, limit.Channel, limit.Currency)
+		AND p.ordinal < ? ORDER BY p.ordinal LIMIT 1 OFFSET `+strconv.Itoa(most+passedOver), batch.ID, limit.Channel, limit.Currency, until)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
 	all := err != nil // there are no more than that
-	found, err := c.pick(ctx, batch, limit, "p.ordinal < ?", "p.ordinal", most, until)
+	found, err := c.pick(ctx, batch.ID, limit, "p.ordinal < ?", "p.ordinal", most, until)
 	if all || err != nil || len(found) == most {
 		return found, err
 	}
@@ -271,19 +271,19 @@ func (c *claiming) lockPayouts(ctx context.Context, batch int64, limit Limit, mo
 // lockBeyond takes payouts from an ordinal on, by pay date and amount, so that
 // those outside the limits, beyond the balance or before their day are not
 // even read.
-func (c *claiming) lockBeyond(ctx context.Context, batch int64, limit Limit, most int, from int64) ([]candidate, error) {
+func (c *claiming) lockBeyond(ctx context.Context, batch Batch, limit Limit, most int, from int64) ([]candidate, error) {
 	var all []candidate
 	date, next := "", ">=" // those without a date come first
 	for len(all) < most {
 		err := c.tx.Get(ctx, &date, `SELECT p.pay_date FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
-			AND p.pay_date `+next+` ? AND p.pay_date <= ? ORDER BY p.pay_date LIMIT 1`, batch, limit.Channel, limit.Currency, date, c.today())
+			AND p.pay_date `+next+` ? AND p.pay_date <= ? ORDER BY p.pay_date LIMIT 1`, batch.ID, limit.Channel, limit.Currency, date, c.today())
 		if errors.Is(err, ErrNotFound) {
 			return all, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		found, err := c.pick(ctx, batch, limit, "p.ordinal >= ? AND p.pay_date = ?", "p.amount", most-len(all), from, date)
+		found, err := c.pick(ctx, batch.ID, limit, "p.ordinal BETWEEN ? AND ? AND p.pay_date = ?", "p.amount", most-len(all), from, batch.Accepted, date)
 		if err != nil {
 			return nil, err
 		}
@@ -296,8 +296,8 @@ func (c *claiming) today() string { return c.now.Time().In(c.zone).Format("2006-
 
 // pick locks payouts that may be sent. It asks in an order that only one index
 // of unsent payouts has, and writes the row limit into the text: given another
-// choice, PostgreSQL likes to walk all payouts from the oldest on. Rows beyond
-// those that were imported are nobody's payouts.
+// choice, PostgreSQL likes to walk all payouts from the oldest on. where bounds
+// the ordinal from above once: of two bounds SQLite may walk up to the higher.
 func (c *claiming) pick(ctx context.Context, batch int64, limit Limit, where, order string, most int, args ...any) ([]candidate, error) {
 	var found []candidate
 	left := c.left[limit.Currency]
@@ -311,8 +311,7 @@ func (c *claiming) pick(ctx context.Context, batch int64, limit Limit, where, or
 		`+spokenOf+` AS spoken
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
 		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
-		AND NOT `+heldAlone+` AND p.ordinal <= (SELECT b.accepted FROM batches b WHERE b.id = p.batch_id)
-		AND `+where+" ORDER BY "+order+" LIMIT "+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
+		AND NOT `+heldAlone+` AND `+where+" ORDER BY "+order+" LIMIT "+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
 		append([]any{batch, limit.Channel, limit.Currency, limit.Minimum, min(limit.Maximum, left), left, c.today()}, args...)...)
 	return found, err
 }

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -9,27 +10,45 @@ import (
 	"payrun/ledger"
 )
 
-const copyRow = `INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, row_digest)
-	SELECT id + 1, batch_id, ordinal + 1, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, row_digest
-	FROM payouts WHERE ordinal = 2`
+// addRow is SQL that copies a batch's last row behind it, with the digest that
+// such a row would have.
+func addRow(batch ledger.Batch, last ledger.NewPayout) string {
+	digest := digested(batch.ID, batch.Accepted+1, last.Sheet, last.Row, last.Reference, last.Channel, last.Account, last.Payee, last.Remark,
+		last.PayDate, int64(last.Amount), last.Currency, int64(last.FeeEstimate))
+	return fmt.Sprintf(`INSERT INTO payouts (id, batch_id, ordinal, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, row_digest)
+		SELECT id + 1, batch_id, ordinal + 1, sheet, row_no, reference, channel, account, payee, remark, pay_date, amount, currency, fee_estimate, '%s'
+		FROM payouts WHERE batch_id = %d AND ordinal = %d`, digest, batch.ID, batch.Accepted)
+}
 
 // Nobody adds a payout to a batch that people have seen: the schema refuses
-// it, and a claim does not know it even where the guard was taken away.
+// it, and a claim does not know it even where the guard was taken away, nor
+// where it has to pass over many rows.
 func TestARowThatWasNotImportedIsNotSent(t *testing.T) {
-	each(t, func(t *testing.T, o *office) {
-		o.approved("late", sheet("l", 2))
-		err := o.db.InTx(t.Context(), func(tx *database.Tx) error {
-			_, err := tx.Exec(t.Context(), copyRow)
-			return err
+	for name, waiting := range map[string]int{"among few": 0, "behind many that wait": 400} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, o *office) {
+				const sendable = 2
+				rows := sheet("l", waiting+sendable)
+				for i := range rows {
+					if rows[i].Channel = "16"; i < waiting {
+						rows[i].PayDate = "2999-12-31"
+					}
+				}
+				forged := addRow(o.approved("late", rows), rows[len(rows)-1])
+				err := o.db.InTx(t.Context(), func(tx *database.Tx) error {
+					_, err := tx.Exec(t.Context(), forged)
+					return err
+				})
+				if !database.IsRefused(err) {
+					t.Errorf("a late row was taken: %v", err)
+				}
+				o.tamper(forged)
+				if claims := o.claim(10); len(claims) != sendable {
+					t.Errorf("claimed %d payouts of %d that may be sent", len(claims), sendable)
+				}
+			})
 		})
-		if !database.IsRefused(err) {
-			t.Errorf("a late row was taken: %v", err)
-		}
-		o.tamper(copyRow)
-		if claims := o.claim(10); len(claims) != 2 {
-			t.Errorf("claimed %d payouts of a batch of 2", len(claims))
-		}
-	})
+	}
 }
 
 // A signed word about a payout that was never sent (after a restored backup,

@@ -97,13 +97,12 @@ func (s *Staging) add(ctx context.Context, rows []NewPayout) error {
 	if s.added+int64(len(rows)) > maxOrdinal {
 		return fmt.Errorf("%w: a batch holds at most %d payouts", ErrInvalid, maxOrdinal)
 	}
-	payouts := make([]Payout, len(rows))
 	for i, row := range rows {
-		payouts[i] = s.payout(row, s.added+int64(i)+1)
-		if err := s.check(&payouts[i]); err != nil {
+		p := s.payout(row, i)
+		if err := s.check(&p); err != nil {
 			return fmt.Errorf("row %d: %w", row.Row, err)
 		}
-		if err := s.count(&payouts[i]); err != nil {
+		if err := s.count(&p); err != nil {
 			return fmt.Errorf("row %d: %w", row.Row, err)
 		}
 	}
@@ -111,10 +110,10 @@ func (s *Staging) add(ctx context.Context, rows []NewPayout) error {
 		if err := s.stillStaging(ctx, tx); err != nil {
 			return err
 		}
-		if err := insertPayouts(ctx, tx, payouts); err != nil {
+		if err := s.insertPayouts(ctx, tx, rows); err != nil {
 			return err
 		}
-		return insertExtras(ctx, tx, payouts)
+		return s.insertExtras(ctx, tx, rows)
 	})
 	if err != nil {
 		return fmt.Errorf("stage payouts: %w", err)
@@ -123,15 +122,14 @@ func (s *Staging) add(ctx context.Context, rows []NewPayout) error {
 	return nil
 }
 
-func (s *Staging) payout(row NewPayout, ordinal int64) Payout {
-	p := Payout{
+// payout is the ith of the rows that come next, without its digest.
+func (s *Staging) payout(row NewPayout, i int) Payout {
+	ordinal := s.added + int64(i) + 1
+	return Payout{
 		ID: payoutID(s.batch, ordinal), BatchID: s.batch, Ordinal: ordinal, Sheet: row.Sheet, Row: row.Row,
 		Reference: row.Reference, Channel: row.Channel, Account: row.Account, Payee: row.Payee, Remark: row.Remark,
-		PayDate: row.PayDate, Amount: row.Amount, Currency: row.Currency, FeeEstimate: row.FeeEstimate, Beside: storable(row.Beside),
-		Repays: row.repays,
+		PayDate: row.PayDate, Amount: row.Amount, Currency: row.Currency, FeeEstimate: row.FeeEstimate, Repays: row.repays,
 	}
-	p.RowDigest = p.rowDigest()
-	return p
 }
 
 var errCleared = fmt.Errorf("%w: this import was published before, or it took too long and was cleared away", ErrConflict)
@@ -186,33 +184,36 @@ func (s *Staging) count(p *Payout) error {
 	return nil
 }
 
-func insertPayouts(ctx context.Context, tx *database.Tx, payouts []Payout) error {
+// insertPayouts makes and digests each row when its turn comes: the server
+// stores the rows before it meanwhile, and no chunk is held twice.
+func (s *Staging) insertPayouts(ctx context.Context, tx *database.Tx, rows []NewPayout) error {
 	columns := []string{
 		"id", "batch_id", "ordinal", "sheet", "row_no", "reference", "channel", "account", "payee",
 		"remark", "pay_date", "amount", "currency", "fee_estimate", "row_digest", "repays",
 	}
-	return database.Load(ctx, tx, "payouts", columns, len(payouts), func(i int) []any {
-		p := &payouts[i]
+	return database.Load(ctx, tx, "payouts", columns, len(rows), func(i int) []any {
+		p := s.payout(rows[i], i)
 		return []any{
 			p.ID, p.BatchID, p.Ordinal, p.Sheet, p.Row, p.Reference, p.Channel, p.Account, p.Payee,
-			p.Remark, p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate), p.RowDigest, p.Repays,
+			p.Remark, p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate), p.rowDigest(), p.Repays,
 		}
 	})
 }
 
 // insertExtras keeps what stands beside the payouts that have something there.
-func insertExtras(ctx context.Context, tx *database.Tx, payouts []Payout) error {
-	var with []*Payout
-	for i := range payouts {
-		if payouts[i].Beside != "" {
-			with = append(with, &payouts[i])
+func (s *Staging) insertExtras(ctx context.Context, tx *database.Tx, rows []NewPayout) error {
+	var with []int
+	for i := range rows {
+		if rows[i].Beside != "" {
+			with = append(with, i)
 		}
 	}
 	if len(with) == 0 {
 		return nil
 	}
-	return database.Load(ctx, tx, "extras", []string{"payout_id", "batch_id", "beside"}, len(with),
-		func(i int) []any { return []any{with[i].ID, with[i].BatchID, with[i].Beside} })
+	return database.Load(ctx, tx, "extras", []string{"payout_id", "batch_id", "beside"}, len(with), func(i int) []any {
+		return []any{payoutID(s.batch, s.added+int64(with[i])+1), s.batch, storable(rows[with[i]].Beside)}
+	})
 }
 
 // AddProblems stages what was wrong with the sheet.
