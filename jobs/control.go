@@ -26,6 +26,7 @@ const (
 	deniedControl  = "the gateway did not know an order that it has either"
 	stoppedControl = "stopped before the gateway could be asked about another order"
 	mayStillBeSent = "an attempt of it could still have left"
+	askedLongAgo   = "this process stood still after it had asked"
 )
 
 // beginControl asks about a known order when some payouts are in doubt.
@@ -80,6 +81,8 @@ func (c *control) end(ctx context.Context, due []ledger.Lookup, replies []*Reply
 		switch reply := replies[i]; {
 		case c.why != "":
 			reply.Evidence.Reason = c.why
+		case over(due[i].Slot.Add(c.engine.lookupLease())): // kept now, it would stretch the grace time
+			reply.Evidence.Reason = askedLongAgo
 		case due[i].SendByAge <= 0:
 			reply.Evidence.Reason = mayStillBeSent
 		default:

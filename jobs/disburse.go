@@ -126,11 +126,14 @@ func (d *disbursing) claim(ctx context.Context, most int, channels []string) (le
 // schedule is when a claimed payout may leave, by this process's own clock.
 type schedule struct{ ask, slot, sendBy time.Time }
 
-// missed reports whether the time to leave is over, by the monotonic clock,
-// which stands still while a machine sleeps, or by the one on the wall.
-func (s schedule) missed() bool {
+// missed reports whether the time to leave is over.
+func (s schedule) missed() bool { return over(s.sendBy) }
+
+// over reports whether a time is over, by the monotonic clock, which stands
+// still while a machine sleeps, or by the one on the wall.
+func over(t time.Time) bool {
 	now := time.Now()
-	return now.After(s.sendBy) || now.Round(0).After(s.sendBy.Round(0))
+	return now.After(t) || now.Round(0).After(t.Round(0))
 }
 
 // openChannels leaves out those that are in trouble.

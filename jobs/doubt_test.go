@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -317,6 +318,37 @@ func TestAnEarlyQuestionProvesNothing(t *testing.T) {
 			t.Errorf("evidence %q", reasons)
 		}
 	})
+}
+
+// A process that stands still between a question and its record would make
+// answers look further apart than they were.
+func TestAnAnswerThatIsKeptLateProvesNothing(t *testing.T) {
+	doubting(t, ledger.ResendAutomatic, 100*time.Millisecond, func(t *testing.T, s *shop) {
+		batch := s.doubted(false)
+		s.faults()
+		s.engine.CallTimeout, s.engine.Judge.InDoubt = 100*time.Millisecond, jobs.Ladder{time.Minute}
+		late := &drowsy{Gateway: s.engine.Gateway}
+		late.left.Store(1 + doubts) // with the control look-up
+		s.engine.Gateway = late
+		s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.Lookups > 0 })
+		s.kept(batch.ID, ledger.EvidenceLookup, "this process stood still after it had asked", 1)
+		s.creates(batch, 1)
+		s.sound()
+	})
+}
+
+// drowsy has the answers to some look-ups, and hands them on much later.
+type drowsy struct {
+	jobs.Gateway
+	left atomic.Int64
+}
+
+func (d *drowsy) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
+	reply := d.Gateway.Lookup(ctx, o)
+	if d.left.Add(-1) >= 0 {
+		<-time.After(500 * time.Millisecond) // longer than the lease of a look-up
+	}
+	return reply
 }
 
 // Before the gateway is known to have anything there is nothing to compare with.

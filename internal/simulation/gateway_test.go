@@ -31,6 +31,10 @@ type order struct {
 	looked   int // look-ups
 	lastLeft time.Time
 	left     int                 // creates whose bytes left
+	sendBy   time.Time           // of the last one
+	denials  []time.Time         // of the order since then, while others were known
+	denied   time.Time           // the last one of all
+	sleepers []*process          // frozen until it is sent again
 	calls    map[*process]string // under way, from their senders' side
 	legs     []*leg
 	told     map[string]bool // statuses that a true notification was delivered about
@@ -121,6 +125,9 @@ func (g *gateway) accept(o jobs.Order, nth int) *leg {
 		l.deniedLong = time.Now().Add(5 * time.Hour)
 		g.post(notice{o.Number, l.id, "1", false}, "begun")
 	}
+	if w.strikes(noteEarly, o.Number, nth) {
+		g.post(notice{o.Number, l.id, []string{"6", "7"}[w.of("early", o.Number, nth).IntN(2)], false}, "early")
+	}
 	mine.legs = append(mine.legs, l)
 	w.note("gateway accepts %s", w.name(o.Number))
 	g.take(l, path[0])
@@ -182,18 +189,28 @@ func (g *gateway) lookup(o jobs.Order, nth int) jobs.Reply {
 	case w.strikes(replyGarbled, "lookup", o.Number, nth), w.strikes(serverError, "lookup", o.Number, nth):
 		return silence("unreadable")
 	case len(mine.legs) == 0, w.dark():
-		return absent(o.Number)
+		return mine.deny(w, o.Number)
 	}
 	l := mine.legs[len(mine.legs)-1]
 	switch {
 	case time.Now().Before(l.shyUntil) && !w.claimed(o.Number):
-		return absent(o.Number)
+		return mine.deny(w, o.Number)
 	case time.Now().Before(l.deniedUntil), time.Now().Before(l.deniedLong) && mine.told["1"]:
-		return absent(o.Number)
+		return mine.deny(w, o.Number)
 	case w.strikes(otherOrder, "lookup", o.Number, nth):
 		return contrary(ledger.EvidenceLookup)
 	}
+	mine.denials = nil
 	return g.known(ledger.EvidenceLookup, l, w.strikes(feeUnknown, o.Number, "lookup", nth))
+}
+
+// deny says that there is no such order; the gateway remembers when it did so,
+// and when that could prove something.
+func (o *order) deny(w *world, number string) jobs.Reply {
+	if o.denied = time.Now(); !w.dark() && o.denied.After(o.sendBy) {
+		o.denials = append(o.denials, o.denied)
+	}
+	return absent(number)
 }
 
 // known is a reply that names an order and how far it is.

@@ -36,6 +36,9 @@ func (l line) Balances(context.Context) (map[money.Currency]money.Amount, error)
 
 func (l line) Submit(ctx context.Context, o jobs.Order) jobs.Reply {
 	nth := l.gateway.begin(o.Number)
+	if l.strikes(freezeTwice, "before", o.Number, nth) {
+		l.oversleep(o.Number)
+	}
 	if l.strikes(crashBefore, o.Number, nth) {
 		l.crash("before it sent " + l.name(o.Number))
 	}
@@ -68,6 +71,15 @@ func (l line) frost(name ...any) time.Duration {
 	return between(r, time.Second, 10*time.Second<<r.IntN(11))
 }
 
+// oversleep freezes the process until its order is sent again, or for hours.
+func (l line) oversleep(number string) {
+	l.freeze(3 * time.Hour)
+	l.gateway.mu.Lock()
+	defer l.gateway.mu.Unlock()
+	o := l.gateway.order(number)
+	o.sleepers = append(o.sleepers, l.process)
+}
+
 // requestTime is how long a create takes to the gateway; negative when it
 // never arrives.
 func (l line) requestTime(number string, nth int) time.Duration {
@@ -88,6 +100,9 @@ func (l line) back(reply jobs.Reply, number string, nth int) jobs.Reply {
 	}
 	if l.strikes(freezeReply, number, nth) {
 		l.freeze(l.frost("freeze reply", number, nth))
+	}
+	if l.strikes(freezeTwice, "reply", number, nth) {
+		l.oversleep(number)
 	}
 	l.thaw()
 	if l.dead() {
@@ -112,6 +127,9 @@ func (l line) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
 	}
 	reply := l.exchange(ctx, there, "lookup", o.Number, nth, func() jobs.Reply { return l.gateway.lookup(o, nth) })
 	reply.Evidence.Kind = ledger.EvidenceLookup
+	if l.strikes(freezeLookup, o.Number, nth) {
+		l.freeze(l.frost("freeze look-up", o.Number, nth))
+	}
 	l.thaw()
 	if l.dead() {
 		return jobs.Reply{}
@@ -165,6 +183,10 @@ func (g *gateway) begin(number string) int {
 	defer g.mu.Unlock()
 	o := g.order(number)
 	o.asked++
+	for i, p := range o.sleepers {
+		p.wake(time.Duration(100*(i+1)) * time.Millisecond)
+	}
+	o.sleepers = nil
 	return o.asked
 }
 

@@ -16,6 +16,7 @@ func (w *world) decide() {
 	time.Sleep(70 * time.Nanosecond) // an instant of their own: see between
 	for round := 0; !w.over(); round++ {
 		time.Sleep(between(w.of("people", round), time.Minute, 2*time.Hour))
+		w.liftAll() // also what a worker stopped; the next doubt stops it again
 		for _, p := range w.undecided() {
 			if outcome := w.word(&p, round); outcome != "" && !w.over() {
 				w.settle(&p, outcome, round)

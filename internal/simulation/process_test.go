@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 type process struct {
 	*world
 	label  string
+	worker int
 	db     *database.DB
 	engine *jobs.Engine
 	ctx    context.Context // ends when it is told to stop, or dies
@@ -24,12 +26,13 @@ type process struct {
 
 	mu     sync.Mutex
 	gone   bool
-	thawed time.Time // frozen until then
+	thawed time.Time     // frozen until then
+	woken  chan struct{} // closed when that changed
 }
 
 // start opens a process on the store.
 func (w *world) start(worker, life int) *process {
-	p := &process{world: w, label: fmt.Sprintf("worker %d.%d", worker, life)}
+	p := &process{world: w, label: fmt.Sprintf("worker %d.%d", worker, life), worker: worker, woken: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.db = w.store()
 	p.engine = &jobs.Engine{
@@ -120,6 +123,23 @@ func (p *process) freeze(d time.Duration) {
 	}
 }
 
+// wake lets a frozen process go on in a moment, at an instant of its own.
+func (p *process) wake(moment time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until := p.instant(moment); until.Before(p.thawed) {
+		p.note("%s wakes up", p.label)
+		p.thawed = until
+		close(p.woken)
+		p.woken = make(chan struct{})
+	}
+}
+
+// instant is one after a while that is nobody else's: see between.
+func (p *process) instant(after time.Duration) time.Time {
+	return p.began.Add((time.Since(p.began) + after).Truncate(time.Microsecond) + nanoseconds(p.worker))
+}
+
 func (p *process) frozen() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,13 +150,18 @@ func (p *process) frozen() bool {
 func (p *process) thaw() (waited bool) {
 	for {
 		p.mu.Lock()
-		left := time.Until(p.thawed)
+		left, woken := time.Until(p.thawed), p.woken
 		p.mu.Unlock()
 		if left <= 0 {
 			return waited
 		}
 		waited = true
-		time.Sleep(left)
+		timer := time.NewTimer(left)
+		select {
+		case <-woken:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 }
 
@@ -147,7 +172,10 @@ func (p *process) leaves(o jobs.Order, frozen bool) {
 	p.alone(o.Number, "create")
 	p.gateway.mu.Lock()
 	mine := p.gateway.order(o.Number)
-	mine.left, mine.lastLeft = mine.left+1, time.Now()
+	if mine.left > 0 {
+		p.proven(o.Number, mine)
+	}
+	mine.left, mine.lastLeft, mine.sendBy, mine.denials = mine.left+1, time.Now(), o.SendBy, nil
 	left := mine.left
 	p.gateway.mu.Unlock()
 	if want, ok := p.expected[o.Number]; !ok || want.Channel != o.Channel || want.Account != o.Account || want.Amount != o.Amount || want.Currency != o.Currency {
@@ -164,6 +192,25 @@ func (p *process) leaves(o jobs.Order, frozen bool) {
 		p.wrong("%s leaves for the %d. time, with %d attempts", p.name(o.Number), left, found.Attempts)
 	}
 	p.checkStops(o, frozen)
+}
+
+// proven checks what a second send rests on, by the gateway's own record: since
+// the first one could last have left it has denied the order often enough, over
+// a time that is long enough, and once more right now. Nothing was heard of the
+// order since.
+func (p *process) proven(number string, o *order) {
+	const right = time.Minute // which a question and its slot take
+	before := slices.DeleteFunc(slices.Clone(o.denials), func(at time.Time) bool { return at.Equal(o.denied) })
+	switch n := len(before); {
+	case time.Since(o.denied) > right:
+		p.wrong("%s leaves again, %s after it was last asked about", p.name(number), time.Since(o.denied))
+	case n < answers:
+		p.wrong("%s leaves again after %d denials", p.name(number), n)
+	case before[n-1].Sub(before[0]) < grace-right:
+		p.wrong("%s leaves again after denials over %s", p.name(number), before[n-1].Sub(before[0]))
+	case len(o.told) > 0:
+		p.wrong("%s leaves again, though the gateway notified %v", p.name(number), o.told)
+	}
 }
 
 // alone notes a call about an order: no create is under way together with

@@ -28,6 +28,8 @@ const (
 	crashReply    fault = "crash before recording" //
 	freezeBefore  fault = "freeze before a call"   // a stopped process goes on, later
 	freezeReply   fault = "freeze before recording"
+	freezeLookup  fault = "freeze before recording a look-up"
+	freezeTwice   fault = "freeze until it is sent again"      // and wake up in the middle of that
 	deniedAWhile  fault = "denied for a while"                 // an order is there, look-ups deny it
 	deniedLong    fault = "denied but notified"                // for hours, though a notification names it
 	shownAtLast   fault = "found just before it is sent again" // by the look-up that comes first, or hours later
@@ -35,6 +37,7 @@ const (
 	noteCopies    fault = "notification repeated"              //
 	noteForged    fault = "notification forged"                //
 	noteContrary  fault = "notification untrue"                // rightly signed
+	noteEarly     fault = "notification ahead of the end"      // and perhaps not true
 	feeUnknown    fault = "fee not told"                       //
 	takenBack     fault = "payment taken back"                 //
 )
@@ -45,7 +48,8 @@ var everyFault = map[fault]int{
 	noConnection: 300, requestLost: 900, requestLate: 900, connectionCut: 900, replyGarbled: 900, serverError: 500,
 	tooMany: 100, refused: 200, refusedFalse: 300, otherOrder: 100, strangeNo: 300, crashBefore: 150, crashAfter: 150,
 	crashReply: 150, freezeBefore: 200, freezeReply: 200, deniedAWhile: 900, deniedLong: 500, shownAtLast: 900,
-	noteDropped: 500, noteCopies: 500, noteForged: 300, noteContrary: 400, feeUnknown: 300, takenBack: 100,
+	freezeLookup: 200, freezeTwice: 900,
+	noteDropped: 500, noteCopies: 500, noteForged: 300, noteContrary: 400, noteEarly: 500, feeUnknown: 300, takenBack: 100,
 }
 
 // The gateway is never as late as the grace time that a second send waits for:

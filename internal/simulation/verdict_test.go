@@ -36,8 +36,13 @@ type moment struct {
 	text string
 }
 
-// mostAttempts is how often a payout is sent at all.
-const mostAttempts = 2
+// mostAttempts is how often a payout is sent at all; a second time only after
+// so many answers of "not found" over the grace time.
+const (
+	mostAttempts = 2
+	answers      = 3
+	grace        = 30 * time.Minute
+)
 
 // settled reports whether only people can do more: every payout has ended, or
 // waits in an open case. Where people decide, and a known order makes proof
@@ -56,6 +61,9 @@ func (w *world) settled() bool {
 	return !slices.ContainsFunc(open, func(p ledger.Payout) bool {
 		absent := p.State == ledger.Unknown && len(w.gateway.order(p.OrderNo()).legs) == 0 && p.Lookups > 2
 		spent := !w.automatic || !known || p.Attempts >= mostAttempts
+		if p.State == ledger.Review && w.gateway.order(p.OrderNo()).status() == "20" {
+			return false // people have no word for a fee that was kept
+		}
 		return w.people && known || len(cases[p.ID]) == 0 || !(absent && spent || p.State == ledger.Review || p.Blocked != "")
 	})
 }

@@ -192,7 +192,7 @@ func (w *world) run() {
 // work is one worker's life after life.
 func (w *world) work(worker int) {
 	// Each worker's instants have nanoseconds of their own: see between.
-	time.Sleep(time.Duration(100 * (worker + 1)))
+	time.Sleep(nanoseconds(worker))
 	for life := 0; !w.over(); life++ {
 		p := w.start(worker, life)
 		w.mu.Lock()
@@ -207,6 +207,8 @@ func (w *world) work(worker int) {
 		time.Sleep(between(w.of("restart", worker, life), time.Second, 10*time.Minute))
 	}
 }
+
+func nanoseconds(worker int) time.Duration { return time.Duration(100 * (worker + 1)) }
 
 // depart ends a process from outside.
 func (p *process) depart(crash bool) {
