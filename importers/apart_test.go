@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"payrun/importers"
+	"payrun/internal/sheets"
 )
 
 // apartWay names, in its environment, how the process apart behaves.
@@ -34,6 +35,12 @@ func serveApart(way string) int {
 		never := make(chan os.Signal, 1)
 		signal.Notify(never, syscall.SIGUSR1)
 		<-never
+	case "mark":
+		if err := sheets.ServeApart(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return writePeak()
 	case "text": // what reading text takes, which is not done apart
 		_, err := importers.Read(context.Background(), os.Args[1], importers.Rules{}, &collector{})
 		fmt.Print(refusal(err))

@@ -6,6 +6,9 @@ package importers_test
 // tests are made without it.
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +18,7 @@ import (
 	"time"
 
 	"payrun/importers"
+	"payrun/internal/sheets"
 )
 
 // TestApartIsBounded holds the limits against sound sheets that are too large
@@ -83,6 +87,68 @@ func TestHostileFiles(t *testing.T) {
 			t.Logf("%q with %d MiB", code, memory>>10)
 		})
 	}
+}
+
+// TestHostileFilesAreMarked has every workbook marked as if the importer had
+// let it through: there is a copy or a reason why not, for no more than
+// reading may cost.
+func TestHostileFilesAreMarked(t *testing.T) {
+	t.Parallel()
+	const most = 256 << 10 // KiB
+	for _, tt := range hostileFiles() {
+		if filepath.Ext(tt.file) != ".xlsx" {
+			continue
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			content := tt.content(t)
+			path := filepath.Join(t.TempDir(), tt.file)
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			memory, err := markApart(t, path, judged(content))
+			if err != nil && !sheets.NoCopy(err) {
+				t.Errorf("got %v", err)
+			}
+			if memory > most {
+				t.Errorf("marking took %d KiB", memory)
+			}
+			t.Logf("%d MiB: %v", memory>>10, err)
+		})
+	}
+}
+
+// judged says that one row of a small sheet is wrong.
+func judged(content []byte) sheets.Judgement {
+	digest := sha256.Sum256(content)
+	return sheets.Judgement{
+		Sheet: importers.Result{
+			Sheet: "Sheet1", Digest: hex.EncodeToString(digest[:]), HeaderRow: 1, Rows: 2, Rejected: 1,
+			Columns: []importers.Column{{Field: importers.FieldAmount, Heading: "Amount", Letter: "D"}},
+		},
+		Problems: []importers.Problem{{Code: importers.AmountZero, Severity: importers.RowRejected, Sheet: "Sheet1", Row: 2, Column: "D", Message: "The amount is zero."}},
+		Found:    1,
+	}
+}
+
+// markApart makes an annotated copy in a process apart and returns how much
+// memory that took, in KiB.
+func markApart(t *testing.T, path string, j sheets.Judgement) (int, error) {
+	t.Helper()
+	peak := filepath.Join(t.TempDir(), "peak")
+	marking := sheets.Apart{Command: func(ctx context.Context) *exec.Cmd {
+		child := exec.CommandContext(ctx, os.Args[0])
+		child.Env = []string{apartWay + "=mark", apartPeak + "=" + peak}
+		return child
+	}}
+	folder, rules := t.TempDir(), importers.Rules{TempDir: t.TempDir()}
+	err := marking.Annotate(t.Context(), path, filepath.Join(folder, "copy.xlsx"), rules, j)
+	for _, place := range []string{folder, rules.TempDir} {
+		if left, readErr := os.ReadDir(place); readErr != nil || err != nil && len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, readErr)
+		}
+	}
+	return readPeak(t, peak), err
 }
 
 // readHostile reads a workbook as Apart does it, and text in a process that

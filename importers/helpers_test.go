@@ -191,7 +191,9 @@ func newBookOf(sheets ...string) *book {
 	for i, sheet := range sheets {
 		b.set(fmt.Sprintf("xl/worksheets/sheet%d.xml", i+1), sheet)
 	}
-	return b
+	b.edit("xl/_rels/workbook.xml.rels", `</Relationships>`, `<Relationship Id="rIdStyles" Type="`+relType+`styles" Target="styles.xml"/></Relationships>`)
+	b.edit("[Content_Types].xml", `</Types>`, `<Override PartName="/xl/styles.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.styles+xml"/></Types>`)
+	return b.styles()
 }
 
 // set replaces a part or adds it.
@@ -232,9 +234,9 @@ func (b *book) styles(codes ...string) *book {
 		fmt.Fprintf(&formats, `<numFmt numFmtId="%d" formatCode="%s"/>`, 164+i, escaped(code))
 		fmt.Fprintf(&cells, `<xf numFmtId="%d" applyNumberFormat="1"/>`, 164+i)
 	}
-	b.set("xl/styles.xml", xmlHead+`<styleSheet `+mainSpace+`><numFmts>`+formats.String()+`</numFmts><cellXfs>`+cells.String()+`</cellXfs></styleSheet>`)
-	b.edit("xl/_rels/workbook.xml.rels", `</Relationships>`, `<Relationship Id="rIdStyles" Type="`+relType+`styles" Target="styles.xml"/></Relationships>`)
-	return b.edit("[Content_Types].xml", `</Types>`, `<Override PartName="/xl/styles.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.styles+xml"/></Types>`)
+	return b.set("xl/styles.xml", xmlHead+`<styleSheet `+mainSpace+`><numFmts>`+formats.String()+`</numFmts>`+
+		`<fonts><font><name val="Calibri"/></font></fonts><fills><fill><patternFill patternType="none"/></fill></fills><borders><border/></borders>`+
+		`<cellStyleXfs><xf numFmtId="0"/></cellStyleXfs><cellXfs>`+cells.String()+`</cellXfs></styleSheet>`)
 }
 
 // shared gives the workbook a table of texts.

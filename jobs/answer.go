@@ -27,5 +27,8 @@ func (done Imported) Judgement(path string, err error) sheets.Judgement {
 // Annotate writes the maker's sheet back with its problems marked, as a new
 // file; see [sheets.Annotate] for why there may be none.
 func (done Imported) Annotate(ctx context.Context, source, target string, j sheets.Judgement) error {
-	return sheets.Annotate(ctx, source, target, done.rules, j)
+	if done.annotate == nil {
+		return sheets.Annotate(ctx, source, target, done.rules, j)
+	}
+	return done.annotate(ctx, source, target, done.rules, j)
 }

@@ -11,6 +11,7 @@ import (
 
 	"payrun/importers"
 	"payrun/internal/money"
+	"payrun/internal/sheets"
 	"payrun/ledger"
 )
 
@@ -37,6 +38,9 @@ type Import struct {
 	// Read reads a sheet: [importers.Read], the default, or the Read method of
 	// an [importers.Apart].
 	Read func(context.Context, string, importers.Rules, importers.Sink) (importers.Result, error)
+	// Annotate marks problems in a copy: [sheets.Annotate], the default, or the
+	// Annotate method of a [sheets.Apart].
+	Annotate func(ctx context.Context, source, target string, rules importers.Rules, j sheets.Judgement) error
 }
 
 func (im *Import) read(ctx context.Context, path string, rules importers.Rules, sink importers.Sink) (importers.Result, error) {
@@ -102,7 +106,8 @@ type Imported struct {
 	// ToConfirm is how many of its warnings people have to confirm.
 	ToConfirm int64
 
-	rules importers.Rules // that the sheet was read with
+	rules    importers.Rules // that the sheet was read with
+	annotate func(ctx context.Context, source, target string, rules importers.Rules, j sheets.Judgement) error
 }
 
 // maxProblems is how many problems are handed back and stored; a sheet with
@@ -142,7 +147,7 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 		// Changes nothing once the batch is published.
 		defer func() { _ = staging.Discard(context.WithoutCancel(ctx)) }()
 	}
-	done := Imported{Sheet: result, Problems: sink.problems, Found: sink.found, rules: rules}
+	done := Imported{Sheet: result, Problems: sink.problems, Found: sink.found, rules: rules, annotate: im.Annotate}
 	if err := errors.Join(err, loadErr); err != nil {
 		return done, err
 	}
@@ -168,7 +173,7 @@ func (im *Import) Check(ctx context.Context, path string, choice ImportChoice) (
 	if err == nil {
 		err = choice.judge(result)
 	}
-	return Imported{Sheet: result, Problems: found.problems, Found: found.found, rules: rules}, err
+	return Imported{Sheet: result, Problems: found.problems, Found: found.found, rules: rules, annotate: im.Annotate}, err
 }
 
 // rules adds the limits known now, so that a row outside them is named while

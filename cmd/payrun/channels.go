@@ -7,6 +7,7 @@ import (
 	"payrun/internal/config"
 	"payrun/internal/money"
 	"payrun/internal/sandbox"
+	"payrun/internal/sheets"
 	"payrun/jobs"
 	"payrun/ledger"
 )
@@ -21,7 +22,10 @@ func (a *app) gatewayAccount() string {
 
 // importJob reads sheets by the configured channels.
 func (a *app) importJob() *jobs.Import {
-	im := &jobs.Import{Book: a.book, GatewayAccount: a.gatewayAccount(), Fees: map[string]jobs.Fee{}, Read: readApart().Read}
+	im := &jobs.Import{
+		Book: a.book, GatewayAccount: a.gatewayAccount(), Fees: map[string]jobs.Fee{},
+		Read: importers.Apart{Command: apart("read-sheet")}.Read, Annotate: sheets.Apart{Command: apart("mark-sheet")}.Annotate,
+	}
 	im.Scrutiny = a.scrutiny()
 	for _, standard := range importers.DefaultChannels() {
 		c := a.channel(standard.Code)

@@ -153,7 +153,7 @@ func unbooked(theirs []ledger.GatewayBalance, ours []ledger.Balances) []ledger.G
 func (f *flow) importSheet(path string) (ledger.Batch, error) {
 	f.sayf("\nImporting %s as %s.", relative(path), f.people.maker.Name)
 	imported, err := f.importJob().File(f.ctx, f.people.maker, path, f.choice)
-	copied := ""
+	var copied markedCopy
 	if f.annotates {
 		copied = f.annotateBeside(path, imported, err)
 	}

@@ -56,7 +56,7 @@ func (c *importCmd) Run(a *app) error {
 		failed = errors.Join(failed, copyErr)
 		a.printImported(path, copied, imported, err)
 		if imported.Batch != nil && !a.cli.JSON {
-			a.printStaleCopies(path, copied, imported.Batch)
+			a.printStaleCopies(path, copied.path, imported.Batch)
 			failed = errors.Join(failed, a.warnOfOverlaps(imported.Batch.ID))
 		}
 		if c.DryRun && !a.cli.JSON {
@@ -76,39 +76,43 @@ func (c *importCmd) one(a *app, maker ledger.User, path string, choice jobs.Impo
 	return a.importJob().File(a.ctx, maker, path, choice)
 }
 
+// markedCopy is the annotated copy of a sheet. Both are zero when there is
+// nothing to correct.
+type markedCopy struct {
+	path    string
+	missing error // why there is none
+}
+
 // annotate writes the copy with the problems marked, if there is something to
-// correct, and returns its name. Only a copy that was asked for by name is
-// missed when there is none.
-func (c *importCmd) annotate(a *app, path string, done jobs.Imported, importErr error) (string, error) {
+// correct. Only one that was asked for by name is an error when it is missing.
+func (c *importCmd) annotate(a *app, path string, done jobs.Imported, importErr error) (markedCopy, error) {
 	switch {
 	case c.Annotated != "":
 		if j := done.Judgement(path, importErr); j.Faulty() {
-			return c.Annotated, done.Annotate(a.ctx, path, c.Annotated, j)
+			return markedCopy{path: c.Annotated}, done.Annotate(a.ctx, path, c.Annotated, j)
 		}
 	case !c.DryRun:
 		return a.annotateBeside(path, done, importErr), nil
 	}
-	return "", nil
+	return markedCopy{}, nil
 }
 
 // annotateBeside writes the copy beside the sheet, under a name that is free.
-// It returns "" if there is nothing to correct, or no copy to be had.
-func (a *app) annotateBeside(path string, done jobs.Imported, importErr error) string {
+func (a *app) annotateBeside(path string, done jobs.Imported, importErr error) markedCopy {
 	j := done.Judgement(path, importErr)
 	if !j.Faulty() || errors.Is(importErr, jobs.ErrTotals) { // only a word is missing, to import it as it is
-		return ""
+		return markedCopy{}
 	}
 	for n := 1; ; n++ {
 		target := copyName(path, n)
 		err := done.Annotate(a.ctx, path, target, j)
 		switch {
 		case err == nil:
-			return target
-		case errors.Is(err, sheets.ErrUnsuitable):
-			return "" // why the file was refused says it all
+			return markedCopy{path: target}
+		case errors.Is(err, sheets.ErrUnsuitable) && j.Refused != nil:
+			return markedCopy{} // why the file was refused says it all
 		case !errors.Is(err, fs.ErrExist):
-			a.log.Warn("no annotated copy was written", "sheet", path, "reason", err)
-			return ""
+			return markedCopy{missing: err}
 		}
 	}
 }
@@ -132,8 +136,8 @@ type importedView struct {
 	Annotated string     `json:"annotated,omitempty"`
 }
 
-func viewImported(path, copied string, done jobs.Imported, err error) importedView {
-	v := importedView{Twin: done.Judgement(path, err).Twin(), Annotated: copied}
+func viewImported(path string, copied markedCopy, done jobs.Imported, err error) importedView {
+	v := importedView{Twin: done.Judgement(path, err).Twin(), Annotated: copied.path}
 	v.File = path
 	if done.Batch != nil {
 		b := viewBatch(*done.Batch, ledger.Ended{})
@@ -142,7 +146,7 @@ func viewImported(path, copied string, done jobs.Imported, err error) importedVi
 	return v
 }
 
-func (a *app) printImported(path, copied string, done jobs.Imported, err error) {
+func (a *app) printImported(path string, copied markedCopy, done jobs.Imported, err error) {
 	if a.cli.JSON {
 		printJSON(a.out, viewImported(path, copied, done, err))
 		return
@@ -170,9 +174,12 @@ func (a *app) printImported(path, copied string, done jobs.Imported, err error) 
 	a.printNext(done.Batch, done.ToConfirm)
 }
 
-func (a *app) printCopy(path string) {
-	if path != "" {
-		a.sayf("\nThe problems are marked in %s: correct them there and hand that in.", relative(path))
+func (a *app) printCopy(copied markedCopy) {
+	switch {
+	case copied.path != "":
+		a.sayf("\nThe problems are marked in %s: correct them there and hand that in.", relative(copied.path))
+	case copied.missing != nil:
+		a.sayf("\nThere is no annotated copy: %v.\nThe first 1,000 problems are listed by payrun import --dry-run --json.", copied.missing)
 	}
 }
 

@@ -58,6 +58,7 @@ type cli struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 
 	ReadSheet readSheetCmd `cmd:"" hidden:"" help:"Read one sheet for another payrun process."`
+	MarkSheet markSheetCmd `cmd:"" hidden:"" help:"Make one annotated copy for another payrun process."`
 }
 
 func main() {

@@ -27,8 +27,8 @@ const childLimit = "TEST_CHILD_FILE_LIMIT"
 
 // TestMain runs the program itself when a test starts its own binary again.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == "read-sheet" {
-		main() // the process apart of a test that imports a workbook
+	if len(os.Args) == 2 && (os.Args[1] == "read-sheet" || os.Args[1] == "mark-sheet") {
+		main() // the process apart of a test that imports a sheet
 	}
 	if os.Getenv("TEST_CHILD") != "" {
 		limitFiles(os.Getenv(childLimit))

@@ -117,7 +117,7 @@ func (a *app) runLive(path string, choice jobs.ImportChoice, confirm bool) error
 		printProblems(a.out, imported)
 		copied := a.annotateBeside(path, imported, err)
 		a.printCopy(copied)
-		a.printStaleCopies(path, copied, imported.Batch)
+		a.printStaleCopies(path, copied.path, imported.Batch)
 	}
 	if err != nil {
 		return sheetError(path, err)

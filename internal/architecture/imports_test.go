@@ -23,8 +23,8 @@ var plan = []struct {
 	{"jobs", []string{"importers", "internal/sheets", "reports", "epay", "ledger", "internal/alert", "internal/database", "internal/money"}},
 	{"reports", []string{"ledger", "internal/database", "internal/money"}},
 	{"ledger", []string{"internal/database", "internal/money"}},
-	{"internal/sheets", []string{"importers", "internal/money"}},
-	{"importers", []string{"internal/money"}},
+	{"internal/sheets", []string{"importers", "internal/apart", "internal/money"}},
+	{"importers", []string{"internal/apart", "internal/money"}},
 	{"epay", nil},
 	{"internal/alert/alerttest", nil},
 	{"internal/alert", nil},
@@ -32,6 +32,7 @@ var plan = []struct {
 	{"migrations", []string{"internal/database"}},
 	{"internal/database/dbtest", []string{"internal/database"}},
 	{"internal/database", nil},
+	{"internal/apart", nil},
 	{"internal/money", nil},
 	{"internal/architecture", nil},
 }

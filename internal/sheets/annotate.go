@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -17,8 +18,8 @@ import (
 var (
 	// ErrUnsuitable: the file as a whole is such that nothing can be marked in it.
 	ErrUnsuitable = errors.New("problems cannot be marked in such a file")
-	// ErrTooLarge: marking takes the whole workbook into memory, and this one is too big for that.
-	ErrTooLarge = errors.New("the sheet is too large for an annotated copy; split it to get one")
+	// ErrTooLarge: marking takes the whole workbook into memory, and this one takes more of it, or of time, than it may.
+	ErrTooLarge = errors.New("marking the sheet takes too much memory or time; split it to get one")
 	// ErrChanged: the file is not the one that was judged.
 	ErrChanged = errors.New("the sheet changed after it was judged")
 )
@@ -26,8 +27,10 @@ var (
 // NoCopy tells whether an error of [Annotate] only means that this sheet can
 // have no copy, as opposed to a disk that is full.
 func NoCopy(err error) bool {
-	return errors.Is(err, ErrUnsuitable) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrChanged)
+	return slices.ContainsFunc(noCopy(), func(reason error) bool { return errors.Is(err, reason) })
 }
+
+func noCopy() []error { return []error{ErrUnsuitable, ErrTooLarge, ErrChanged} }
 
 // Annotate writes a copy of the sheet at source, with its problems marked, to
 // a new file, which is always a workbook: of a csv file it has the rows, every
@@ -35,11 +38,27 @@ func NoCopy(err error) bool {
 //
 // It returns [ErrUnsuitable], [ErrTooLarge] or [ErrChanged] if there can be no
 // copy, and fs.ErrExist if target is the name of something already. Calls are
-// independent of each other.
+// independent of each other. The whole workbook is taken into memory: use
+// [Apart] for a file that somebody else made.
 func Annotate(ctx context.Context, source, target string, rules importers.Rules, j Judgement) error {
-	if !j.markable() {
-		return ErrUnsuitable
+	if err := j.copyable(); err != nil {
+		return err
 	}
+	return create(target, func(draft *os.File) error { return writeCopy(ctx, source, draft, rules, j) })
+}
+
+// copyable tells without a look at the file why there can be no copy.
+func (j Judgement) copyable() error {
+	switch {
+	case !j.markable():
+		return ErrUnsuitable
+	case j.Sheet.Cells > mostCells:
+		return ErrTooLarge
+	}
+	return nil
+}
+
+func writeCopy(ctx context.Context, source string, draft io.Writer, rules importers.Rules, j Judgement) error {
 	book, err := openCopy(ctx, source, rules, j)
 	if err != nil {
 		return err
@@ -48,7 +67,7 @@ func Annotate(ctx context.Context, source, target string, rules importers.Rules,
 	if err := book.annotate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsuitable, err)
 	}
-	return create(target, func(w io.Writer) error { return save(book.file, w) })
+	return save(book.file, draft)
 }
 
 // markable tells whether the file is sound but for what its judgement names.

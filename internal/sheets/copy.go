@@ -1,7 +1,6 @@
 package sheets
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -9,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/xuri/excelize/v2"
@@ -17,12 +15,9 @@ import (
 	"payrun/importers"
 )
 
-// The library holds a whole workbook in memory, and fills the gaps in its
-// rows with cells. Within these bounds it took no more than 256 MiB.
-const (
-	mostCells    = 200_000
-	mostUnpacked = 16 << 20 // bytes of XML
-)
+// mostCells bounds a copy: the library holds the whole sheet in memory, and
+// fills the gaps in its rows with cells. 50,000 rows of ten columns are less.
+const mostCells = 600_000
 
 // openCopy opens the sheet for changes, or makes a workbook from its text.
 func openCopy(ctx context.Context, source string, rules importers.Rules, j Judgement) (*annotation, error) {
@@ -45,8 +40,6 @@ func openCopy(ctx context.Context, source string, rules importers.Rules, j Judge
 	case j.Sheet.Sheet == "":
 		a.file, err = fromText(ctx, source, j.Sheet.HeaderRow, rules)
 		a.sheet = PayoutsSheet
-	case j.Sheet.Cells > mostCells:
-		err = ErrTooLarge
 	default:
 		a.file, err = openWorkbook(content, temp)
 	}
@@ -62,34 +55,15 @@ func (a *annotation) close() {
 	_ = os.RemoveAll(a.temp)
 }
 
+// openWorkbook keeps everything in memory; the importer has checked what the
+// parts unpack to.
 func openWorkbook(content []byte, temp string) (*excelize.File, error) {
-	size, err := unpacked(content)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsuitable, err)
-	}
-	if size > mostUnpacked {
-		return nil, ErrTooLarge
-	}
-	file, err := excelize.OpenReader(bytes.NewReader(content), excelize.Options{UnzipSizeLimit: 2 * mostUnpacked, UnzipXMLSizeLimit: mostUnpacked, TmpDir: temp})
+	const unpacked = 1 << 30 // bytes, more than an importer takes
+	file, err := excelize.OpenReader(bytes.NewReader(content), excelize.Options{UnzipSizeLimit: unpacked, UnzipXMLSizeLimit: unpacked, TmpDir: temp})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnsuitable, err)
 	}
 	return file, nil
-}
-
-// unpacked sums the workbook's XML. The importer has checked that its parts
-// are no larger than they claim.
-func unpacked(content []byte) (size uint64, err error) {
-	archive, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
-	if err != nil {
-		return 0, err
-	}
-	for _, part := range archive.File {
-		if strings.HasSuffix(strings.ToLower(part.Name), ".xml") {
-			size += part.UncompressedSize64
-		}
-	}
-	return size, nil
 }
 
 // fromText makes a workbook from a csv file, row by row at its number, with

@@ -3,14 +3,17 @@ package sheets
 import (
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
 
 // create writes a new file and shows it under its name once it is complete.
 // A name in use is left alone: the error is then fs.ErrExist.
-func create(target string, write func(io.Writer) error) (err error) {
+func create(target string, write func(*os.File) error) (err error) {
+	if _, err := os.Lstat(target); err == nil {
+		return &fs.PathError{Op: "create", Path: target, Err: fs.ErrExist} // before any work
+	}
 	draft, err := os.CreateTemp(filepath.Dir(target), ".payrun-*")
 	if err != nil {
 		return fmt.Errorf("begin the file: %w", err)

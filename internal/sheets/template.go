@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -44,7 +44,7 @@ func Template(target string, rules importers.Rules, choice TemplateChoice) error
 	if err := errors.Join(form.writeTable(file), form.writeInstructions(file)); err != nil {
 		return fmt.Errorf("make the template: %w", err)
 	}
-	return create(target, func(w io.Writer) error { return save(file, w) })
+	return create(target, func(w *os.File) error { return save(file, w) })
 }
 
 // form is what a template asks for.

@@ -2,7 +2,7 @@ package sheets
 
 import (
 	"encoding/json"
-	"io"
+	"os"
 
 	"payrun/importers"
 	"payrun/internal/money"
@@ -145,7 +145,7 @@ func each[T, V any](items []T, convert func(T) V) []V {
 // WriteTwin writes the judgement's [Twin] as JSON into a new file, as [Annotate] writes
 // the copy.
 func WriteTwin(target string, j Judgement) error {
-	return create(target, func(w io.Writer) error {
+	return create(target, func(w *os.File) error {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)

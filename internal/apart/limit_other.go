@@ -1,6 +1,6 @@
 //go:build !unix
 
-package importers
+package apart
 
 import "time"
 

@@ -1,5 +1,5 @@
 //go:build !race
 
-package importers
+package apart
 
 const raceDetector = false

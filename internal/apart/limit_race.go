@@ -1,6 +1,6 @@
 //go:build race
 
-package importers
+package apart
 
 // raceDetector: its own memory is larger than any limit on ours.
 const raceDetector = true

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+
+	"payrun/importers"
+	"payrun/internal/sheets"
+)
+
+// readSheetCmd and markSheetCmd are the processes in which payrun handles
+// workbooks: nobody calls them by hand.
+type (
+	readSheetCmd struct{}
+	markSheetCmd struct{}
+)
+
+// Run reads the sheet that the parent process has opened.
+func (c *readSheetCmd) Run(*app) error { return importers.ServeApart(os.Stdin, os.Stdout) }
+
+// Run writes the annotated copy that the parent process has begun.
+func (c *markSheetCmd) Run(*app) error { return sheets.ServeApart(os.Stdin, os.Stdout) }
+
+// apart lets this program run one of the commands above as a process of its
+// own. That gets no environment, so none of our secrets.
+func apart(hidden string) func(context.Context) *exec.Cmd {
+	return func(ctx context.Context) *exec.Cmd {
+		program, err := os.Executable()
+		if err != nil {
+			program = os.Args[0]
+		}
+		command := exec.CommandContext(ctx, program, hidden)
+		command.Env = []string{}
+		return command
+	}
+}
