@@ -63,6 +63,17 @@ func (s *sheet) setUpPage(name string) error {
 	)
 }
 
+// fillPages makes an upright page a little smaller where its last rows would
+// spill onto another one.
+func (s *sheet) fillPages() error {
+	const most = 80 // rows that can still be read on one page
+	if s.layout.paper != a4Upright {
+		return nil
+	}
+	tall := (s.row + most - 1) / most
+	return s.file.SetPageLayout(s.partName(), &excelize.PageLayoutOptions{FitToHeight: &tall})
+}
+
 func (s *sheet) freeze() error {
 	corner, err := excelize.CoordinatesToCellName(s.layout.frozen+1, 2)
 	if err != nil {

@@ -115,20 +115,53 @@ func (s *sheet) put(values []value) error {
 	return s.write(values)
 }
 
-// putWrapped gives the row the height its sentences need: not every program
-// works that out for itself.
+// putWrapped gives the row the height its sentences need.
 func (s *sheet) putWrapped(values []value) error {
-	most := 1
+	height := 0.0
 	for i, c := range s.columns {
 		if c.wraps {
-			const perWidth = 1.2 // letters are narrower than the digits that widths count
-			most = max(most, 1+utf8.RuneCountInString(values[i].text)/int(perWidth*c.width))
+			height = max(height, heightOf(values[i].text, c.width))
 		}
 		if values[i].kind != blank {
 			values[i].look = wrapped
 		}
 	}
-	return s.write(values, excelize.RowOpts{Height: min(rowHeight*float64(most), excelize.MaxRowHeight)})
+	return s.write(values, excelize.RowOpts{Height: height})
+}
+
+// putAcross writes one row of data whose last value is a sentence, over the
+// rest of the page's width.
+func (s *sheet) putAcross(values []value) error {
+	if err := s.room(1); err != nil {
+		return err
+	}
+	s.rows++
+	if err := s.lines.row(values); err != nil {
+		return err
+	}
+	last := len(values) - 1
+	width := 0.0
+	for _, w := range s.layout.widths[last:] {
+		width += w
+	}
+	sentence := values[last].text
+	for i := range values {
+		values[i].look = wrapped
+	}
+	if err := s.write(values, excelize.RowOpts{Height: heightOf(sentence, width)}); err != nil {
+		return err
+	}
+	from, err := excelize.CoordinatesToCellName(last+1, s.row)
+	to, toErr := excelize.CoordinatesToCellName(len(s.layout.widths), s.row)
+	return errors.Join(err, toErr, s.stream.MergeCell(from, to))
+}
+
+// heightOf is what a sentence needs over a width: not every program works that
+// out for itself.
+func heightOf(sentence string, width float64) float64 {
+	const perWidth = 1.2 // letters are narrower than the digits that widths count
+	lines := 1 + utf8.RuneCountInString(sentence)/int(perWidth*width)
+	return min(rowHeight*float64(lines), excelize.MaxRowHeight)
 }
 
 // line writes a row that belongs to the page, not to the data.
@@ -212,7 +245,7 @@ func (s *sheet) finishPart() error {
 			return err
 		}
 	}
-	return s.stream.Flush()
+	return errors.Join(s.fillPages(), s.stream.Flush())
 }
 
 // finish ends the sheet and notes what it holds for the manifest.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"payrun/internal/money"
 	"payrun/ledger"
@@ -163,10 +164,21 @@ func (r *report) checkTable(s *sheet, _ *charts) error {
 func (r *report) exceptionTable(s *sheet, _ *charts) error {
 	err := s.begin("Exceptions", []column{right("Count", 0), left("Kind", 0), left("Next step", 0)})
 	for _, k := range r.exceptions {
-		err = errors.Join(err, s.put([]value{count(k.n), text(k.kind), text(k.next)}))
+		err = errors.Join(err, s.putAcross([]value{count(k.n), text(k.kind), text(inShort(k.next))}))
 	}
 	if len(r.exceptions) == 0 {
 		err = errors.Join(err, s.line(text("None.").as(good)))
 	}
 	return err
+}
+
+// inShort leaves the command out of a next step that is longer than a line: it
+// is for one payout only, and stands on the sheet Exceptions.
+func inShort(next string) string {
+	const line = 110 // letters
+	if utf8.RuneCountInString(next) <= line {
+		return next
+	}
+	step, _, _ := strings.Cut(next, ": payrun ")
+	return step
 }

@@ -325,6 +325,38 @@ func TestExceptionsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 }
 
 // Whoever is told to import a row again that was imported pays it twice.
+// The Summary and the Manifest fill their pages. Nothing goes beyond the width:
+// a long sentence there would make everything else too small to read.
+func TestPagesForReadingFitOnPaper(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(60)
+		path, _ := o.workbook(reports.Filter{})
+		file, err := excelize.OpenFile(path)
+		must(t, err)
+		defer file.Close()
+		for _, sheet := range []string{"Summary", "Manifest"} { // in three currencies
+			layout, err := file.GetPageLayout(sheet)
+			must(t, err)
+			if *layout.Orientation != "portrait" || *layout.FitToWidth != 1 || *layout.FitToHeight != 2 {
+				t.Errorf("%s: %s, %d pages wide, %d tall", sheet, *layout.Orientation, *layout.FitToWidth, *layout.FitToHeight)
+			}
+		}
+		merged, err := file.GetMergeCells("Summary")
+		must(t, err)
+		if len(merged) == 0 {
+			t.Error("no next step reaches over the columns beside it")
+		}
+		for _, cells := range merged {
+			if step := cells.GetCellValue(); step == "" || len(step) > 130 || cells.GetEndAxis()[:1] != "G" {
+				t.Errorf("%s to %s: %q", cells.GetStartAxis(), cells.GetEndAxis(), step)
+			}
+		}
+		if last, err := file.GetPageLayout("Payouts"); err != nil || *last.FitToHeight != 0 {
+			t.Errorf("a table is pressed onto one page: %v", err)
+		}
+	})
+}
+
 func TestOnlyRefusedRowsAreToBeImportedAgain(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		again := "correct the row and import it in a new sheet, if it should be paid"

@@ -104,7 +104,7 @@ func (a *annotation) annotate() (err error) {
 			err = errors.New("the spreadsheet library gave up on it")
 		}
 	}()
-	for _, step := range []func() error{a.dropOld, a.findColumn, a.writeColumn, a.mark, a.comment, a.summarize} {
+	for _, step := range []func() error{a.dropOld, a.findColumn, a.writeColumn, a.layOut, a.mark, a.comment, a.summarize} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -156,4 +156,17 @@ func (a *annotation) findColumn() error {
 		a.column = 0 // the importer would not take one more
 	}
 	return nil
+}
+
+// layOut keeps the column on the same sheet of paper as its rows, unless the
+// sheet's author has fitted it to paper already.
+func (a *annotation) layOut() error {
+	if a.column == 0 {
+		return nil
+	}
+	props, err := a.file.GetSheetProps(a.sheet)
+	if err != nil || props.FitToPage != nil && *props.FitToPage {
+		return err
+	}
+	return printOnePageWide(a.file, a.sheet)
 }

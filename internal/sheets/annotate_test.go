@@ -605,3 +605,30 @@ func TestAWideSheetStaysImportable(t *testing.T) {
 		t.Errorf("%+v", again.Refused)
 	}
 }
+
+// On paper the sentences stand beside their rows, unless the sheet's author
+// has fitted it to paper already.
+func TestACopyPrintsWithItsSentences(t *testing.T) {
+	t.Parallel()
+	page := func(path string) (orientation string, tall int) {
+		layout, err := open(t, path).GetPageLayout("November")
+		must(t, err)
+		props, err := open(t, path).GetSheetProps("November")
+		must(t, err)
+		if !*props.FitToPage || *layout.FitToWidth != 1 {
+			t.Errorf("%s: the columns do not fit on the paper", path)
+		}
+		return *layout.Orientation, *layout.FitToHeight
+	}
+	if orientation, tall := page(annotated(t, november(t), byNovember())); orientation != "landscape" || tall != 0 {
+		t.Errorf("printed %s, %d pages tall", orientation, tall)
+	}
+	hers := edited(t, november(t), func(file *excelize.File) {
+		fit, portrait, one, two := true, "portrait", 1, 2
+		must(t, file.SetSheetProps("November", &excelize.SheetPropsOptions{FitToPage: &fit}))
+		must(t, file.SetPageLayout("November", &excelize.PageLayoutOptions{Orientation: &portrait, FitToWidth: &one, FitToHeight: &two}))
+	})
+	if orientation, tall := page(annotated(t, hers, byNovember())); orientation != "portrait" || tall != 2 {
+		t.Errorf("her own layout became %s, %d pages tall", orientation, tall)
+	}
+}

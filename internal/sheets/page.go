@@ -57,12 +57,12 @@ func newPage(file *excelize.File, l looks, name string, widths ...float64) (*pag
 	return &page{file: file, looks: l, name: name, widths: widths}, err
 }
 
-// printOnePageWide sets a sheet up for paper: landscape, no column cut off.
+// printOnePageWide sets a sheet up for paper: A4, landscape, no column cut off.
 func printOnePageWide(file *excelize.File, name string) error {
-	fit, wide, tall, landscape := true, 1, 0, "landscape"
+	fit, wide, tall, a4, landscape := true, 1, 0, 9, "landscape"
 	return errors.Join(
 		file.SetSheetProps(name, &excelize.SheetPropsOptions{FitToPage: &fit}),
-		file.SetPageLayout(name, &excelize.PageLayoutOptions{Orientation: &landscape, FitToWidth: &wide, FitToHeight: &tall}),
+		file.SetPageLayout(name, &excelize.PageLayoutOptions{Size: &a4, Orientation: &landscape, FitToWidth: &wide, FitToHeight: &tall}),
 	)
 }
 
