@@ -104,9 +104,9 @@ func (channel *Channel) form(account string, currency money.Currency) (*AccountF
 	case expected == nil:
 		return nil, fmt.Sprintf("Payrun does not know what %s wallets for %s look like, so it cannot check this one. Have the form added to the channel.", channel.Name, currency)
 	case other != nil:
-		return nil, fmt.Sprintf("This is a %s wallet for %s, but the row pays %s. It must be %s.", channel.Name, other.Currency, currency, expected)
+		return nil, fmt.Sprintf("This %s wallet is for %s, but the row pays %s. It must be %s.", channel.Name, other.Currency, currency, expected)
 	}
-	return nil, fmt.Sprintf("This is not a %s wallet for %s, which is %s. Check the account and the channel.", channel.Name, currency, expected)
+	return nil, fmt.Sprintf("This is no %s wallet for %s, which is %s. Check the account and the channel.", channel.Name, currency, expected)
 }
 
 // Usual tells whether an account looks like one of the channel's wallets, in

@@ -32,7 +32,7 @@ func ExampleRead() {
 	}
 	// Output:
 	// sheet Payouts, row 27, column E (Amount): The amount is zero. Write what is to be paid, or delete the row.
-	// sheet Payouts, row 62, column D (Wallet number): This is a Perfect Money wallet for EUR, but the row pays USD. It must be a capital U followed by digits.
+	// sheet Payouts, row 62, column D (Wallet number): This Perfect Money wallet is for EUR, but the row pays USD. It must be a capital U followed by digits.
 	// 194 payouts, 6 rows rejected
 	// channel 11: 35972.67 USD
 	// channel 12: 38902.95 USD
