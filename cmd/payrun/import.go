@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"regexp"
+	"strings"
 
 	"payrun/importers"
 	"payrun/internal/sheets"
@@ -196,7 +197,7 @@ func (a *app) printNext(b *ledger.Batch, toConfirm int64) {
 	}
 }
 
-// shownProblems is how many problems of a sheet fit on a screen.
+// shownProblems is how many kinds of problems of a sheet fit on a screen.
 const shownProblems = 50
 
 func printProblems(w io.Writer, im jobs.Imported) {
@@ -204,17 +205,53 @@ func printProblems(w io.Writer, im jobs.Imported) {
 		return
 	}
 	fmt.Fprintf(w, "\n%s:\n", counted(im.Found, "problem", "problems"))
-	for i, p := range im.Problems {
+	shown := 0
+	for i, same := range sameProblems(im.Problems) {
 		if i == shownProblems {
 			break
 		}
 		mark := "rejected"
-		if p.Severity == importers.Warning {
+		if same[0].Severity == importers.Warning {
 			mark = "warning "
 		}
-		fmt.Fprintf(w, "  %s  %s\n%s\n", mark, p.Where(), wrapped(p.Message, "            "))
+		fmt.Fprintf(w, "  %s  %s\n%s\n", mark, whereAll(same), wrapped(same[0].Message, "            "))
+		shown += len(same)
 	}
-	if im.Found > shownProblems {
-		fmt.Fprintf(w, "  … and %s more\n", count(im.Found-shownProblems))
+	if im.Found > shown {
+		fmt.Fprintf(w, "  … and %s more\n", count(im.Found-shown))
 	}
+}
+
+// sameProblems puts together what is wrong in the same way in many rows of a
+// column, in the order of the first ones.
+func sameProblems(problems []importers.Problem) [][]importers.Problem {
+	var all [][]importers.Problem
+	at := map[importers.Problem]int{}
+	for _, p := range problems {
+		key := importers.Problem{Code: p.Code, Severity: p.Severity, Sheet: p.Sheet, Column: p.Column, Message: p.Message}
+		i, known := at[key]
+		if !known {
+			i = len(all)
+			at[key] = i
+			all = append(all, nil)
+		}
+		all[i] = append(all[i], p)
+	}
+	return all
+}
+
+// whereAll names the rows of problems that are the same but for those.
+func whereAll(same []importers.Problem) string {
+	first, last := same[0], same[len(same)-1]
+	if len(same) == 1 || first.Row == last.Row {
+		return first.Where()
+	}
+	rows := fmt.Sprintf("rows %d to %d", first.Row, last.Row)
+	switch {
+	case len(same) == 2:
+		rows = fmt.Sprintf("rows %d and %d", first.Row, last.Row)
+	case last.Row-first.Row >= len(same):
+		rows = fmt.Sprintf("%s rows from %d to %d", count(len(same)), first.Row, last.Row)
+	}
+	return strings.Replace(first.Where(), fmt.Sprintf("row %d", first.Row), rows, 1)
 }

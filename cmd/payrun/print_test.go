@@ -137,3 +137,36 @@ func TestExitCodes(t *testing.T) {
 		seen[e.code] = true
 	}
 }
+
+// One mistake in a whole column is told once, with its rows; what differs in
+// anything that is said is told apart.
+func TestTheSameProblemIsToldOnce(t *testing.T) {
+	t.Parallel()
+	at := func(message string, rows ...int) (problems []importers.Problem) {
+		for _, row := range rows {
+			problems = append(problems, importers.Problem{Code: importers.AmountFormat, Sheet: "May", Row: row, Column: "D", Heading: "Amount", Value: fmt.Sprint(row), Message: message})
+		}
+		return problems
+	}
+	for name, tt := range map[string]struct {
+		problems []importers.Problem
+		want     string
+	}{
+		"one":        {at("Bad.", 2), "1 problem: sheet May, row 2, column D (Amount) Bad."},
+		"two":        {at("Bad.", 2, 9), "2 problems: sheet May, rows 2 and 9, column D (Amount) Bad."},
+		"a run":      {at("Bad.", 2, 3, 4), "3 problems: sheet May, rows 2 to 4, column D (Amount) Bad."},
+		"with gaps":  {at("Bad.", 2, 3, 9), "3 problems: sheet May, 3 rows from 2 to 9, column D (Amount) Bad."},
+		"two things": {append(at("Bad.", 2), at("Worse.", 3)...), "2 problems: sheet May, row 2, column D (Amount) Bad. sheet May, row 3, column D (Amount) Worse."},
+	} {
+		var out strings.Builder
+		printProblems(&out, jobs.Imported{Problems: tt.problems, Found: len(tt.problems)})
+		if got := strings.Join(strings.Fields(strings.ReplaceAll(out.String(), "rejected", "")), " "); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+	var out strings.Builder
+	printProblems(&out, jobs.Imported{Problems: at("Bad.", 2, 3), Found: 12})
+	if !strings.Contains(out.String(), "… and 10 more") {
+		t.Errorf("problems that are not listed are not counted: %q", out.String())
+	}
+}
