@@ -224,6 +224,8 @@ func ServeApart(in io.Reader, out io.Writer) error {
 	if err := limitProcess(request.Memory, request.Time); err != nil {
 		return fmt.Errorf("limit the process: %w", err)
 	}
+	// Half of the usual garbage at a time, for a twentieth more of its time.
+	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(request.Memory / 4 * 3)
 	sheet := os.NewFile(apartSheet, request.Name)
 	if sheet == nil {
