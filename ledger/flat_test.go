@@ -154,7 +154,7 @@ func TestOnlyOpenProposalsAreRead(t *testing.T) {
 	number := o.propose(o.maker, claim.OrderNo(), said(ledger.OutcomePaid))
 	for _, statement := range []string{
 		`INSERT INTO proposals (id, payout_id, outcome, reason, evidence, file_name, file_digest, fee, fee_known, state, attempt_id, event_id, blocked, proposed_by, created_at, seal)
-			SELECT 1000000 + i, 900000000 + i, 'paid', 'r', 'e', '', '', 0, 0, 'REVIEW', 0, 0, '', proposed_by, created_at, '' FROM proposals, generate_series(1, %d) i`,
+			SELECT 1000000 + i, payout_id, 'paid', 'r', 'e', '', '', 0, 0, 'REVIEW', 0, 0, '', proposed_by, created_at, '' FROM proposals, generate_series(1, %d) i`,
 		`INSERT INTO decisions (proposal_id, id, verdict, note, event_id, decided_by, created_at, seal)
 			SELECT 1000000 + i, 2000000 + i, 'refused', '', 0, proposed_by, created_at, '' FROM proposals, generate_series(1, %d) i WHERE id < 1000000`,
 		"ANALYZE -- %d",

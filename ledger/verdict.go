@@ -401,19 +401,23 @@ func (d *deciding) unpaid(ctx context.Context) (string, error) {
 }
 
 // mayHaveLeft says why a payout may not be taken back. One that cannot be let
-// go either, since what it pays again may have been paid, has no other way out:
+// go either, since what it pays again was paid after all, has no other way out:
 // the proof that released it is enough, or the gateway's word.
 func (d *deciding) mayHaveLeft(ctx context.Context) (string, error) {
-	var is struct{ Here, Absent, Spoken bool }
-	err := d.tx.Get(ctx, &is, "SELECT "+neverLeft+" AS here, "+provenAbsent+" AS absent, "+spokenOf+" AS spoken FROM payouts p WHERE p.id = ?", d.PayoutID)
+	var is struct{ Here, Absent, Spoken, Twice bool }
+	err := d.tx.Get(ctx, &is, "SELECT "+neverLeft+" AS here, "+provenAbsent+" AS absent, "+spokenOf+` AS spoken, EXISTS (SELECT 1 FROM exceptions x
+		WHERE x.payout_id = p.id AND x.closed_at = 0 AND x.kind = '`+ExceptionPaidTwice+"') AS twice FROM payouts p WHERE p.id = ?", d.PayoutID)
 	if err != nil {
 		return "", fmt.Errorf("see whether it may have left: %w", err)
 	}
-	doubtful, err := doubtfulChains(ctx, d.tx, []Payout{d.at.Payout})
-	if err != nil {
-		return "", err
+	stuck := ""
+	if is.Twice { // and not only disputed, which can be settled
+		doubtful, err := doubtfulChains(ctx, d.tx, []Payout{d.at.Payout})
+		if err != nil {
+			return "", err
+		}
+		stuck = doubtful[d.at.ID]
 	}
-	stuck := doubtful[d.at.ID]
 	switch {
 	case !is.Absent || !is.Here && stuck == "":
 		return "an attempt to send it was made, and there is no proof that it stayed here", nil
