@@ -484,3 +484,22 @@ func TestALostLeaseIsDoubt(t *testing.T) {
 		o.sound()
 	})
 }
+
+// A worker that is as slow as it may be still has its attempt: it leaves at
+// the last moment, and the call takes all of its time.
+func TestALeaseOutlivesTheCall(t *testing.T) {
+	eachAt(t, func(t *testing.T, o *office, c *clock) {
+		o.approved("lease", sheet("l", 1))
+		claim := o.claim(1)[0]
+		for _, step := range []struct {
+			wait time.Duration
+			lost int
+		}{{claim.SendBy + order(1).CallTimeout, 0}, {time.Minute, 1}} {
+			c.advance(step.wait)
+			if n, err := o.ReleaseExpired(t.Context(), "worker:w2", 10); n != step.lost || err != nil {
+				t.Errorf("%d attempts are lost after %s more, want %d (%v)", n, step.wait, step.lost, err)
+			}
+		}
+		o.sound()
+	})
+}

@@ -121,8 +121,8 @@ func TestARepayOfWhatIsNotOnFileIsNotSent(t *testing.T) {
 	})
 }
 
-// What the gateway says that it has cannot be taken back; that reason stays
-// when another one comes, or it could be.
+// What the gateway says that it has is not taken back without its written word;
+// that reason stays when another one comes, or it could be.
 func TestTheFirstReasonStays(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		first := o.failed("first", 1)[0]
@@ -132,7 +132,7 @@ func TestTheFirstReasonStays(t *testing.T) {
 		if p := o.payout(again); p.Blocked != ledger.BlockedKnown {
 			t.Errorf("blocked because %q", p.Blocked)
 		}
-		number := o.propose(o.maker, again, said(ledger.OutcomeCancel))
+		number := o.propose(o.maker, again, ledger.Proposal{Outcome: ledger.OutcomeCancel, Reason: "it looks so"})
 		o.refused("taken back", o.Confirm(t.Context(), o.checker, number), ledger.ErrConflict, "the gateway notified about it")
 		must(t, o.Withdraw(t.Context(), o.maker, number))
 		o.sound()

@@ -85,6 +85,27 @@ func TestACreateReplyDoesNotOverruleANotification(t *testing.T) {
 	})
 }
 
+// The newest notification and the look-up agree; an earlier one said otherwise,
+// and people hear of it.
+func TestAnEarlierNotificationIsNotForgotten(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.approved("b", sheet("b", 1))
+		c := o.claim(1)[0]
+		o.put(c, ledger.Accepted)
+		must(t, o.Notify(t.Context(), c.OrderNo(), spoken("7")))
+		must(t, o.Notify(t.Context(), c.OrderNo(), spoken("6")))
+		f := looked(c, ledger.Accepted, ledger.Failed, ledger.ByFailure)
+		f.Status = "6"
+		if n := o.record(f); n != 1 {
+			t.Errorf("%d took effect", n)
+		}
+		if kinds := o.exceptionsOf(c.ID); !strings.Contains(kinds, ledger.ExceptionContrary) {
+			t.Errorf("its cases are %q", kinds)
+		}
+		o.sound()
+	})
+}
+
 // A person with both roles confirms a warning once, not twice.
 func TestWhoConfirmedAsMakerDoesNotConfirmAsChecker(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {

@@ -43,9 +43,9 @@ const (
 )
 
 // everyFault lists the faults with the highest odds they may have, in
-// thousandths of the calls they fit.
+// thousandths of the calls they fit; above a thousand some schedules lose all.
 var everyFault = map[fault]int{
-	noConnection: 300, requestLost: 900, requestLate: 900, connectionCut: 900, replyGarbled: 900, serverError: 500,
+	noConnection: 300, requestLost: 2_000, requestLate: 900, connectionCut: 900, replyGarbled: 900, serverError: 500,
 	tooMany: 100, refused: 200, refusedFalse: 300, otherOrder: 100, strangeNo: 300, crashBefore: 150, crashAfter: 150,
 	crashReply: 150, freezeBefore: 200, freezeReply: 200, deniedAWhile: 900, deniedLong: 500, shownAtLast: 900,
 	freezeLookup: 200, freezeTwice: 900,
@@ -97,7 +97,7 @@ func scheduleOf(seed uint64) schedule {
 	s.workers, s.payouts, s.inFlight = 1+r.IntN(3), 2+r.IntN(4), 1+r.IntN(4)
 	s.perSecond, s.automatic, s.lazy, s.silent = 2+r.IntN(20), r.IntN(3) > 0, r.IntN(2) == 0, r.IntN(2) == 0
 	s.people = r.IntN(2) == 0
-	s.storm = between(r, time.Minute, time.Minute<<r.IntN(8))
+	s.storm = between(r, time.Minute, time.Minute<<r.IntN(10))
 	for f, most := range everyFault {
 		if own := s.of("odds of", f); own.IntN(4) == 0 {
 			s.odds[f] = 1 + own.IntN(most)

@@ -97,6 +97,11 @@ func (w *world) verdict() {
 		}
 		return nil
 	}))
+	var believed int
+	w.must(w.judge.Get(context.Background(), &believed, "SELECT count(*) FROM events e JOIN evidence v ON v.id = e.evidence_id WHERE v.kind = 'callback'"))
+	if believed > 0 {
+		w.wrong("%d changes of state rest on a notification alone", believed)
+	}
 	if ours != theirs {
 		w.wrong("the ledger adds up to %+v, the gateway to %+v", ours, theirs)
 	}
