@@ -104,6 +104,8 @@ func (g *gateway) create(o jobs.Order, nth int) jobs.Reply {
 	case w.strikes(replyGarbled, "create", o.Number, nth), w.strikes(connectionCut, o.Number, nth):
 		return silence("unreadable")
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	return g.known(ledger.EvidenceCreate, l, w.strikes(feeUnknown, o.Number, nth))
 }
 
@@ -213,7 +215,7 @@ func (o *order) deny(w *world, number string) jobs.Reply {
 	return absent(number)
 }
 
-// known is a reply that names an order and how far it is.
+// known is a reply that names an order and how far it is; mu is held.
 func (g *gateway) known(kind string, l *leg, withoutFee bool) jobs.Reply {
 	reply := jobs.Reply{Verdict: jobs.Known, Status: jobs.Unusual, Evidence: said(kind, "accepted", "1", "", l.id+" "+l.status)}
 	if meaning, ok := meanings[l.status]; ok {

@@ -58,6 +58,8 @@ func (w *world) settled() bool {
 		return nil
 	}))
 	cases := w.cases()
+	w.gateway.mu.Lock()
+	defer w.gateway.mu.Unlock()
 	return !slices.ContainsFunc(open, func(p ledger.Payout) bool {
 		absent := p.State == ledger.Unknown && len(w.gateway.order(p.OrderNo()).legs) == 0 && p.Lookups > 2
 		spent := !w.automatic || !known || p.Attempts >= mostAttempts
