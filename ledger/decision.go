@@ -69,10 +69,10 @@ func (p proposal) seal() string {
 	return digest(fields...)
 }
 
-// way is how an outcome changes a state. reason is "" where nothing changes
-// but what is known: the outcome is what the ledger says already, or what
-// blocked the payout is gone.
-func way(outcome Outcome, from State) (to State, reason Reason, ok bool) {
+// way is how an outcome changes a state, and whether the gateway kept a fee.
+// reason is "" where nothing changes but what is known: the outcome is what the
+// ledger says already, or what blocked the payout is gone.
+func way(outcome Outcome, from State, keptFee bool) (to State, reason Reason, ok bool) {
 	switch outcome {
 	case OutcomePaid:
 		switch from {
@@ -85,7 +85,12 @@ func way(outcome Outcome, from State) (to State, reason Reason, ok bool) {
 		}
 	case OutcomeFailed:
 		switch from {
-		case Unknown, Review:
+		case Review:
+			if keptFee {
+				return FailedFee, ByTwoPeople, true
+			}
+			return Failed, ByTwoPeople, true
+		case Unknown:
 			return Failed, ByTwoPeople, true
 		case Succeeded, Closed:
 			return Failed, ByCorrection, true
@@ -158,7 +163,7 @@ func (p *Proposal) check() error {
 
 // fits refuses what cannot be decided about a payout that stands so.
 func (p *Proposal) fits(s standing) error {
-	to, reason, ok := way(p.Outcome, s.State)
+	to, reason, ok := way(p.Outcome, s.State, p.Fee > 0)
 	switch {
 	case !ok:
 		return fmt.Errorf("%w: the payout is %s; %s cannot be decided about it", ErrConflict, s.State, p.Outcome)
@@ -168,7 +173,7 @@ func (p *Proposal) fits(s standing) error {
 		return fmt.Errorf("%w: nothing blocks the payout", ErrConflict)
 	case to == s.State && p.Outcome != OutcomeUnblock && s.Cases == 0:
 		return fmt.Errorf("%w: the payout is %s already, and no case about it is open", ErrConflict, s.State)
-	case to == Succeeded && p.Evidence == "" && p.FileDigest == "":
+	case (to == Succeeded || to == FailedFee && reason == ByTwoPeople) && p.Evidence == "" && p.FileDigest == "":
 		return fmt.Errorf("%w: that money has moved needs evidence: a statement line, or the gateway's written word", ErrInvalid)
 	case reason == ByCorrection && p.Evidence == "" && p.FileDigest == "":
 		return fmt.Errorf("%w: a correction needs evidence: a statement line, or the gateway's written word", ErrInvalid)

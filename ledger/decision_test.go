@@ -70,6 +70,8 @@ func TestWhatTwoPeopleDecide(t *testing.T) {
 		{"in doubt, failed with proof", ledger.Unknown, ledger.OutcomeFailed, true, -1, ledger.Failed, ledger.Balances{}},
 		{"under review, failed without proof", ledger.Review, ledger.OutcomeFailed, false, -1, "", ledger.Balances{Available: -all, Held: all}},
 		{"under review, failed with proof", ledger.Review, ledger.OutcomeFailed, true, -1, ledger.Failed, ledger.Balances{}},
+		{"under review, failed with proof, fee kept", ledger.Review, ledger.OutcomeFailed, true, 30, ledger.FailedFee, ledger.Balances{Available: -30, Fees: 30}},
+		{"under review, failed without proof, fee kept", ledger.Review, ledger.OutcomeFailed, false, 30, "", ledger.Balances{Available: -all, Held: all}},
 		{"in doubt, sent again without proof", ledger.Unknown, ledger.OutcomeSendAgain, false, -1, "", ledger.Balances{Available: -all, Held: all}},
 		{"in doubt, sent again with proof", ledger.Unknown, ledger.OutcomeSendAgain, true, -1, ledger.Approved, ledger.Balances{Available: -all, Held: all}},
 		{"failed, was paid", ledger.Failed, ledger.OutcomePaid, false, -1, ledger.Succeeded, ledger.Balances{Available: -10_00, Paid: 10_00}},

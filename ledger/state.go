@@ -109,6 +109,7 @@ var Transitions = []Transition{
 	{Unknown, Failed, ByProof, release, "the refusal is one that proves nothing was created, and look-ups after the grace time agree"},
 	{Unknown, Failed, ByTwoPeople, release, "two people, and the proof that a release needs"},
 	{Review, Failed, ByTwoPeople, release, "two people, and the proof that a release needs"},
+	{Review, FailedFee, ByTwoPeople, keepFee, "two people, with the gateway's written word that it kept the fee"},
 	{Unknown, Succeeded, ByTwoPeople, pay, "two people, with a statement line or the gateway's written word"},
 	{Review, Succeeded, ByTwoPeople, pay, "two people, with a statement line or the gateway's written word"},
 

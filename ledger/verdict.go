@@ -192,7 +192,7 @@ func (d *deciding) outcome() string {
 
 // confirm does what was proposed, or says why the proposal is void.
 func (d *deciding) confirm(ctx context.Context) (void string, err error) {
-	to, reason, _ := way(d.Outcome, d.State)
+	to, reason, _ := way(d.Outcome, d.State, d.Fee > 0)
 	r := &recording{book: d.book, tx: d.tx, actor: d.by.actor(), findings: []Finding{d.finding(to, reason)}}
 	r.decided.note, r.decided.moved = d.note(), d.Moved
 	if reason == "" {

@@ -63,7 +63,8 @@ const proposalsWrong = `
 		AND NOT (q.outcome = 'paid' AND q.state = 'SUCCEEDED') AND NOT (q.outcome = 'failed' AND q.state IN ('FAILED', 'FAILED_FEE', 'CANCELLED')))
 	AND NOT EXISTS (SELECT 1 FROM events v WHERE v.id = d.event_id AND d.verdict = 'confirmed' AND v.payout_id = q.payout_id AND v.from_state = q.state
 		AND v.id > q.event_id AND v.created_at = d.created_at AND v.actor = 'user:' || u.name
-		AND v.to_state = CASE q.outcome WHEN 'paid' THEN 'SUCCEEDED' WHEN 'failed' THEN 'FAILED' WHEN 'send-again' THEN 'APPROVED' ELSE 'CANCELLED' END)
+		AND v.to_state = CASE WHEN q.outcome = 'failed' AND q.state = 'REVIEW' AND q.fee > 0 THEN 'FAILED_FEE' ELSE
+			CASE q.outcome WHEN 'paid' THEN 'SUCCEEDED' WHEN 'failed' THEN 'FAILED' WHEN 'send-again' THEN 'APPROVED' ELSE 'CANCELLED' END END)
 	UNION ALL
 	SELECT 'proposal ' || q.id, 'the audit trail does not know that it was made' FROM proposals q JOIN users u ON u.id = q.proposed_by
 	WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.action = 'decision.propose' AND a.actor = 'user:' || u.name

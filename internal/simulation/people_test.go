@@ -51,6 +51,10 @@ func (w *world) word(p *ledger.Payout, round int) ledger.Outcome {
 		return ledger.OutcomePaid
 	case "5", "6", "8": // closed, and the money is back
 		return ledger.OutcomeFailed
+	case "20":
+		if p.State == ledger.Review {
+			return ledger.OutcomeFailed // with the fee that was kept
+		}
 	case "":
 		if time.Since(o.lastLeft) > latestRequest && w.of("give up", p.ID, round).IntN(3) == 0 {
 			return ledger.OutcomeFailed
@@ -66,12 +70,12 @@ func (w *world) word(p *ledger.Payout, round int) ledger.Outcome {
 func (w *world) settle(p *ledger.Payout, outcome ledger.Outcome, round int) {
 	proposal := ledger.Proposal{Outcome: outcome, Reason: "we asked"}
 	w.gateway.mu.Lock()
-	written := w.gateway.order(p.OrderNo()).status() != ""
+	status := w.gateway.order(p.OrderNo()).status()
 	w.gateway.mu.Unlock()
-	if outcome == ledger.OutcomePaid || outcome == ledger.OutcomeFailed && (written || p.State.Final()) {
+	if outcome == ledger.OutcomePaid || outcome == ledger.OutcomeFailed && (status != "" || p.State.Final()) {
 		proposal.Evidence = "the gateway's written word"
 	}
-	if outcome == ledger.OutcomePaid {
+	if outcome == ledger.OutcomePaid || outcome == ledger.OutcomeFailed && status == "20" {
 		proposal.Fee, proposal.FeeKnown = realFee, true
 	}
 	ctx := context.Background()

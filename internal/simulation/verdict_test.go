@@ -63,9 +63,6 @@ func (w *world) settled() bool {
 	return !slices.ContainsFunc(open, func(p ledger.Payout) bool {
 		absent := p.State == ledger.Unknown && len(w.gateway.order(p.OrderNo()).legs) == 0 && p.Lookups > 2
 		spent := !w.automatic || !known || p.Attempts >= mostAttempts
-		if p.State == ledger.Review && w.gateway.order(p.OrderNo()).status() == "20" {
-			return false // people have no word for a fee that was kept
-		}
 		return w.people && known || len(cases[p.ID]) == 0 || !(absent && spent || p.State == ledger.Review || p.Blocked != "")
 	})
 }
