@@ -107,6 +107,8 @@ func (g *EPAY) Lookup(ctx context.Context, o Order) Reply {
 		switch epayStatus(answer.Order.Status) {
 		case FailedReleased, FailedFeeKept:
 			reply.Evidence.Outcome = ledger.OutcomeUnpaid
+		case ClosedUnclear:
+			reply.Evidence.Outcome = ledger.OutcomeClosed
 		}
 		return known(reply, o, answer.Order)
 	case epay.Refused:

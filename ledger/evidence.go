@@ -55,6 +55,10 @@ const (
 // payee being paid, also when the order is not as we ordered it.
 const OutcomeUnpaid = "ended-unpaid"
 
+// OutcomeClosed marks a look-up's answer that the order is closed, which says
+// nothing about the money.
+const OutcomeClosed = "ended-closed"
+
 // answer is evidence as it is stored, about one payout (0 when it concerns
 // none of ours).
 type answer struct {

@@ -152,17 +152,8 @@ func TestAGenerationOfNoStoreIsNotKept(t *testing.T) {
 // people, counts for more than what it notified, and nothing less does.
 func TestTheWrittenWordOverrulesANotification(t *testing.T) {
 	ways := map[string]func(o *office, c *clock) string{
-		"a look-up says it ended unpaid": func(o *office, _ *clock) string {
-			claim := o.claim(1)[0]
-			f := answered(claim, ledger.Accepted, ledger.ByAcceptance)
-			f.GatewayOrder, f.Status = "G1", "1"
-			o.record(f)
-			must(o.t, o.Notify(o.t.Context(), claim.OrderNo(), spoken("7")))
-			f = looked(claim, ledger.Accepted, ledger.Review, ledger.ByConflict)
-			f.Evidence.Outcome, f.Evidence.Status = ledger.OutcomeUnpaid, "6"
-			o.record(f)
-			return claim.OrderNo()
-		},
+		"a look-up says it ended unpaid": func(o *office, _ *clock) string { return o.contradicted(ledger.OutcomeUnpaid, "6") },
+		"a look-up says it is closed":    func(o *office, _ *clock) string { return o.contradicted(ledger.OutcomeClosed, "8") },
 		"look-ups say it is not there": func(o *office, c *clock) string {
 			o.learn()
 			claim := o.claim(1)[0]
@@ -190,6 +181,21 @@ func TestTheWrittenWordOverrulesANotification(t *testing.T) {
 			})
 		})
 	}
+}
+
+// contradicted brings a payout under review: notified as paid, while a look-up
+// says otherwise.
+func (o *office) contradicted(outcome, status string) (orderNo string) {
+	o.t.Helper()
+	claim := o.claim(1)[0]
+	f := answered(claim, ledger.Accepted, ledger.ByAcceptance)
+	f.GatewayOrder, f.Status = "G1", "1"
+	o.record(f)
+	must(o.t, o.Notify(o.t.Context(), claim.OrderNo(), spoken("7")))
+	f = looked(claim, ledger.Accepted, ledger.Review, ledger.ByConflict)
+	f.Evidence.Outcome, f.Evidence.Status = outcome, status
+	o.record(f)
+	return claim.OrderNo()
 }
 
 // Released, and then the gateway notified about it after all: the way on says

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"payrun/internal/database"
 	"payrun/internal/money"
@@ -378,7 +379,8 @@ func (d *deciding) written() bool { return d.Evidence != "" || d.FileDigest != "
 // unpaid says what is missing before a payout under review may be called
 // failed: the gateway's own answer to a look-up that it ended unpaid, with no
 // answer after it that says otherwise, or the proof that it has no such order.
-// A notification that says otherwise is overruled by the gateway's written word.
+// A notification that says otherwise is overruled by the gateway's written word,
+// which also tells what became of the money of an order that was closed.
 func (d *deciding) unpaid(ctx context.Context) (string, error) {
 	var last []string
 	err := d.tx.Select(ctx, &last, `SELECT CASE WHEN ? OR p.notified_status IN ('', e.gateway_status) THEN e.outcome ELSE 'contradicted' END
@@ -387,10 +389,12 @@ func (d *deciding) unpaid(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find what the gateway answered: %w", err)
 	}
-	if len(last) == 1 && last[0] == OutcomeUnpaid {
+	switch newest := strings.Join(last, ""); {
+	case newest == OutcomeUnpaid, newest == OutcomeClosed && d.written():
 		return "", nil
-	}
-	if len(last) == 1 && last[0] == "contradicted" {
+	case newest == OutcomeClosed:
+		return "the gateway only says that it is closed: ask it what became of the money, and add its written word as evidence", nil
+	case newest == "contradicted":
 		return "the gateway's answer to a look-up and its notification disagree: ask the gateway what became of it, and add its written word as evidence", nil
 	}
 	why, err := d.absent(ctx)

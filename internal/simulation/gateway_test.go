@@ -225,6 +225,9 @@ func (g *gateway) known(kind string, l *leg, withoutFee bool) jobs.Reply {
 	if (reply.Status == jobs.FailedReleased || reply.Status == jobs.FailedFeeKept) && kind == ledger.EvidenceLookup {
 		reply.Evidence.Outcome = ledger.OutcomeUnpaid
 	}
+	if reply.Status == jobs.ClosedUnclear && kind == ledger.EvidenceLookup {
+		reply.Evidence.Outcome = ledger.OutcomeClosed
+	}
 	if !withoutFee {
 		reply.Fee, reply.FeeKnown = realFee, true
 	}
