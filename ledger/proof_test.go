@@ -398,6 +398,21 @@ func TestOnlyProofReleases(t *testing.T) {
 	}
 }
 
+// What takes two people no worker writes down, whatever it has learned.
+func TestNoFindingDecidesForPeople(t *testing.T) {
+	t.Parallel()
+	d := newDoubt(t, "sqlite", automatic)
+	for _, change := range ledger.Transitions {
+		if change.Reason != ledger.ByTwoPeople && change.Reason != ledger.ByCorrection {
+			continue
+		}
+		f := looked(d.doubt, change.From, change.To, change.Reason)
+		if n, err := d.Record(t.Context(), "worker:w1", []ledger.Finding{f}); n != 0 || !errors.Is(err, ledger.ErrForbidden) {
+			t.Errorf("%s to %s, %s: %d took effect, error %v", change.From, change.To, change.Reason, n, err)
+		}
+	}
+}
+
 func TestHowNotFoundIsLearned(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		ctx := t.Context()

@@ -64,9 +64,10 @@ func TestEveryDisputeStopsARepay(t *testing.T) {
 // A dispute about another payment stops nothing.
 func TestADisputeAboutAnotherPaymentStopsNothing(t *testing.T) {
 	others := map[string]func(*ledger.NewPayout){
-		"channel": func(p *ledger.NewPayout) { p.Channel = "16" },
-		"account": func(p *ledger.NewPayout) { p.Account = "P2000000" },
-		"amount":  func(p *ledger.NewPayout) { p.Amount = 10_01 },
+		"channel":  func(p *ledger.NewPayout) { p.Channel = "16" },
+		"account":  func(p *ledger.NewPayout) { p.Account = "P2000000" },
+		"amount":   func(p *ledger.NewPayout) { p.Amount = 10_01 },
+		"currency": func(p *ledger.NewPayout) { p.Currency = "EUR" },
 	}
 	for name, change := range others {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +75,9 @@ func TestADisputeAboutAnotherPaymentStopsNothing(t *testing.T) {
 				failed := o.failed("failed", 1)
 				rows := sheet("other", 1)
 				change(&rows[0])
+				must(t, o.Fund(t.Context(), o.admin, topUp, "EUR", "bank reference 2"))
+				must(t, o.SetGatewayBalance(t.Context(), "EUR", topUp, ledger.AllCommitted))
+				must(t, o.SetLimits(t.Context(), []ledger.Limit{{Channel: rows[0].Channel, Currency: rows[0].Currency, Minimum: 1, Maximum: topUp, Source: ledger.FromGateway}}))
 				o.approved("other", rows)
 				o.put(o.claim(1)[0], ledger.Review)
 				o.repaid(failed...)
