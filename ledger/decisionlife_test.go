@@ -46,10 +46,14 @@ func (l *life) decide(*rapid.T) {
 		return
 	}
 	err = l.Confirm(l.ctx, l.checker, number)
-	if !l.possible(p, proposal.Outcome) {
+	if !l.possible(p, proposal.Outcome) && !(err == nil && proposal.Outcome == ledger.OutcomeCancel && p.stuck()) {
 		if !errors.Is(err, ledger.ErrConflict) {
 			l.rt.Fatalf("%s of %+v: %v", proposal.Outcome, p, err)
 		}
+		l.must(l.Withdraw(l.ctx, l.maker, number))
+		return
+	}
+	if errors.Is(err, ledger.ErrConflict) && proposal.Outcome == ledger.OutcomeUnblock && l.casesBefore(p) {
 		l.must(l.Withdraw(l.ctx, l.maker, number))
 		return
 	}
@@ -66,6 +70,27 @@ func (l *life) possible(p *modelled, outcome ledger.Outcome) bool {
 		return p.repays == nil || p.repays.state == ledger.Failed || p.repays.state == ledger.FailedFee
 	}
 	return true
+}
+
+// stuck reports whether a re-pay can never be let go, since what it pays again
+// was paid: with the gateway's word it is taken back, whatever was notified.
+func (p *modelled) stuck() bool {
+	for before := p.repays; before != nil; before = before.repays {
+		if before.state == ledger.Succeeded {
+			return p.attempts == p.notSent
+		}
+	}
+	return false
+}
+
+// casesBefore reports whether people still look at what a payout pays again.
+func (l *life) casesBefore(p *modelled) bool {
+	for before := p.repays; before != nil; before = before.repays {
+		if l.exceptionsOf(before.id) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // decided does to the model what a decision means.
@@ -151,6 +176,19 @@ func (l *life) repay(*rapid.T) {
 	p.again = again
 	l.payouts[again.id] = again
 	l.batches[ledger.Valid] = append(l.batches[ledger.Valid], batch.ID)
+}
+
+// overtaken reports whether what a submitted batch pays again has not failed
+// any more, and whether that, or what it pays again itself, is in dispute.
+func (l *life) overtaken(batch int64) (stale, disputed bool) {
+	for _, p := range l.of(batch, ledger.Submitted) {
+		for before := p.repays; before != nil; before = before.repays {
+			failed := before.state == ledger.Failed || before.state == ledger.FailedFee
+			stale = stale || before == p.repays && !failed
+			disputed = disputed || before.disputed || !failed
+		}
+	}
+	return stale, disputed
 }
 
 // only is the order number of a batch's one payout.

@@ -43,7 +43,7 @@ type modelled struct {
 }
 
 // asked reports whether the gateway is asked before it is sent.
-func (p *modelled) asked() bool { return p.unblocked || p.repays != nil }
+func (p *modelled) asked() bool { return p.unblocked || p.spoken || p.repays != nil }
 
 // life plays a ledger's life, step by random step, beside a model that knows
 // no database, no transition table and no posting.
@@ -154,6 +154,10 @@ func (l *life) approve(*rapid.T) {
 		needed += p.amount + p.estimate
 	}
 	err := l.Approve(l.ctx, l.checker, batch)
+	stale, disputed := l.overtaken(batch)
+	if errors.Is(err, ledger.ErrConflict) && (stale || disputed) {
+		return
+	}
 	if needed > l.balances.Available {
 		if !errors.Is(err, ledger.ErrFunds) {
 			l.rt.Fatalf("%d are needed, %d available: %v", needed, l.balances.Available, err)
@@ -161,6 +165,9 @@ func (l *life) approve(*rapid.T) {
 		return
 	}
 	l.must(err)
+	if stale {
+		l.rt.Fatalf("batch %d is approved, though what it pays again has not failed", batch)
+	}
 	l.balances.Available -= needed
 	l.balances.Held += needed
 	l.move(batch, ledger.Submitted, ledger.Approved)
