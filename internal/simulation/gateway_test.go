@@ -161,7 +161,7 @@ func (g *gateway) path(number string, nth int) []string {
 // follow takes an order through the rest of its way.
 func (g *gateway) follow(l *leg, path []string, nth int) {
 	for i, status := range path {
-		time.Sleep(between(g.world.of("step", l.order.Number, nth, i), time.Second, 40*time.Minute) + 3)
+		elapse(between(g.world.of("step", l.order.Number, nth, i), time.Second, 40*time.Minute) + 3)
 		g.mu.Lock()
 		g.take(l, status)
 		g.mu.Unlock()
@@ -310,7 +310,7 @@ func (g *gateway) post(n notice, which string) {
 		panic(err)
 	}
 	g.ways.Go(func() {
-		time.Sleep(between(w.of("post", n.Number, n.Status, which), time.Millisecond, 3*time.Minute) + 5)
+		elapse(between(w.of("post", n.Number, n.Status, which), time.Millisecond, 3*time.Minute) + 5)
 		for range 5 {
 			switch err := w.receive(body); {
 			case err == nil && n.Forged:
@@ -325,7 +325,7 @@ func (g *gateway) post(n notice, which string) {
 			case errors.As(err, new(*jobs.RefusedNotification)):
 				return
 			}
-			time.Sleep(time.Minute)
+			elapse(time.Minute)
 		}
 	})
 }

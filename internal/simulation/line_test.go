@@ -50,10 +50,10 @@ func (l line) Submit(ctx context.Context, o jobs.Order) jobs.Reply {
 	case l.dead():
 		return jobs.Reply{}
 	case time.Now().After(o.SendBy):
-		time.Sleep(time.Millisecond)
+		elapse(time.Millisecond)
 		return unsent("its time to leave was over")
 	case l.strikes(noConnection, o.Number, nth):
-		time.Sleep(between(l.of("dial", o.Number, nth), time.Millisecond, time.Second))
+		elapse(between(l.of("dial", o.Number, nth), time.Millisecond, time.Second))
 		return unsent("no connection")
 	}
 	l.leaves(o, frozen)
@@ -145,9 +145,9 @@ func (l line) exchange(ctx context.Context, there time.Duration, kind, number st
 	if there >= 0 {
 		l.gateway.ways.Go(func() {
 			const apart = 7
-			time.Sleep(there + apart)
+			elapse(there + apart)
 			reply := arrive()
-			time.Sleep(between(l.of("reply", kind, number, nth), time.Millisecond, 400*time.Millisecond) - apart)
+			elapse(between(l.of("reply", kind, number, nth), time.Millisecond, 400*time.Millisecond) - apart)
 			replies <- reply
 		})
 	}

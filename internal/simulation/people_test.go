@@ -13,9 +13,9 @@ import (
 // says at that moment. Whether a payout may be sent again they do not know:
 // they ask for it, and the ledger has to judge.
 func (w *world) decide() {
-	time.Sleep(70 * time.Nanosecond) // an instant of their own: see between
+	elapse(70 * time.Nanosecond) // an instant of their own: see between
 	for round := 0; !w.over(); round++ {
-		time.Sleep(between(w.of("people", round), time.Minute, 2*time.Hour))
+		elapse(between(w.of("people", round), time.Minute, 2*time.Hour))
 		w.liftAll() // also what a worker stopped; the next doubt stops it again
 		for _, p := range w.undecided() {
 			if outcome := w.word(&p, round); outcome != "" && !w.over() {
@@ -84,7 +84,7 @@ func (w *world) settle(p *ledger.Payout, outcome ledger.Outcome, round int) {
 		return
 	}
 	w.note("mia proposes that %s is %s", w.name(p.OrderNo()), outcome)
-	time.Sleep(between(w.of("second person", p.ID, round), time.Second, 20*time.Minute))
+	elapse(between(w.of("second person", p.ID, round), time.Second, 20*time.Minute))
 	if w.word(p, round) != outcome { // the second person asks the gateway too
 		_ = w.allows(w.book.Withdraw(ctx, w.maker, number))
 		return

@@ -174,10 +174,10 @@ func (w *world) run() {
 	if w.people {
 		workers.Go(w.decide)
 	}
-	time.Sleep(w.storm)
+	elapse(w.storm)
 	w.note("the storm is over")
 	for range 48 {
-		time.Sleep(30*time.Minute + 1)
+		elapse(30*time.Minute + 1)
 		w.liftAll()
 		if w.settled() {
 			break
@@ -192,7 +192,7 @@ func (w *world) run() {
 // work is one worker's life after life.
 func (w *world) work(worker int) {
 	// Each worker's instants have nanoseconds of their own: see between.
-	time.Sleep(nanoseconds(worker))
+	elapse(nanoseconds(worker))
 	for life := 0; !w.over(); life++ {
 		p := w.start(worker, life)
 		w.mu.Lock()
@@ -204,7 +204,7 @@ func (w *world) work(worker int) {
 			defer timer.Stop()
 		}
 		p.live()
-		time.Sleep(between(w.of("restart", worker, life), time.Second, 10*time.Minute))
+		elapse(between(w.of("restart", worker, life), time.Second, 10*time.Minute))
 	}
 }
 
@@ -226,7 +226,7 @@ func (w *world) pull(i int, s stopping) {
 		{Scope: ledger.Everything}, {Scope: ledger.OneChannel, Subject: channels[i%2]},
 		{Scope: ledger.OneBatch, Subject: strconv.FormatInt(w.batch, 10)},
 	}[s.scope]
-	time.Sleep(s.from + time.Duration(50+i))
+	elapse(s.from + time.Duration(50+i))
 	if w.book.PlaceStop(context.Background(), w.checker, stop.Scope, stop.Subject, "careful") != nil {
 		return // it is stopped already
 	}
@@ -234,7 +234,7 @@ func (w *world) pull(i int, s stopping) {
 	w.mu.Lock()
 	w.stopped[stop] = time.Now()
 	w.mu.Unlock()
-	time.Sleep(s.until - s.from)
+	elapse(s.until - s.from)
 	w.lift(stop)
 }
 
@@ -321,6 +321,10 @@ func (w *world) over() bool {
 	defer w.mu.Unlock()
 	return w.ended
 }
+
+// elapse lets the schedule's clock go on by d. No test waits for it: time is a
+// bubble's, and jumps as soon as everybody in it waits.
+func elapse(d time.Duration) { time.Sleep(d) }
 
 func (w *world) close() { w.must(w.judge.Close()) }
 
