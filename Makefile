@@ -1,19 +1,22 @@
-# demo   the whole way on the sandbox, from nothing to a workbook
-# build  the program, as ./payrun
-# test   every test, on SQLite and PostgreSQL (the same as scripts/test)
-# check  format, static analysis, dead code, race detector, vulnerabilities
-# smoke  what a newcomer does, in a clean clone with an empty home
-# chaos  5,000 payouts while everything breaks; CHAOS=-short, CHAOS='-seed 42'
-# bench  benchmarks; BENCH=Regexp picks some
-# cover  how much the tests reach; cover.out has the details
+# demo       the whole way on the sandbox, from nothing to a workbook
+# build      the program, as ./payrun
+# test       every test, on SQLite and PostgreSQL (the same as scripts/test)
+# check      format, static analysis, dead code, race detector, vulnerabilities
+# smoke      what a newcomer does, in a clean clone with an empty home
+# chaos      5,000 payouts while everything breaks; CHAOS=-short, CHAOS='-seed 42'
+# simulation thousands of random schedules with a clock of their own; FOR=3m
+# bench      benchmarks; BENCH=Regexp picks some
+# cover      how much the tests reach; cover.out has the details
 
 SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
 GO ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 BENCH ?= .
+FOR ?= 3m
 
-.PHONY: demo build test check format analysis race vulnerabilities smoke chaos bench cover
+.PHONY: demo build test check format analysis race vulnerabilities smoke chaos simulation bench cover
 
 demo:
 	$(GO) run ./cmd/payrun demo
@@ -46,6 +49,9 @@ smoke:
 
 chaos:
 	scripts/chaos $(CHAOS)
+
+simulation:
+	PAYRUN_SIMULATION=$(FOR) $(GO) test -v -timeout 0 ./internal/simulation | grep -vE '^ *(===|--- PASS)'
 
 bench:
 	scripts/postgres $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
