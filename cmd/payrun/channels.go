@@ -24,8 +24,12 @@ func (a *app) gatewayAccount() string {
 func (a *app) importJob() *jobs.Import {
 	im := &jobs.Import{
 		Book: a.book, GatewayAccount: a.gatewayAccount(), Fees: map[string]jobs.Fee{},
-		Read: importers.Apart{Command: apart("read-sheet")}.Read, Annotate: sheets.Apart{Command: apart("mark-sheet")}.Annotate,
+		Annotate: sheets.Apart{Command: apart("mark-sheet")}.Annotate,
 	}
+	most := a.config.Sheets
+	im.Read = importers.Apart{Command: apart("read-sheet"), Memory: most.Memory, Time: most.Time}.Read
+	im.Rules.MaxRows, im.Rules.MaxColumns, im.Rules.MaxEntries = most.Rows, most.Columns, most.Parts
+	im.Rules.MaxBytes, im.Rules.MaxUnzipped = most.Bytes, most.Unpacked
 	im.Scrutiny = a.scrutiny()
 	for _, standard := range importers.DefaultChannels() {
 		c := a.channel(standard.Code)

@@ -73,7 +73,7 @@ func (c *jobListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	waiting, err := a.book.Waiting(a.ctx, a.enabledChannels(), limitsAge)
+	waiting, err := a.book.Waiting(a.ctx, a.enabledChannels(), a.config.Gateway.LimitsAge)
 	if err != nil {
 		return err
 	}

@@ -4,20 +4,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"payrun/ledger"
 )
-
-// limitsAge is how old limits and balances may be that payouts wait for.
-const limitsAge = 5 * time.Minute
 
 // shownStops is how many stops of a batch are told one by one.
 const shownStops = 5
 
 // whatHolds tells, one sentence each, what an approved batch waits for.
 func (a *app) whatHolds(batch int64) ([]string, error) {
-	waiting, err := a.book.WaitingOf(a.ctx, batch, a.enabledChannels(), limitsAge)
+	waiting, err := a.book.WaitingOf(a.ctx, batch, a.enabledChannels(), a.config.Gateway.LimitsAge)
 	if err != nil {
 		return nil, err
 	}

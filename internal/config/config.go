@@ -38,6 +38,7 @@ type Config struct {
 
 	Listen    string // of notifications, health and metrics
 	Inbox     Inbox
+	Sheets    Sheets
 	Profiles  string // folder
 	Warnings  Warnings
 	Reports   string // folder
@@ -65,6 +66,7 @@ type Gateway struct {
 	Timeout          time.Duration
 	InFlight         int
 	CallsPerSecond   int // 0: no limit
+	LimitsAge        time.Duration
 	HeadroomPercent  int
 	LookupPercent    int
 }
@@ -110,6 +112,13 @@ type Resend struct {
 
 // Inbox is a folder whose sheets are imported by themselves.
 type Inbox struct{ Folder, Owner string }
+
+// Sheets is the most that a sheet may have or take.
+type Sheets struct {
+	Rows, Columns, Parts    int
+	Bytes, Unpacked, Memory int64
+	Time                    time.Duration // of the processor
+}
 
 // Alert is whom to tell, and when.
 type Alert struct {

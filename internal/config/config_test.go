@@ -72,6 +72,8 @@ func sample(t *testing.T, k config.Key) (value string) {
 		"gateway.lookup_percent": "30", "tracking.accepted": "1s,2s", "tracking.in_doubt": "3s", "tracking.closed_again": "4s", "tracking.conflict": "5s,6s",
 		"tracking.stuck": "7h", "tracking.pending_withdrawal": "8h", "gateway.proven_refusals": "4711,4712",
 		"brakes.window": "7m", "brakes.minimum": "30", "brakes.in_doubt_percent": "40", "brakes.refused_percent": "60", "brakes.bad_signatures": "6", "brakes.balance_percent": "2",
+		"sheets.max_rows": "7", "sheets.max_columns": "9", "sheets.max_mib": "3", "sheets.max_unpacked_mib": "4", "sheets.max_parts": "20",
+		"sheets.max_memory_mib": "99", "sheets.max_time": "3s", "gateway.limits_age": "9m",
 		"resend": "automatic", "resend_answers": "5", "resend_grace": "9m", "resend_attempts": "4",
 		"listen": "127.0.0.1:1", "inbox.folder": "in", "inbox.owner": "mia", "profiles.folder": "p",
 		"warnings.repeats_within": "24h", "warnings.first_payment": "all", "warnings.large_amount": "50", "reports.folder": "out", "log.level": "debug", "log.format": "json",
@@ -176,7 +178,7 @@ func view(c config.Config) map[string]any {
 		"data": c.Data, "zone": c.Zone.String(), "database": string(c.DatabaseURL), "connections": c.Connections,
 		"generation": c.GenerationFile, "asking": c.AskAfterRestore,
 		"gateway": c.Gateway, "key": string(c.Gateway.Key), "previous": string(c.Gateway.PreviousKey), "channels": c.Channels,
-		"tracking": c.Tracking, "resend": c.Resend, "brakes": c.Brakes, "listen": c.Listen, "inbox": c.Inbox, "profiles": c.Profiles, "warnings": c.Warnings, "reports": c.Reports, "schedules": c.Schedules,
+		"tracking": c.Tracking, "resend": c.Resend, "brakes": c.Brakes, "listen": c.Listen, "inbox": c.Inbox, "sheets": c.Sheets, "profiles": c.Profiles, "warnings": c.Warnings, "reports": c.Reports, "schedules": c.Schedules,
 		"level": c.LogLevel, "format": c.LogFormat,
 		"alert": c.Alert, "webhook secret": string(c.Alert.WebhookSecret), "mail password": string(c.Alert.MailPassword),
 	}

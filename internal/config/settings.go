@@ -17,7 +17,7 @@ import (
 func (l *loader) config() Config {
 	c := Config{
 		Data: l.text("data"), Zone: l.zone(), Connections: l.number("database.max_connections", 2, 1000),
-		Listen: l.listen(), Inbox: l.inbox(), Schedules: map[string]string{},
+		Listen: l.listen(), Inbox: l.inbox(), Sheets: l.sheets(), Schedules: map[string]string{},
 		LogLevel: l.level(), LogFormat: l.oneOf("log.format", "text", "json"),
 		Gateway: l.gateway(), Channels: l.channels(), Alert: l.alert(),
 		Brakes: l.brakes(), Tracking: l.tracking(),
@@ -87,6 +87,15 @@ func (l *loader) inbox() Inbox {
 	return inbox
 }
 
+func (l *loader) sheets() Sheets {
+	mib := func(name string, least, most int) int64 { return int64(l.number(name, least, most)) << 20 }
+	return Sheets{
+		Rows: l.number("sheets.max_rows", 1, 1_000_000), Columns: l.number("sheets.max_columns", 3, 1_000), Parts: l.number("sheets.max_parts", 5, 100_000),
+		Bytes: mib("sheets.max_mib", 1, 1_000), Unpacked: mib("sheets.max_unpacked_mib", 1, 1_000), Memory: mib("sheets.max_memory_mib", 64, 100_000),
+		Time: l.duration("sheets.max_time"),
+	}
+}
+
 func (l *loader) warnings() Warnings {
 	w := Warnings{FirstPayment: l.oneOf("warnings.first_payment", "all", "large", "none"), Large: l.text("warnings.large_amount")}
 	if l.text("warnings.repeats_within") != "0" {
@@ -147,6 +156,7 @@ func (l *loader) gateway() Gateway {
 		Timeout:         l.duration("gateway.timeout"),
 		InFlight:        l.number("gateway.in_flight", 1, 10_000),
 		CallsPerSecond:  l.number("gateway.calls_per_second", 0, 100_000),
+		LimitsAge:       l.duration("gateway.limits_age"),
 		HeadroomPercent: l.number("gateway.headroom_percent", 0, 90),
 		LookupPercent:   l.number("gateway.lookup_percent", 5, 95),
 	}
