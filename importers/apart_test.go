@@ -86,6 +86,13 @@ func apart(way string) importers.Apart {
 func readApart(t testing.TB, a importers.Apart, path string, rules importers.Rules) (importers.Result, *collector, int, error) {
 	t.Helper()
 	var sink collector
+	result, peak, err := watchApart(t, a, path, rules, &sink)
+	return result, &sink, peak, err
+}
+
+// watchApart does that with a sink of the caller's.
+func watchApart(t testing.TB, a importers.Apart, path string, rules importers.Rules, sink importers.Sink) (importers.Result, int, error) {
+	t.Helper()
 	peak := filepath.Join(t.TempDir(), "peak")
 	command := a.Command
 	a.Command = func(ctx context.Context) *exec.Cmd {
@@ -94,11 +101,11 @@ func readApart(t testing.TB, a importers.Apart, path string, rules importers.Rul
 		return child
 	}
 	rules.TempDir = t.TempDir()
-	result, err := a.Read(t.Context(), path, rules, &sink)
+	result, err := a.Read(t.Context(), path, rules, sink)
 	if leftovers, readErr := os.ReadDir(rules.TempDir); readErr != nil || len(leftovers) > 0 {
 		t.Errorf("temporary files left behind: %v, %v", leftovers, readErr)
 	}
-	return result, &sink, readPeak(t, peak), err
+	return result, readPeak(t, peak), err
 }
 
 // readPeak reads the memory that a process wrote down when it ended, in KiB.

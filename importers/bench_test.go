@@ -19,7 +19,7 @@ import (
 	"payrun/importers"
 )
 
-const benchRows = 100_000
+var benchSizes = []int{10_000, 100_000, 1_000_000}
 
 // counter is a sink that only counts.
 type counter struct{ rows, problems int }
@@ -30,94 +30,112 @@ func (c *counter) Problems(problems []importers.Problem) error {
 	return nil
 }
 
-// BenchmarkXLSX reads a workbook of 100,000 payouts, stored with shared
-// strings as Excel saves it and with inline strings as exports have it. Each
-// iteration alternates with the library's bare streaming loop over the same
-// file; x-bare is the ratio, x-apart that of reading in a process apart to
-// reading here.
+// BenchmarkXLSX reads workbooks of 10,000 to 1,000,000 payouts, stored with
+// shared strings as Excel saves them and with inline strings as exports have
+// them. Each iteration alternates with the library's bare streaming loop over
+// the same file; x-bare is the ratio, x-apart that of reading in a process
+// apart to reading here, and MiB what that process takes above one that reads
+// a small workbook.
 func BenchmarkXLSX(b *testing.B) {
-	for _, shared := range []bool{true, false} {
-		name := map[bool]string{true: "shared", false: "inline"}[shared]
-		b.Run(name, func(b *testing.B) {
-			path := filepath.Join(b.TempDir(), "payouts.xlsx")
-			writeWorkbook(b, path, shared)
-			againstBare(b, path, bareXLSX)
+	for _, texts := range []string{"shared", "inline"} {
+		for _, rows := range benchSizes {
+			b.Run(fmt.Sprintf("%s/%d", texts, rows), func(b *testing.B) {
+				path := filepath.Join(b.TempDir(), "payouts.xlsx")
+				writeWorkbook(b, path, rows, texts == "shared")
+				againstBare(b, path, rows, bareXLSX)
+			})
+		}
+	}
+}
+
+// BenchmarkCSV does the same for csv, against encoding/csv alone. Text is not
+// read apart.
+func BenchmarkCSV(b *testing.B) {
+	for _, rows := range benchSizes {
+		b.Run(strconv.Itoa(rows), func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "payouts.csv")
+			var text bytes.Buffer
+			text.WriteString("Reference,Channel,Account,Amount,Currency,Remark\n")
+			for i := range rows {
+				text.WriteString(strings.Join(benchFields(i), ",") + "\n")
+			}
+			if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+				b.Fatal(err)
+			}
+			againstBare(b, path, rows, bareCSV)
 		})
 	}
 }
 
-// BenchmarkCSV does the same for csv, against encoding/csv alone.
-func BenchmarkCSV(b *testing.B) {
-	path := filepath.Join(b.TempDir(), "payouts.csv")
-	var text bytes.Buffer
-	text.WriteString("Reference,Channel,Account,Amount,Currency,Remark\n")
-	for i := range benchRows {
-		text.WriteString(strings.Join(benchFields(i), ",") + "\n")
-	}
-	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	againstBare(b, path, bareCSV)
-}
-
-func againstBare(b *testing.B, path string, bare func(testing.TB, string)) {
+func againstBare(b *testing.B, path string, rows int, bare func(testing.TB, string, int)) {
 	b.Helper()
-	rules := importers.Rules{MaxRows: benchRows, MaxBytes: 1 << 30, MaxUnzipped: 1 << 30}
+	rules := importers.Rules{MaxRows: rows, MaxBytes: 1 << 30, MaxUnzipped: 1 << 30}
 	separate := apart("well")
-	separate.Memory = 1 << 30
+	separate.Memory, separate.Time = 4<<30, 10*time.Minute
+	isApart := filepath.Ext(path) == ".xlsx"
 	var ours, theirs, apartTime time.Duration
+	memory := 0
 	for b.Loop() {
 		runtime.GC()
 		started := time.Now()
-		bare(b, path)
+		bare(b, path, rows)
 		theirs += time.Since(started)
 
 		runtime.GC()
 		started = time.Now()
 		var sink counter
-		if _, err := importers.Read(context.Background(), path, rules, &sink); err != nil || sink.rows != benchRows {
+		if _, err := importers.Read(context.Background(), path, rules, &sink); err != nil || sink.rows != rows {
 			b.Fatalf("%d rows, %d problems, %v", sink.rows, sink.problems, err)
 		}
 		ours += time.Since(started)
 
-		runtime.GC()
-		started = time.Now()
-		sink = counter{}
-		if _, err := separate.Read(context.Background(), path, rules, &sink); err != nil || sink.rows != benchRows {
-			b.Fatalf("%d rows, %d problems, %v", sink.rows, sink.problems, err)
+		if isApart {
+			runtime.GC()
+			started = time.Now()
+			var err error
+			if _, memory, err = watchApart(b, separate, path, rules, &counter{}); err != nil {
+				b.Fatal(err)
+			}
+			apartTime += time.Since(started)
 		}
-		apartTime += time.Since(started)
 	}
 	b.ReportMetric(float64(ours)/float64(theirs), "x-bare")
-	b.ReportMetric(float64(apartTime)/float64(ours), "x-apart")
-	b.ReportMetric(float64(benchRows)*float64(b.N)/ours.Seconds(), "rows/s")
+	b.ReportMetric(float64(rows)*float64(b.N)/ours.Seconds(), "rows/s")
 	b.ReportMetric(0, "ns/op")
+	if isApart {
+		_, idle, err := watchApart(b, separate, "testdata/payouts-libreoffice.xlsx", rules, &counter{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(apartTime)/float64(ours), "x-apart")
+		b.ReportMetric(float64(memory-idle)/1024, "MiB")
+	}
 }
 
-func bareXLSX(b testing.TB, path string) {
+func bareXLSX(b testing.TB, path string, rows int) {
 	file, err := excelize.OpenFile(path, excelize.Options{RawCellValue: true, UnzipXMLSizeLimit: 4 << 20})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer file.Close()
-	rows, err := file.Rows("Sheet1")
+	stream, err := file.Rows("Sheet1")
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer rows.Close()
+	defer stream.Close()
 	count := 0
-	for rows.Next() {
-		if _, err := rows.Columns(); err != nil {
+	for stream.Next() {
+		if _, err := stream.Columns(); err != nil {
 			b.Fatal(err)
 		}
 		count++
 	}
-	if count != benchRows+1 {
+	if count != rows+1 {
 		b.Fatalf("%d rows", count)
 	}
 }
 
-func bareCSV(b testing.TB, path string) {
+func bareCSV(b testing.TB, path string, _ int) {
 	file, err := os.Open(path)
 	if err != nil {
 		b.Fatal(err)
@@ -140,7 +158,7 @@ func benchFields(i int) []string {
 	return []string{fmt.Sprintf("PO2026%08d", i), channel[i%4], account[i%4], fmt.Sprintf("%d.%02d", 1+i%2000, i%97+1), "USD", "November"}
 }
 
-func writeWorkbook(b *testing.B, path string, shared bool) {
+func writeWorkbook(b *testing.B, path string, count int, shared bool) {
 	b.Helper()
 	var rows, texts bytes.Buffer
 	rows.WriteString(headerCells)
@@ -158,7 +176,7 @@ func writeWorkbook(b *testing.B, path string, shared bool) {
 		}
 		fmt.Fprintf(&rows, `<c r="%s" t="s"><v>%d</v></c>`, ref, at)
 	}
-	for i := range benchRows {
+	for i := range count {
 		fmt.Fprintf(&rows, `<row r="%d">`, i+2)
 		for column, value := range benchFields(i) {
 			if ref := string(rune('A'+column)) + strconv.Itoa(i+2); column == 3 {

@@ -29,6 +29,7 @@ func read(ctx context.Context, file *os.File, path string, rules Rules, sink Sin
 		}
 	}()
 	r := &reader{rules: set, sink: sink, repeats: newRepeats()}
+	defer r.repeats.close()
 	err = r.read(ctx, file, path)
 	r.result.Totals, r.result.RejectedTotals = r.accepted.list(), r.refused.list()
 	r.result.Kinds = r.kinds.list()

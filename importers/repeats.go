@@ -1,6 +1,7 @@
 package importers
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 
 	"payrun/internal/money"
@@ -35,6 +36,12 @@ func (s *repeats) payee(payout Row) int {
 	return s.payees.first(maphash.Comparable(s.seed, key), payout.Number)
 }
 
+// close gives the tables' memory back.
+func (s *repeats) close() {
+	s.references.close()
+	s.payees.close()
+}
+
 // rowTable maps hashes to the row where each was first seen, in eight bytes a
 // slot. A table that is full is kept and a larger one added, so that nothing
 // is ever moved: a move would need both in memory.
@@ -43,11 +50,13 @@ type rowTable struct {
 	free  int // slots that the newest part may still fill
 }
 
-// rowSlots is an open-addressed table. A slot holds the upper bits of a hash
-// and a row, which is never 0; the lower bits say where to begin to look.
-type rowSlots []uint64
+// rowSlots is an open-addressed table outside of Go's heap. A slot holds the
+// upper bits of a hash and a row, which is never 0; the lower bits say where to
+// begin to look.
+type rowSlots []byte
 
 const (
+	slotBytes = 8
 	rowBits   = 24 // a sheet has fewer rows
 	firstPart = 1 << 10
 	growth    = 4
@@ -58,31 +67,44 @@ const (
 func (t *rowTable) first(hash uint64, row int) int {
 	for _, slots := range t.parts {
 		if at, found := slots.find(hash); found {
-			return int(slots[at] & (1<<rowBits - 1))
+			return int(slots.at(at) & (1<<rowBits - 1))
 		}
 	}
 	if t.free == 0 {
 		size := firstPart
 		if n := len(t.parts); n > 0 {
-			size = growth * len(t.parts[n-1])
+			size = growth * t.parts[n-1].len()
 		}
-		t.parts = append(t.parts, make(rowSlots, size))
+		t.parts = append(t.parts, outside(size*slotBytes))
 		t.free = size / 8 * 7
 	}
 	newest := t.parts[len(t.parts)-1]
 	at, _ := newest.find(hash)
-	newest[at] = hash>>rowBits<<rowBits | uint64(min(row, 1<<rowBits-1))
+	newest.set(at, hash>>rowBits<<rowBits|uint64(min(row, 1<<rowBits-1)))
 	t.free--
 	return 0
 }
 
+func (t *rowTable) close() {
+	for _, part := range t.parts {
+		release(part)
+	}
+	*t = rowTable{}
+}
+
+func (s rowSlots) len() int                  { return len(s) / slotBytes }
+func (s rowSlots) at(slot int) uint64        { return binary.NativeEndian.Uint64(s[slot*slotBytes:]) }
+func (s rowSlots) set(slot int, note uint64) { binary.NativeEndian.PutUint64(s[slot*slotBytes:], note) }
+
 // find returns the slot that holds the hash, or the free one for it.
 func (s rowSlots) find(hash uint64) (at int, found bool) {
-	mask := len(s) - 1
-	for at = int(hash) & mask; s[at] != 0; at = (at + 1) & mask {
-		if s[at]>>rowBits == hash>>rowBits {
+	mask := s.len() - 1
+	for at = int(hash) & mask; ; at = (at + 1) & mask {
+		switch note := s.at(at); {
+		case note == 0:
+			return at, false
+		case note>>rowBits == hash>>rowBits:
 			return at, true
 		}
 	}
-	return at, false
 }

@@ -126,7 +126,7 @@ var ErrTotals = errors.New("the totals of the good and the bad rows are not conf
 var ErrNoRows = errors.New("the sheet has no good row")
 
 // loadRows is how many rows go into the store together.
-const loadRows = 5_000
+const loadRows = 2_000
 
 // File imports one sheet for a maker. Reading and storing overlap. Whatever
 // goes wrong leaves nothing behind; the problems found come back in any case.
@@ -276,7 +276,7 @@ type loadChunk struct {
 
 func newLoader(ctx context.Context, im *Import, stage func(context.Context) (*ledger.Staging, error)) *loader {
 	ctx, cancel := context.WithCancelCause(ctx)
-	l := &loader{im: im, ctx: ctx, stage: stage, queue: make(chan loadChunk, 1), ended: make(chan error, 1)}
+	l := &loader{im: im, ctx: ctx, stage: stage, queue: make(chan loadChunk), ended: make(chan error, 1)}
 	go func() {
 		var err error
 		for chunk := range l.queue {

@@ -69,7 +69,7 @@ func (p *place) swollen(book, tag, more string) string {
 }
 
 // rezip copies a workbook and changes its parts.
-func rezip(t *testing.T, from, to string, change func(name, content string) string) {
+func rezip(t testing.TB, from, to string, change func(name, content string) string) {
 	t.Helper()
 	source, err := zip.OpenReader(from)
 	if err != nil {

@@ -94,7 +94,7 @@ func TestLiveGatewayNeedsTwoPeople(t *testing.T) {
 }
 
 // answering is a gateway that says the same to everybody.
-func answering(t *testing.T, status int, contentType, body string) (url string) {
+func answering(t testing.TB, status int, contentType, body string) (url string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

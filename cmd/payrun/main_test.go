@@ -67,13 +67,13 @@ func limitFiles(bytes string) {
 
 // place is a folder with Payrun in it, as one user has it.
 type place struct {
-	t       *testing.T
+	t       testing.TB
 	data    string
 	environ []string
 }
 
 // newPlace is a fresh folder, with a sandbox that is in no hurry to save calls.
-func newPlace(t *testing.T, environ ...string) *place {
+func newPlace(t testing.TB, environ ...string) *place {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
 	return &place{t, data, append([]string{"PAYRUN_DATA=" + data, "PAYRUN_GATEWAY_CALLS_PER_SECOND=0"}, environ...)}
@@ -103,7 +103,7 @@ func (p *place) without(prefixes ...string) *place {
 func (p *place) as(token string) *place { return p.with("PAYRUN_TOKEN=" + token) }
 
 type result struct {
-	t        *testing.T
+	t        testing.TB
 	command  string
 	code     int
 	out, err string
@@ -230,7 +230,7 @@ func (p *place) people() (admin, maker, checker string) {
 
 // process is Payrun as a process of its own.
 type process struct {
-	t       *testing.T
+	t       testing.TB
 	command *exec.Cmd
 	out     *lines
 	errOut  *lines
@@ -300,7 +300,7 @@ func (l *lines) String() string {
 }
 
 // line waits for a line with the text and returns it.
-func (l *lines) line(t *testing.T, text string) string {
+func (l *lines) line(t testing.TB, text string) string {
 	t.Helper()
 	late := false
 	timer := time.AfterFunc(patience, func() {
@@ -328,7 +328,7 @@ func (l *lines) line(t *testing.T, text string) string {
 
 // eventually asks again and again, without sleeping in between longer than it
 // takes to ask, until ok.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(20 * time.Millisecond)

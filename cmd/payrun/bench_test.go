@@ -1,0 +1,252 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xuri/excelize/v2"
+
+	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
+	"payrun/ledger"
+	"payrun/migrations"
+)
+
+// BenchmarkImport imports sheets as a person does, with the program itself: as
+// csv, as a workbook with inline strings as exports have it, and with shared
+// strings as Excel saves it. Five rounds each, medians, every one in turns with
+// the bare limit: the spreadsheet library's own streaming over the workbook,
+// and the engine's fastest way to put as many rows into the payouts' own table
+// (COPY on PostgreSQL, one prepared insert in one transaction on SQLite).
+//
+// x-load is the whole import against that load alone, x-read-load against both
+// limits together. MiB is the most memory that all its processes had above
+// what as many idle ones have, on Linux.
+func BenchmarkImport(b *testing.B) {
+	for _, engine := range []string{"sqlite", "postgres"} {
+		for _, format := range []string{"csv", "inline", "shared"} {
+			for _, rows := range []int{10_000, 100_000, 1_000_000} {
+				if format == "shared" && rows > 100_000 {
+					continue // the library would take gigabytes to write it
+				}
+				b.Run(fmt.Sprintf("%s/%s/%d", engine, format, rows), func(b *testing.B) { benchImport(b, engine, format, rows) })
+			}
+		}
+	}
+}
+
+func benchImport(b *testing.B, engine, format string, rows int) {
+	const rounds = 5
+	program := filepath.Join(b.TempDir(), "payrun")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	sheet := benchSheet(b, format, rows)
+	var whole, reading, loading, processor, memory []float64
+	for range b.N {
+		for range rounds {
+			p := newPlace(b, "PAYRUN_DATABASE_URL="+dbtest.URL(b, engine, migrated), "PAYRUN_SHEETS_MAX_ROWS=1000000", "PAYRUN_SHEETS_MAX_MIB=500",
+				"PAYRUN_SHEETS_MAX_UNPACKED_MIB=1000", "PAYRUN_SHEETS_MAX_MEMORY_MIB=4000", "PAYRUN_SHEETS_MAX_TIME=10m")
+			_, maker, _ := p.people()
+			idle := p.measure(program, "version")
+			read := 0.0
+			if format != "csv" {
+				read = readBare(b, sheet, rows)
+			}
+			reading, loading = append(reading, read), append(loading, loadBare(b, engine, rows))
+			m := p.as(maker).measure(program, "import", sheet)
+			whole, processor = append(whole, m.took.Seconds()), append(processor, m.processor.Seconds())
+			memory = append(memory, m.above(idle))
+		}
+	}
+	b.ReportMetric(float64(rows)/median(whole), "rows/s")
+	b.ReportMetric(median(whole)/median(loading), "x-load")
+	if format != "csv" {
+		b.ReportMetric(median(whole)/(median(reading)+median(loading)), "x-read-load")
+	}
+	b.ReportMetric(median(processor), "cpu-s")
+	b.ReportMetric(median(memory), "MiB")
+	b.ReportMetric(0, "ns/op")
+}
+
+func migrated(ctx context.Context, db *database.DB) error {
+	_, err := migrations.Up(ctx, db)
+	return err
+}
+
+func median(of []float64) float64 { return slices.Sorted(slices.Values(of))[len(of)/2] }
+
+// measured is what a program took.
+type measured struct {
+	took, processor time.Duration
+	peaks           map[int]float64 // MiB by process
+}
+
+// measure runs the program and watches the memory of its processes.
+func (p *place) measure(program string, args ...string) measured {
+	p.t.Helper()
+	command := exec.Command(program, args...)
+	command.Env = p.environ
+	var complaints strings.Builder
+	command.Stderr = &complaints
+	m := measured{peaks: map[int]float64{}}
+	ended := make(chan error, 1)
+	started := time.Now()
+	if err := command.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	go func() { ended <- command.Wait() }()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			m.watch(command.Process.Pid)
+		case err := <-ended:
+			if err != nil {
+				p.t.Fatalf("payrun %s: %v\n%s", strings.Join(args, " "), err, short(complaints.String()))
+			}
+			m.took = time.Since(started)
+			m.processor = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
+			return m
+		}
+	}
+}
+
+// watch notes the peaks of a process and its children: what wait tells counts
+// the parent's memory, too.
+func (m measured) watch(pid int) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // it may be gone
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	var kibibytes float64
+	if _, err := fmt.Sscan(peak, &kibibytes); err == nil {
+		m.peaks[pid] = kibibytes / 1024
+	}
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		children, _ := os.ReadFile(list)
+		for text := range strings.FieldsSeq(string(children)) {
+			var child int
+			if _, err := fmt.Sscan(text, &child); err == nil {
+				m.watch(child)
+			}
+		}
+	}
+}
+
+// above is the memory of all processes beyond that of idle ones.
+func (m measured) above(idle measured) (mebibytes float64) {
+	nothing := 0.0
+	for _, peak := range idle.peaks {
+		nothing = max(nothing, peak)
+	}
+	for _, peak := range m.peaks {
+		mebibytes += peak - nothing
+	}
+	return mebibytes
+}
+
+// benchSheet writes as many payouts as told.
+func benchSheet(b *testing.B, format string, rows int) string {
+	b.Helper()
+	headings := []any{"Reference", "Channel", "Account", "Amount", "Currency", "Remark"}
+	payout := func(i int) []any {
+		channel := []string{"Perfect Money", "Advcash", "Payeer", "FasaPay"}[i%4]
+		account := fmt.Sprintf([]string{"U%07d", "U%012d", "P%08d", "FP%06d"}[i%4], 1+i)
+		return []any{fmt.Sprintf("PO2026%08d", i), channel, account, fmt.Sprintf("%d.%02d", 10+i%90, i%100), "USD", "November"}
+	}
+	path := filepath.Join(b.TempDir(), "payouts.xlsx")
+	if format == "csv" {
+		path = filepath.Join(b.TempDir(), "payouts.csv")
+		file, err := os.Create(path)
+		check(b, err)
+		text := bufio.NewWriter(file)
+		fmt.Fprintln(text, "Reference,Channel,Account,Amount,Currency,Remark")
+		for i := range rows {
+			r := payout(i)
+			fmt.Fprintf(text, "%s,%s,%s,%s,%s,%s\n", r...)
+		}
+		check(b, text.Flush())
+		check(b, file.Close())
+		return path
+	}
+	file := excelize.NewFile()
+	defer file.Close()
+	if format == "shared" {
+		check(b, file.SetSheetRow("Sheet1", "A1", &headings))
+		for i := range rows {
+			r := payout(i)
+			check(b, file.SetSheetRow("Sheet1", fmt.Sprint("A", i+2), &r))
+		}
+	} else {
+		stream, err := file.NewStreamWriter("Sheet1")
+		check(b, err)
+		check(b, stream.SetRow("A1", headings))
+		for i := range rows {
+			check(b, stream.SetRow(fmt.Sprint("A", i+2), payout(i)))
+		}
+		check(b, stream.Flush())
+	}
+	check(b, file.SaveAs(path))
+	return path
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readBare lets the library stream over the workbook, in seconds.
+func readBare(b *testing.B, path string, rows int) float64 {
+	b.Helper()
+	started := time.Now()
+	file, err := excelize.OpenFile(path, excelize.Options{RawCellValue: true, UnzipXMLSizeLimit: 4 << 20})
+	check(b, err)
+	defer file.Close()
+	stream, err := file.Rows("Sheet1")
+	check(b, err)
+	defer stream.Close()
+	read := 0
+	for stream.Next() {
+		_, err := stream.Columns()
+		check(b, err)
+		read++
+	}
+	if read != rows+1 {
+		b.Fatalf("%d rows", read)
+	}
+	return time.Since(started).Seconds()
+}
+
+// loadBare puts rows of one batch into a fresh store, in seconds.
+func loadBare(b *testing.B, engine string, rows int) float64 {
+	b.Helper()
+	db := dbtest.Open(b, database.Config{URL: dbtest.URL(b, engine, migrated)}, migrated)
+	ctx := b.Context()
+	book := ledger.New(db, ledger.Config{})
+	admin, err := book.AddUser(ctx, ledger.User{}, "ada", ledger.Admin)
+	check(b, err)
+	maker, err := book.AddUser(ctx, admin, "mia", ledger.Maker)
+	check(b, err)
+	_, err = book.Stage(ctx, maker, "bare", "account")
+	check(b, err)
+	columns := []string{"id", "batch_id", "ordinal", "sheet", "row_no", "reference", "channel", "account", "payee", "remark", "pay_date", "amount", "currency", "fee_estimate", "row_digest"}
+	digest := strings.Repeat("0", 64)
+	started := time.Now()
+	check(b, db.InTx(ctx, func(tx *database.Tx) error {
+		return database.Load(ctx, tx, "payouts", columns, rows, func(i int) []any {
+			return []any{1_0000_0001 + i, 1, i + 1, "", i + 2, fmt.Sprintf("PO2026%08d", i), "16", fmt.Sprintf("P%08d", i), "", "November", "", 1000 + i%9000, "USD", 0, digest}
+		})
+	}))
+	return time.Since(started).Seconds()
+}
