@@ -330,7 +330,7 @@ func (b *Book) Recall(ctx context.Context, by User, batch int64, reason string) 
 
 func (b *Book) takeBack(ctx context.Context, by User, role Role, c change) error {
 	if c.note == "" {
-		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return errNoReason
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "take a batch back", role); err != nil {
@@ -348,7 +348,7 @@ func (b *Book) takeBack(ctx context.Context, by User, role Role, c change) error
 // month's identical payroll is legitimate. It gets order numbers of its own.
 func (b *Book) AllowRepeat(ctx context.Context, by User, batch int64, reason string) error {
 	if reason == "" {
-		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return errNoReason
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "allow a repeat", Checker); err != nil {
@@ -392,7 +392,7 @@ func (b *Book) AllowRepeat(ctx context.Context, by User, batch int64, reason str
 // again as if it had never been.
 func (b *Book) Discard(ctx context.Context, by User, batch int64, reason string) error {
 	if reason == "" {
-		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return errNoReason
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "discard a batch", Maker); err != nil {

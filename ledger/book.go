@@ -30,6 +30,8 @@ var (
 	ErrTampered = errors.New("changed behind the ledger's back")
 )
 
+var errNoReason = fmt.Errorf("%w: a reason is needed", ErrInvalid)
+
 // Config of a Book; the zero value is usable.
 type Config struct {
 	// Zone in which business days begin and end. Default UTC.

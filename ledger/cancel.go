@@ -23,7 +23,7 @@ const cancelChunk = 1000
 // word.
 func (b *Book) Cancel(ctx context.Context, by User, batch int64, reason string) (int, error) {
 	if reason == "" {
-		return 0, fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return 0, errNoReason
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error { return authorize(ctx, tx, by, "cancel a batch", Checker) })
 	if err != nil {

@@ -148,7 +148,7 @@ func (p *Proposal) check() error {
 	}
 	switch {
 	case p.Reason == "":
-		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return errNoReason
 	case p.Fee < 0:
 		return fmt.Errorf("%w: a fee is not negative", ErrInvalid)
 	case p.Moved < 0:

@@ -78,7 +78,7 @@ func (b *Book) Find(ctx context.Context, name string, most int) ([]Payout, error
 func (b *Book) SettleException(ctx context.Context, by User, number int64, reason string) error {
 	reason = strings.TrimSpace(storable(reason))
 	if reason == "" {
-		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return errNoReason
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "close a case", Checker); err != nil {

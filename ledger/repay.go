@@ -21,7 +21,7 @@ import (
 func (b *Book) Repay(ctx context.Context, by User, orders []string, look Scrutiny, reason string) (Batch, error) {
 	reason = strings.TrimSpace(storable(reason))
 	if reason == "" {
-		return Batch{}, fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return Batch{}, errNoReason
 	}
 	if err := by.must("pay failed payouts again", Maker); err != nil {
 		return Batch{}, err

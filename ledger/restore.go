@@ -216,7 +216,7 @@ func (w *watch) keep() error {
 // may; another person has to lift the stop.
 func (b *Book) DeclareRestore(ctx context.Context, by User, reason string) error {
 	if reason == "" {
-		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return errNoReason
 	}
 	var w watch
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {

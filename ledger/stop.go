@@ -123,7 +123,7 @@ const heldAlone = `(EXISTS (SELECT 1 FROM stops s WHERE s.lifted_at = 0 AND s.pa
 // PlaceStop stops sending. Makers, checkers and admins may all pull the brake.
 func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, reason string) error {
 	if reason == "" {
-		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return errNoReason
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "stop payouts", Maker, Checker, Admin); err != nil {

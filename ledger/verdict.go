@@ -54,7 +54,7 @@ func (b *Book) Confirm(ctx context.Context, by User, number int64) error {
 // does not agree.
 func (b *Book) Refuse(ctx context.Context, by User, number int64, reason string) error {
 	if reason == "" {
-		return fmt.Errorf("%w: a reason is needed", ErrInvalid)
+		return errNoReason
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "refuse a decision", Checker); err != nil {
