@@ -173,9 +173,9 @@ func (p *Proposal) fits(s standing) error {
 		return fmt.Errorf("%w: nothing blocks the payout", ErrConflict)
 	case to == s.State && p.Outcome != OutcomeUnblock && s.Cases == 0:
 		return fmt.Errorf("%w: the payout is %s already, and no case about it is open", ErrConflict, s.State)
-	case (to == Succeeded || to == FailedFee && reason == ByTwoPeople) && p.Evidence == "" && p.FileDigest == "":
+	case (to == Succeeded || to == FailedFee && reason == ByTwoPeople) && !written(p.Evidence, p.FileDigest):
 		return fmt.Errorf("%w: that money has moved needs evidence: a statement line, or the gateway's written word", ErrInvalid)
-	case reason == ByCorrection && p.Evidence == "" && p.FileDigest == "":
+	case reason == ByCorrection && !written(p.Evidence, p.FileDigest):
 		return fmt.Errorf("%w: a correction needs evidence: a statement line, or the gateway's written word", ErrInvalid)
 	case p.Moved > 0 && p.Moved != s.Amount && reason != ByTwoPeople:
 		return fmt.Errorf("%w: the payout is %s; that another amount was paid is decided while it is in doubt or under review", ErrConflict, s.State)
@@ -184,6 +184,10 @@ func (p *Proposal) fits(s standing) error {
 	}
 	return nil
 }
+
+// written reports whether a proposer showed what the gateway wrote, or a line
+// of its statement.
+func written(evidence, fileDigest string) bool { return evidence != "" || fileDigest != "" }
 
 func insertProposal(ctx context.Context, tx *database.Tx, by User, s standing, p Proposal) (int64, error) {
 	number, now, err := stamp(ctx, tx)

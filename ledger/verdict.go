@@ -372,9 +372,7 @@ func (d *deciding) grounds(ctx context.Context) (grounds, error) {
 	return all[0], nil
 }
 
-// written reports whether the proposer showed what the gateway wrote, or a
-// line of its statement.
-func (d *deciding) written() bool { return d.Evidence != "" || d.FileDigest != "" }
+func (d *deciding) written() bool { return written(d.Evidence, d.FileDigest) }
 
 // unpaid says what is missing before a payout under review may be called
 // failed: the gateway's own answer to a look-up that it ended unpaid, with no
