@@ -72,7 +72,7 @@ func (b *Book) Claim(ctx context.Context, order ClaimOrder) (Claimed, error) {
 	var empty []int64
 	var seen watch
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		c := claiming{tx: tx, order: order, zone: b.zone, askFirst: b.askFirst, watch: watch{path: b.generation}}
+		c := claiming{book: b, tx: tx, order: order, watch: watch{path: b.generation}}
 		if err := c.run(ctx); err != nil {
 			return err
 		}
@@ -97,18 +97,16 @@ func (b *Book) Claim(ctx context.Context, order ClaimOrder) (Claimed, error) {
 
 // claiming is one claim under way, in one transaction.
 type claiming struct {
+	book    *Book
 	tx      *database.Tx
 	order   ClaimOrder
-	zone    *time.Location
+	watch   watch
 	now     database.Instant
 	slots   slots
 	limits  []Limit
 	left    map[money.Currency]money.Amount // of the gateway's balance
 	claimed Claimed
 	empty   []int64 // batches with nothing left to send
-
-	watch    watch
-	askFirst time.Duration
 }
 
 func (c *claiming) run(ctx context.Context) error {
@@ -276,7 +274,7 @@ func (c *claiming) lockBeyond(ctx context.Context, batch Batch, limit Limit, mos
 	date, next := "", ">=" // those without a date come first
 	for len(all) < most {
 		err := c.tx.Get(ctx, &date, `SELECT p.pay_date FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
-			AND p.pay_date `+next+` ? AND p.pay_date <= ? ORDER BY p.pay_date LIMIT 1`, batch.ID, limit.Channel, limit.Currency, date, c.today())
+			AND p.pay_date `+next+` ? AND p.pay_date <= ? ORDER BY p.pay_date LIMIT 1`, batch.ID, limit.Channel, limit.Currency, date, c.book.businessDay(c.now))
 		if errors.Is(err, ErrNotFound) {
 			return all, nil
 		}
@@ -291,8 +289,6 @@ func (c *claiming) lockBeyond(ctx context.Context, batch Batch, limit Limit, mos
 	}
 	return all, nil
 }
-
-func (c *claiming) today() string { return c.now.Time().In(c.zone).Format("2006-01-02") }
 
 // pick locks payouts that may be sent. It asks in an order that only one index
 // of unsent payouts has, and writes the row limit into the text: given another
@@ -312,7 +308,7 @@ func (c *claiming) pick(ctx context.Context, batch int64, limit Limit, where, or
 		FROM payouts p WHERE p.state = 'UNSENT' AND p.batch_id = ? AND p.channel = ? AND p.currency = ?
 		AND p.amount BETWEEN ? AND ? AND p.amount + p.fee_estimate <= ? AND p.blocked = '' AND p.pay_date <= ?
 		AND NOT `+heldAlone+` AND `+where+" ORDER BY "+order+" LIMIT "+strconv.Itoa(most)+c.tx.Dialect.SkipLocked,
-		append([]any{batch, limit.Channel, limit.Currency, limit.Minimum, min(limit.Maximum, left), left, c.today()}, args...)...)
+		append([]any{batch, limit.Channel, limit.Currency, limit.Minimum, min(limit.Maximum, left), left, c.book.businessDay(c.now)}, args...)...)
 	return found, err
 }
 
@@ -345,7 +341,7 @@ func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tam
 		}
 		c.left[p.Currency] -= p.Amount + p.FeeEstimate
 		claim := Claim{Payout: p.Payout, Number: p.Attempts + 1, Spoken: p.Spoken}
-		claim.AskFirst = p.MayHaveLeft || p.Spoken || c.watch.origin.restoredWithin(c.askFirst, c.now)
+		claim.AskFirst = p.MayHaveLeft || p.Spoken || c.watch.origin.restoredWithin(c.book.askFirst, c.now)
 		claim.AskAfter = c.slots.at(used).Sub(c.now)
 		if claim.AskFirst {
 			used++

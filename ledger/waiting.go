@@ -49,7 +49,7 @@ func (b *Book) waiting(ctx context.Context, channels []string, limitsAge time.Du
 	if err != nil {
 		return nil, err
 	}
-	fresh, today := now.Add(-limitsAge), now.Time().In(b.zone).Format("2006-01-02")
+	fresh, today := now.Add(-limitsAge), b.businessDay(now)
 	var waiting []Waiting
 	err = b.db.Select(ctx, &waiting, `SELECT p.channel, p.currency, count(*) AS payouts, CASE
 			WHEN p.blocked <> '' THEN p.blocked
