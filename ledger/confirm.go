@@ -59,8 +59,13 @@ func (b *Book) WarningKinds(ctx context.Context, batch int64) ([]WarningKind, er
 // confirmedBy is the condition that somebody with the role confirmed warning
 // w; further conditions on the confirmation c may follow.
 func confirmedBy(role Role, and ...string) string {
-	return fmt.Sprintf(`EXISTS (SELECT 1 FROM confirmations c WHERE c.batch_id = w.batch_id AND c.code = w.code
-		AND c.row_no IN (0, w.row_no) AND c.role = '%s'%s)`, role, strings.Join(and, ""))
+	return "EXISTS (SELECT 1 " + fromConfirmations(role) + strings.Join(and, "") + ")"
+}
+
+// fromConfirmations finds the confirmations c of warning w in a role.
+func fromConfirmations(role Role) string {
+	return fmt.Sprintf(`FROM confirmations c WHERE c.batch_id = w.batch_id AND c.code = w.code
+		AND c.row_no IN (0, w.row_no) AND c.role = '%s'`, role)
 }
 
 // Warning is one warning of a batch, with what it is about.
@@ -87,7 +92,8 @@ func (b *Book) Warnings(ctx context.Context, batch int64, kind string, limit int
 	err := b.db.Select(ctx, &warnings, `SELECT w.code, w.row_no,
 		coalesce((SELECT max(p.message) FROM problems p WHERE p.batch_id = w.batch_id AND p.code = w.code AND p.row_no = w.row_no), '') AS message,
 		coalesce(e.batch_id, 0) AS repeats, coalesce(e.row_no, 0) AS repeats_row, coalesce(e.state, '') AS repeats_state,
-		coalesce((`+confirmer(Maker)+`), '') AS maker, coalesce((`+confirmer(Checker)+`), '') AS checker
+		coalesce((SELECT min(c.actor) `+fromConfirmations(Maker)+`), '') AS maker,
+		coalesce((SELECT min(c.actor) `+fromConfirmations(Checker)+`), '') AS checker
 		FROM warnings w JOIN batches b ON b.id = w.batch_id AND b.state <> 'STAGING'
 		LEFT JOIN payouts e ON e.id = w.repeats AND w.repeats > 0
 		WHERE w.batch_id = ? AND (? = '' OR w.code = ?) ORDER BY count(*) OVER (PARTITION BY w.code), w.row_no, w.code, w.payout_id LIMIT ?`, batch, kind, kind, limit)
@@ -123,11 +129,6 @@ func (b *Book) warnedPayouts(ctx context.Context, batch int64, warnings []Warnin
 	return err
 }
 
-func confirmer(role Role) string {
-	return fmt.Sprintf(`SELECT min(c.actor) FROM confirmations c WHERE c.batch_id = w.batch_id AND c.code = w.code
-		AND c.row_no IN (0, w.row_no) AND c.role = '%s'`, role)
-}
-
 // ConfirmedKind is what a person just took responsibility for, of one kind and in
 // one currency.
 type ConfirmedKind struct {
@@ -150,7 +151,7 @@ func (b *Book) ConfirmWarnings(ctx context.Context, by User, batch int64, kind s
 		if err != nil {
 			return err
 		}
-		confirmed, err = confirmOpen(ctx, tx, by, confirmation{BatchID: batch, Code: kind, Row: row, Role: role, Actor: by.actor()})
+		confirmed, err = confirmOpen(ctx, tx, confirmation{BatchID: batch, Code: kind, Row: row, Role: role, Actor: by.actor()})
 		return err
 	})
 	if err != nil {
@@ -160,7 +161,7 @@ func (b *Book) ConfirmWarnings(ctx context.Context, by User, batch int64, kind s
 }
 
 // confirmOpen confirms what waits of a kind, or of all kinds but the repeats.
-func confirmOpen(ctx context.Context, tx *database.Tx, by User, wanted confirmation) (confirmed []ConfirmedKind, err error) {
+func confirmOpen(ctx context.Context, tx *database.Tx, wanted confirmation) (confirmed []ConfirmedKind, err error) {
 	mine := ""
 	if wanted.Role == Checker { // each checker answers for what they approve
 		mine = wanted.Actor
@@ -187,7 +188,7 @@ func confirmOpen(ctx context.Context, tx *database.Tx, by User, wanted confirmat
 		if len(covers) == 0 { // not in that row
 			continue
 		}
-		if err := confirm(ctx, tx, by, c, covers); err != nil {
+		if err := confirm(ctx, tx, c, covers); err != nil {
 			return nil, err
 		}
 		confirmed = append(confirmed, covers...)
@@ -259,7 +260,7 @@ func unconfirmed(ctx context.Context, tx *database.Tx, batch int64, role Role, a
 }
 
 // confirm stores one confirmation, of all rows or of one.
-func confirm(ctx context.Context, tx *database.Tx, by User, c confirmation, covers []ConfirmedKind) error {
+func confirm(ctx context.Context, tx *database.Tx, c confirmation, covers []ConfirmedKind) error {
 	for _, part := range covers {
 		c.Warnings += part.Warnings
 	}
@@ -276,7 +277,7 @@ func confirm(ctx context.Context, tx *database.Tx, by User, c confirmation, cove
 	if c.Row > 0 {
 		where = fmt.Sprint("in row ", c.Row)
 	}
-	return audit(ctx, tx, by.actor(), "batch.confirm", fmt.Sprint("batch ", c.BatchID),
+	return audit(ctx, tx, c.Actor, "batch.confirm", fmt.Sprint("batch ", c.BatchID),
 		fmt.Sprintf("as %s: %d of %s, %s", c.Role, c.Warnings, c.Code, where))
 }
 
