@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"payrun/internal/database"
@@ -73,10 +74,10 @@ type Ended struct {
 // payouts of unfinished batches only.
 func (b *Book) Ended(ctx context.Context) (map[int64]Ended, error) {
 	var all []Ended
-	ofBatch := fmt.Sprintf("SELECT %%s FROM payouts p WHERE p.id BETWEEN b.id * %[1]d AND b.id * %[1]d + %[2]d AND p.state ", maxOrdinal+1, maxOrdinal)
+	ofBatch := "FROM payouts p WHERE p.id BETWEEN " + idOf("b", "0") + " AND " + idOf("b", strconv.Itoa(maxOrdinal)) + " AND p.state "
 	err := b.db.Select(ctx, &all, `SELECT b.id AS batch_id, CASE WHEN b.finished_at > 0 THEN b.accepted
-		ELSE (`+fmt.Sprintf(ofBatch, "count(*)")+`IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED', 'CANCELLED')) END AS payouts,
-		CASE WHEN EXISTS (`+fmt.Sprintf(ofBatch, "1")+`<> 'CANCELLED') THEN 0 ELSE 1 END AS cancelled
+		ELSE (SELECT count(*) `+ofBatch+`IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED', 'CANCELLED')) END AS payouts,
+		CASE WHEN EXISTS (SELECT 1 `+ofBatch+`<> 'CANCELLED') THEN 0 ELSE 1 END AS cancelled
 		FROM batches b WHERE b.state = 'APPROVED'`)
 	if err != nil {
 		return nil, fmt.Errorf("count what has ended: %w", err)

@@ -260,7 +260,7 @@ func notified(ctx context.Context, tx *database.Tx, orderNo string) (Payout, err
 	}
 	// Locked, so that an end that is being recorded meanwhile is seen.
 	err := tx.Get(ctx, &p, `SELECT id, batch_id, ordinal, attempts, attempt_id, state, gateway_status, repays FROM payouts
-		WHERE id = (SELECT b.id * 100000000 + ? FROM batches b WHERE b.order_prefix = ?)`+tx.Dialect.ForUpdate, ordinal, prefix)
+		WHERE id = (SELECT `+idOf("b", "?")+` FROM batches b WHERE b.order_prefix = ?)`+tx.Dialect.ForUpdate, ordinal, prefix)
 	if errors.Is(err, ErrNotFound) {
 		return Payout{}, nil
 	}

@@ -71,6 +71,15 @@ func batchOf(payout int64) int64 { return payout / (maxOrdinal + 1) }
 func firstID(batch int64) int64 { return payoutID(batch, 0) }
 func lastID(batch int64) int64  { return payoutID(batch, maxOrdinal) }
 
+// idOf is SQL for the id of a payout in batch b.
+func idOf(b, ordinal string) string { return fmt.Sprintf("%s.id * %d + %s", b, maxOrdinal+1, ordinal) }
+
+// IDs bounds the ids of a batch's payouts.
+func IDs(batch int64) (first, last int64) { return firstID(batch), lastID(batch) }
+
+// OrdinalOf is the place in its batch of the payout with an id.
+func OrdinalOf(id int64) int64 { return id % (maxOrdinal + 1) }
+
 // OrderNo is the number the gateway knows the payout by: 16 characters for
 // the batch, then the ordinal in 8 digits. It depends on nothing but the
 // gateway account, the rows of the sheet, and the repeat number a checker
@@ -134,7 +143,7 @@ func (b *Book) Payout(ctx context.Context, orderNo string) (Payout, error) {
 		return p, fmt.Errorf("%w: %q is not an order number of ours", ErrNotFound, orderNo)
 	}
 	err := b.db.Get(ctx, &p, "SELECT "+payoutColumns+` FROM batches b
-		JOIN payouts p ON p.id = b.id * 100000000 + ? WHERE b.order_prefix = ?`, ordinal, prefix)
+		JOIN payouts p ON p.id = `+idOf("b", "?")+" WHERE b.order_prefix = ?", ordinal, prefix)
 	if err != nil {
 		return p, fmt.Errorf("payout %s: %w", orderNo, err)
 	}
@@ -201,7 +210,7 @@ func (b *Book) Story(ctx context.Context, orderNo string) (Payout, []Step, error
 	return p, steps, nil
 }
 
-const story = `
+var story = `
 	SELECT created_at AS at, id, CASE WHEN from_state = '' THEN to_state ELSE from_state || ' to ' || to_state END AS what,
 	       actor, reason || CASE WHEN note = '' THEN '' ELSE ': ' || note END AS detail, 0 AS amount, '' AS currency
 	FROM events WHERE payout_id = 0 AND batch_id = ?
@@ -231,7 +240,7 @@ const story = `
 	SELECT d.created_at, d.id, 'proposal ' || q.id || ' ' || d.verdict, 'user:' || u.name, d.note, 0, ''
 	FROM proposals q JOIN decisions d ON d.proposal_id = q.id JOIN users u ON u.id = d.decided_by WHERE q.payout_id = ?
 	UNION ALL
-	SELECT v.created_at, v.id, 'paid again', v.actor, 'as ' || b.order_prefix || substr(CAST(100000000 + r.ordinal AS TEXT), 2), 0, ''
+	SELECT v.created_at, v.id, 'paid again', v.actor, 'as ' || ` + orderNoOf("b", "r") + `, 0, ''
 	FROM payouts r JOIN batches b ON b.id = r.batch_id AND b.order_prefix <> '' JOIN events v ON v.batch_id = b.id AND v.payout_id = 0 AND v.from_state = ''
 	WHERE r.repays <> '' AND r.repays = ?
 	ORDER BY id`

@@ -74,7 +74,7 @@ func (b *Book) failedPayouts(ctx context.Context, orders []string) ([]Payout, st
 	err := b.db.Snapshot(ctx, func(tx *database.Tx) (err error) {
 		given := database.Rows{database.Texts("v_prefix", prefixes), database.Ints("v_ordinal", ordinals)}
 		found, err = database.Select[row](ctx, tx, given, "SELECT "+payoutColumns+`, b.gateway_account FROM v
-			JOIN batches b ON b.order_prefix = v_prefix JOIN payouts p ON p.id = b.id * 100000000 + v_ordinal`)
+			JOIN batches b ON b.order_prefix = v_prefix JOIN payouts p ON p.id = `+idOf("b", "v_ordinal"))
 		return err
 	})
 	if err != nil {
@@ -235,7 +235,7 @@ func doubtfulChains(ctx context.Context, tx *database.Tx, payouts []Payout) (map
 				WHERE o.repays <> '' AND o.repays = `+orderNoOf("b", "p")+` AND o.id <> v_id AND (o.state = 'SUCCEEDED' OR o.state = 'CANCELLED'
 				AND EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = o.id AND x.closed_at = 0 AND `+isDispute+`))), '') AS instead
 			FROM v JOIN batches b ON b.order_prefix = v_prefix AND b.order_prefix <> ''
-			JOIN payouts p ON p.id = b.id * 100000000 + v_ordinal AND p.id < v_id`)
+			JOIN payouts p ON p.id = `+idOf("b", "v_ordinal")+" AND p.id < v_id")
 		if err != nil {
 			return nil, fmt.Errorf("find what is paid again: %w", err)
 		}
@@ -315,7 +315,7 @@ func checkRepaysOf(ctx context.Context, tx *database.Tx, batch int64, orders []s
 	}
 	given := database.Rows{database.Texts("v_prefix", prefixes), database.Ints("v_ordinal", ordinals)}
 	payouts, err := database.Select[int64](ctx, tx, given, `SELECT p.id FROM v JOIN batches b ON b.order_prefix = v_prefix AND b.order_prefix <> ''
-		JOIN payouts p ON p.id = b.id * 100000000 + v_ordinal`)
+		JOIN payouts p ON p.id = `+idOf("b", "v_ordinal"))
 	if err != nil {
 		return err
 	}

@@ -115,9 +115,9 @@ const endOf = `CASE WHEN p.state = 'UNSENT' AND b.state = 'CANCELLED' THEN (SELE
 func (f Filter) payouts() clause {
 	var c clause
 	c.and("b.state <> 'STAGING'")
-	if f.Batch != 0 { // a payout's id holds its batch's: a range of the primary key
-		const span = 100_000_000
-		c.and("p.id BETWEEN ? AND ?", f.Batch*span, f.Batch*span+span-1)
+	if f.Batch != 0 { // a range of the primary key
+		first, last := ledger.IDs(f.Batch)
+		c.and("p.id BETWEEN ? AND ?", first, last)
 	}
 	if f.Channel != "" {
 		c.and("p.channel = ?", f.Channel)

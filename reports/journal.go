@@ -80,8 +80,7 @@ func (p *posting) orderNo(n names) string {
 	if p.Payout == 0 {
 		return ""
 	}
-	const span = 100_000_000
-	return ledger.Payout{OrderPrefix: n.prefixes[p.Batch], Ordinal: p.Payout % span}.OrderNo()
+	return ledger.Payout{OrderPrefix: n.prefixes[p.Batch], Ordinal: ledger.OrdinalOf(p.Payout)}.OrderNo()
 }
 
 // bothSides sums the journal of one currency.
