@@ -88,14 +88,10 @@ func (b *Book) refuseRestored(ctx context.Context, tx *database.Tx, batch int64)
 }
 
 // whereabouts are what a payout that cannot be cancelled is doing, in words.
-var whereabouts = []struct {
-	state State
-	words string
-}{
-	{Succeeded, "paid"}, {Failed, "failed"}, {FailedFee, "failed, the fee kept"}, {Closed, "closed, in suspense"}, {Cancelled, "cancelled"},
+var whereabouts = slices.Concat(ends, []stateWords{
 	{Approved, "not sent, but perhaps known to the gateway"}, {Sending, "being sent"}, {Unknown, "in doubt"},
 	{Accepted, "under way at the gateway"}, {Review, "under review"},
-}
+})
 
 // inWords counts payouts, such as "29 paid, 1 failed".
 func inWords(progress []Progress) string {

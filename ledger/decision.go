@@ -223,6 +223,11 @@ type standing struct {
 	Cases    int64 // that are open
 }
 
+// openProposal is SQL for the number of the proposal about payout p that waits,
+// or 0.
+const openProposal = `coalesce((SELECT max(q.id) FROM proposals q WHERE q.payout_id = p.id
+	AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = q.id)), 0)`
+
 // lockStanding locks a payout, so that what is read of it stays true until the
 // transaction ends.
 func lockStanding(ctx context.Context, tx *database.Tx, payout int64) (standing, error) {
@@ -232,8 +237,7 @@ func lockStanding(ctx context.Context, tx *database.Tx, payout int64) (standing,
 	}
 	err := tx.Get(ctx, &s, "SELECT "+payoutColumns+`,
 		coalesce((SELECT max(e.id) FROM events e WHERE e.payout_id > 0 AND e.payout_id = p.id), 0) AS event_id,
-		coalesce((SELECT max(q.id) FROM proposals q WHERE q.payout_id = p.id
-			AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = q.id)), 0) AS proposal,
+		`+openProposal+` AS proposal,
 		(SELECT count(*) FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0) AS cases
 		FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE p.id = ?`, payout)
 	return s, err

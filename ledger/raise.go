@@ -366,11 +366,14 @@ func (w dueBatch) ended(progress []Progress) Alert {
 	}
 }
 
-// ends are how a payout's end is called in a sentence.
-var ends = []struct {
+// stateWords is what a state is called in a sentence.
+type stateWords struct {
 	state State
 	words string
-}{
+}
+
+// ends are the words for a payout's end.
+var ends = []stateWords{
 	{Succeeded, "paid"}, {Failed, "failed"}, {FailedFee, "failed, the fee kept"}, {Closed, "closed, in suspense"}, {Cancelled, "cancelled"},
 }
 

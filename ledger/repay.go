@@ -128,8 +128,7 @@ func checkRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts [
 		coalesce((SELECT max(x.kind) FROM exceptions x JOIN payouts o ON o.id = x.payout_id
 			WHERE x.closed_at = 0 AND `+isDispute+`
 			AND o.channel = p.channel AND o.account = p.account AND o.amount = p.amount AND o.currency = p.currency), '') AS disputed,
-		coalesce((SELECT max(q.id) FROM proposals q WHERE q.payout_id = p.id
-			AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.proposal_id = q.id)), 0) AS proposal
+		`+openProposal+` AS proposal
 		FROM v JOIN payouts p ON p.id = v_payout JOIN batches b ON b.id = p.batch_id ORDER BY p.id`, batch)
 	if err != nil {
 		return err
