@@ -24,7 +24,7 @@ func (r *recording) updateExceptions(ctx context.Context) error {
 // closeSettled closes the cases of payouts that are out of doubt or ended.
 func (r *recording) closeSettled(ctx context.Context) error {
 	settled := map[string][]int64{}
-	r.moved(func(_ int, f Finding, p changedPayout) {
+	r.eachChange(func(_ int, f Finding, p changedPayout) {
 		switch {
 		case r.decided.note != "":
 			settled[r.decided.note] = append(settled[r.decided.note], p.ID)
@@ -65,7 +65,7 @@ func (r *recording) unusual() (cases []Exception) {
 
 // blocked are the cases of payouts that cannot be sent as they are.
 func (r *recording) blocked() (cases []Exception) {
-	r.moved(func(_ int, f Finding, p changedPayout) {
+	r.eachChange(func(_ int, f Finding, p changedPayout) {
 		if f.Block != "" {
 			cases = append(cases, blockedCase(p.ID, f.Block, f.Note))
 		}
@@ -75,7 +75,7 @@ func (r *recording) blocked() (cases []Exception) {
 
 // closed are the cases of payouts whose money is in suspense.
 func (r *recording) closed() (cases []Exception) {
-	r.moved(func(_ int, f Finding, p changedPayout) {
+	r.eachChange(func(_ int, f Finding, p changedPayout) {
 		if f.To == Closed {
 			cases = append(cases, Exception{
 				Kind: ExceptionClosed, BatchID: p.BatchID, PayoutID: p.ID, Detail: "closed by the gateway with status " + f.Status + "; amount and fee are in suspense",

@@ -296,7 +296,7 @@ type dueBatch struct {
 
 func (w dueBatch) subject() string { return fmt.Sprint("batch ", w.ID) }
 
-func payouts(n int64) string {
+func payoutCount(n int64) string {
 	if n == 1 {
 		return "1 payout"
 	}
@@ -383,7 +383,7 @@ func endsInWords(progress []Progress) string {
 	for _, end := range ends {
 		for _, p := range progress {
 			if p.State == end.state {
-				parts = append(parts, fmt.Sprintf("%s: %s, %s %s", end.words, payouts(p.Payouts), money.Format(p.Amount, p.Currency), p.Currency))
+				parts = append(parts, fmt.Sprintf("%s: %s, %s %s", end.words, payoutCount(p.Payouts), money.Format(p.Amount, p.Currency), p.Currency))
 			}
 		}
 	}

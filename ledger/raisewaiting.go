@@ -66,7 +66,7 @@ func totalsInWords(ctx context.Context, tx *database.Tx, batches []dueBatch) (ma
 		if words[t.Batch] != "" {
 			words[t.Batch] += "; "
 		}
-		words[t.Batch] += fmt.Sprintf("%s, %s %s", payouts(t.Payouts), money.Format(t.Amount, t.Currency), t.Currency)
+		words[t.Batch] += fmt.Sprintf("%s, %s %s", payoutCount(t.Payouts), money.Format(t.Amount, t.Currency), t.Currency)
 	}
 	return words, err
 }

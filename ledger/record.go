@@ -200,7 +200,7 @@ func (r *recording) run(ctx context.Context) error {
 func (r *recording) flagContrary(ctx context.Context) error {
 	var ended []int64
 	var statuses []string
-	r.moved(func(_ int, f Finding, p changedPayout) {
+	r.eachChange(func(_ int, f Finding, p changedPayout) {
 		if f.To.Final() && f.Status != "" {
 			ended, statuses = append(ended, p.ID), append(statuses, f.Status)
 		}
@@ -222,7 +222,7 @@ func (r *recording) flagContrary(ctx context.Context) error {
 // pay again may have been paid meanwhile.
 func (r *recording) blockReturned(ctx context.Context) error {
 	var returned []int64
-	r.moved(func(_ int, f Finding, p changedPayout) {
+	r.eachChange(func(_ int, f Finding, p changedPayout) {
 		if f.To == Approved {
 			returned = append(returned, p.ID)
 		}
@@ -377,8 +377,8 @@ func (r *recording) update(ctx context.Context) error {
 	return nil
 }
 
-// moved calls f for every finding that changed a payout's state.
-func (r *recording) moved(f func(i int, finding Finding, p changedPayout)) {
+// eachChange calls f for every finding that changed a payout's state.
+func (r *recording) eachChange(f func(i int, finding Finding, p changedPayout)) {
 	for i, finding := range r.findings {
 		if p, ok := r.changed[finding.PayoutID]; ok && finding.From != finding.To {
 			f(i, finding, p)
@@ -388,7 +388,7 @@ func (r *recording) moved(f func(i int, finding Finding, p changedPayout)) {
 
 func (r *recording) insertEvents(ctx context.Context) error {
 	var events []event
-	r.moved(func(i int, f Finding, p changedPayout) {
+	r.eachChange(func(i int, f Finding, p changedPayout) {
 		events = append(events, event{
 			BatchID: p.BatchID, PayoutID: p.ID, From: f.From, To: f.To, Reason: f.Reason, Note: f.Note,
 			Actor: r.actor, AttemptID: f.AttemptID, EvidenceID: max(r.evidenceIDs[i], f.basis),
@@ -399,7 +399,7 @@ func (r *recording) insertEvents(ctx context.Context) error {
 
 func (r *recording) post(ctx context.Context) error {
 	var entries []entry
-	r.moved(func(i int, f Finding, p changedPayout) {
+	r.eachChange(func(i int, f Finding, p changedPayout) {
 		t := r.transitions[i]
 		entries = append(entries, entry{
 			kind: string(t.Reason), currency: p.Currency, batch: p.BatchID, payout: p.ID, actor: r.actor,

@@ -41,7 +41,7 @@ func (b *Book) Conclude(ctx context.Context, actor string, payouts []int64) (Con
 			return err
 		}
 		done = Concluded{}
-		r.moved(func(_ int, f Finding, _ changedPayout) {
+		r.eachChange(func(_ int, f Finding, _ changedPayout) {
 			if f.To == Failed {
 				done.Failed++
 			} else {

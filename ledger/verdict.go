@@ -236,8 +236,8 @@ func (d *deciding) judge(ctx context.Context, r *recording) (void string, err er
 	if err := d.lock(ctx); err != nil {
 		return "", err
 	}
-	if moved := d.moved(); moved != "" {
-		return moved, nil
+	if why := d.movedOn(); why != "" {
+		return why, nil
 	}
 	if err := d.proven(ctx); err != nil {
 		return "", err
@@ -248,9 +248,9 @@ func (d *deciding) judge(ctx context.Context, r *recording) (void string, err er
 	return "", nil
 }
 
-// moved says how the payout differs from what the proposer saw; "" when it
+// movedOn says how the payout differs from what the proposer saw; "" when it
 // does not.
-func (d *deciding) moved() string {
+func (d *deciding) movedOn() string {
 	switch {
 	case d.at.State != d.State:
 		return fmt.Sprintf("the payout was %s, now it is %s", d.State, d.at.State)
