@@ -103,9 +103,8 @@ func (b *Book) UndeliveredAlerts(ctx context.Context, most int) ([]Alert, error)
 	return alerts, err
 }
 
-// word is a run of characters of which account numbers are made.
 var (
-	word     = regexp.MustCompile(`[\pL\pN@._+-]+`)
+	word     = regexp.MustCompile(`[\pL\pN@._+-]+`) // all that an account number may be made of
 	decimals = regexp.MustCompile(`^-?[0-9]+\.[0-9]+$|^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
 	digits   = regexp.MustCompile(`[0-9]`)
 )

@@ -10,7 +10,7 @@ import (
 // AuditRecord is one thing a person (or the system on its own) did.
 type AuditRecord struct {
 	Position  int64
-	Actor     string // "user:NAME", "worker:ID" or "system"
+	Actor     string // "user:NAME", "worker:ID", "system", or "command line" and "operator" for whoever gave no token
 	Action    string // such as "batch.approved"
 	Subject   string
 	Detail    string

@@ -30,7 +30,7 @@ func (b *Book) openDay(ctx context.Context, tx *database.Tx) (int64, error) {
 	for {
 		var day int64
 		err := tx.Get(ctx, &day, selectOpen+tx.Dialect.ForShare)
-		if !errors.Is(err, database.ErrNotFound) {
+		if !errors.Is(err, ErrNotFound) {
 			return day, err
 		}
 		if err := b.beginDay(ctx, tx); err != nil {
@@ -97,7 +97,7 @@ func (b *Book) lockDay(ctx context.Context, tx *database.Tx) (Day, error) {
 	for {
 		var day Day
 		err := tx.Get(ctx, &day, "SELECT "+dayColumns+" FROM days WHERE closed_at = 0"+tx.Dialect.ForUpdate)
-		if !errors.Is(err, database.ErrNotFound) {
+		if !errors.Is(err, ErrNotFound) {
 			return day, err
 		}
 		if err := b.beginDay(ctx, tx); err != nil {
@@ -111,7 +111,7 @@ func (b *Book) lockDay(ctx context.Context, tx *database.Tx) (Day, error) {
 func dayDigest(ctx context.Context, tx *database.Tx, day Day) (string, int64, error) {
 	var chain string
 	err := tx.Get(ctx, &chain, "SELECT digest FROM days WHERE id < ? ORDER BY id DESC LIMIT 1", day.ID)
-	if err != nil && !errors.Is(err, database.ErrNotFound) {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return "", 0, err
 	}
 	chain = digest(chain, day.BusinessDay, int64(day.OpenedAt), int64(day.ClosedAt), day.ClosedBy, day.AuditDigest)

@@ -32,6 +32,12 @@ const (
 	OutcomeNotCreated = "not-created"
 	// OutcomeEnded marks a notification about an end.
 	OutcomeEnded = "ended"
+	// OutcomeUnpaid marks a look-up's answer that the order ended without the
+	// payee being paid, also when the order is not as we ordered it.
+	OutcomeUnpaid = "ended-unpaid"
+	// OutcomeClosed marks a look-up's answer that the order is closed, which
+	// says nothing about the money.
+	OutcomeClosed = "ended-closed"
 )
 
 // ended is the status of the end that a notification tells, "" of any other.
@@ -50,14 +56,6 @@ const (
 	// EvidenceStatement is what two people stated, with what they had in hand.
 	EvidenceStatement = "statement"
 )
-
-// OutcomeUnpaid marks a look-up's answer that the order ended without the
-// payee being paid, also when the order is not as we ordered it.
-const OutcomeUnpaid = "ended-unpaid"
-
-// OutcomeClosed marks a look-up's answer that the order is closed, which says
-// nothing about the money.
-const OutcomeClosed = "ended-closed"
 
 // answer is evidence as it is stored, about one payout (0 when it concerns
 // none of ours).

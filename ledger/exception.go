@@ -84,7 +84,7 @@ func (b *Book) CloseExceptions(ctx context.Context, kind, closedBy, resolution s
 	})
 }
 
-// closeExceptions closes the doubts about payouts that are settled now.
+// closeExceptions closes all cases about payouts that are settled now.
 func closeExceptions(ctx context.Context, tx *database.Tx, payouts []int64, closedBy, resolution string) error {
 	now, err := tx.Now(ctx)
 	if err != nil {

@@ -293,7 +293,7 @@ func (b *Book) Authenticate(ctx context.Context, token string) (User, error) {
 	}
 	err = b.db.Get(ctx, &name, `SELECT u.name FROM tokens t JOIN users u ON u.id = t.user_id
 		WHERE t.digest = ? AND t.revoked_at = 0 AND t.expires_at > ? AND u.disabled_at = 0`, digest(token), now)
-	if errors.Is(err, database.ErrNotFound) {
+	if errors.Is(err, ErrNotFound) {
 		return User{}, ErrToken
 	}
 	if err != nil {

@@ -49,7 +49,7 @@ func (s *sums) add(o sums) error {
 	return errors.Join(amountErr, paidErr, feesErr, estimatesErr)
 }
 
-// counted is a group with its sums.
+// countedGroup is a group with its sums.
 type countedGroup struct {
 	group
 	sums
