@@ -26,6 +26,18 @@ type doubtful struct {
 	config ledger.Config
 }
 
+// eachDoubt has one on both engines.
+func eachDoubt(t *testing.T, config ledger.Config, test func(*testing.T, *doubtful)) {
+	t.Helper()
+	t.Parallel()
+	for _, engine := range []string{"sqlite", "postgres"} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, newDoubt(t, engine, config))
+		})
+	}
+}
+
 func newDoubt(t *testing.T, engine string, config ledger.Config) *doubtful {
 	t.Helper()
 	o, c := officeAt(t, engine)
@@ -142,10 +154,8 @@ func TestNothingIsReleasedWithoutProof(t *testing.T) {
 			d.record(looked(d.doubt, ledger.Unknown, ledger.Accepted, ledger.ByFinding))
 		}, ledger.Accepted, ""},
 	} {
-		for _, engine := range []string{"sqlite", "postgres"} {
-			t.Run(c.name+"/"+engine, func(t *testing.T) {
-				t.Parallel()
-				d := newDoubt(t, engine, c.config)
+		t.Run(c.name, func(t *testing.T) {
+			eachDoubt(t, c.config, func(t *testing.T, d *doubtful) {
 				c.do(d)
 				step := d.nextStep()
 				if got := d.conclude(); got != c.ends {
@@ -159,7 +169,7 @@ func TestNothingIsReleasedWithoutProof(t *testing.T) {
 				}
 				d.sound()
 			})
-		}
+		})
 	}
 }
 
@@ -182,110 +192,95 @@ func TestWithoutALearnedAnswerNothingIsProven(t *testing.T) {
 // A payout that was released goes out under the same number and to the letter,
 // after the gateway was asked again, and not a third time.
 func TestAReleasedPayoutIsSentOnceMore(t *testing.T) {
-	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			d := newDoubt(t, engine, automatic)
-			d.denied(0, time.Hour, time.Hour)
-			d.conclude()
-			d.refresh()
-			pace := order(5)
-			pace.Pace = ledger.PaceOf(time.Second, 10)
-			claimed, err := d.Claim(t.Context(), pace)
-			must(t, err)
-			if len(claimed.Claims) != 1 {
-				t.Fatalf("claimed %+v", claimed)
-			}
-			again := claimed.Claims[0]
-			if again.Number != 2 || !again.AskFirst || again.OrderNo() != d.doubt.OrderNo() || again.SendAfter-again.AskAfter != 100*time.Millisecond {
-				t.Errorf("claimed %+v", again)
-			}
-			if next := d.count("SELECT next_free_at FROM budgets WHERE name = 'sends'"); next != d.clock.now().Add(200*time.Millisecond).UnixMicro() {
-				t.Errorf("the question has no slot of its own in the budget")
-			}
-			d.put(again, ledger.Unknown)
-			d.clock.advance(time.Minute)
-			d.denied(0, time.Hour, time.Hour)
-			if got := d.conclude(); got != ledger.Unknown {
-				t.Errorf("after two attempts it is %s", got)
-			}
-			if step := d.nextStep(); !strings.Contains(step, "it was sent 2 times, and 2 is the most; two people may call it failed") {
-				t.Errorf("the case says %q", step)
-			}
-			number := d.propose(d.maker, d.doubt.OrderNo(), said(ledger.OutcomeSendAgain))
-			d.refused("a third time, by two people", d.Confirm(t.Context(), d.checker, number), ledger.ErrConflict, "it was sent 2 times")
-			must(t, d.Withdraw(t.Context(), d.maker, number))
-			d.sound()
-		})
-	}
+	eachDoubt(t, automatic, func(t *testing.T, d *doubtful) {
+		d.denied(0, time.Hour, time.Hour)
+		d.conclude()
+		d.refresh()
+		pace := order(5)
+		pace.Pace = ledger.PaceOf(time.Second, 10)
+		claimed, err := d.Claim(t.Context(), pace)
+		must(t, err)
+		if len(claimed.Claims) != 1 {
+			t.Fatalf("claimed %+v", claimed)
+		}
+		again := claimed.Claims[0]
+		if again.Number != 2 || !again.AskFirst || again.OrderNo() != d.doubt.OrderNo() || again.SendAfter-again.AskAfter != 100*time.Millisecond {
+			t.Errorf("claimed %+v", again)
+		}
+		if next := d.count("SELECT next_free_at FROM budgets WHERE name = 'sends'"); next != d.clock.now().Add(200*time.Millisecond).UnixMicro() {
+			t.Errorf("the question has no slot of its own in the budget")
+		}
+		d.put(again, ledger.Unknown)
+		d.clock.advance(time.Minute)
+		d.denied(0, time.Hour, time.Hour)
+		if got := d.conclude(); got != ledger.Unknown {
+			t.Errorf("after two attempts it is %s", got)
+		}
+		if step := d.nextStep(); !strings.Contains(step, "it was sent 2 times, and 2 is the most; two people may call it failed") {
+			t.Errorf("the case says %q", step)
+		}
+		number := d.propose(d.maker, d.doubt.OrderNo(), said(ledger.OutcomeSendAgain))
+		d.refused("a third time, by two people", d.Confirm(t.Context(), d.checker, number), ledger.ErrConflict, "it was sent 2 times")
+		must(t, d.Withdraw(t.Context(), d.maker, number))
+		d.sound()
+	})
 }
 
 // What was sent once is sent again to the letter, or not at all, even when
 // somebody changed the row and made its digest fit.
 func TestASecondAttemptSaysWhatTheFirstSaid(t *testing.T) {
-	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			d := newDoubt(t, engine, automatic)
-			d.denied(0, time.Hour, time.Hour)
-			d.conclude()
-			d.refresh()
-			d.tamper((&scene{office: d.office}).reaccount(1, 1)...)
-			if claims := d.claim(1); len(claims) > 0 {
-				t.Errorf("claimed %+v", claims)
-			}
-			if p := d.payout(d.doubt.OrderNo()); p.Blocked != ledger.BlockedTampered || d.exceptionsOf(p.ID) != ledger.ExceptionTampered {
-				t.Errorf("payout %+v with cases %q", p, d.exceptionsOf(p.ID))
-			}
-			number := d.propose(d.maker, d.doubt.OrderNo(), said(ledger.OutcomeUnblock))
-			d.refused("let go by two people", d.Confirm(t.Context(), d.checker, number), ledger.ErrConflict, "not what an earlier attempt sent")
-		})
-	}
+	eachDoubt(t, automatic, func(t *testing.T, d *doubtful) {
+		d.denied(0, time.Hour, time.Hour)
+		d.conclude()
+		d.refresh()
+		d.tamper((&scene{office: d.office}).reaccount(1, 1)...)
+		if claims := d.claim(1); len(claims) > 0 {
+			t.Errorf("claimed %+v", claims)
+		}
+		if p := d.payout(d.doubt.OrderNo()); p.Blocked != ledger.BlockedTampered || d.exceptionsOf(p.ID) != ledger.ExceptionTampered {
+			t.Errorf("payout %+v with cases %q", p, d.exceptionsOf(p.ID))
+		}
+		number := d.propose(d.maker, d.doubt.OrderNo(), said(ledger.OutcomeUnblock))
+		d.refused("let go by two people", d.Confirm(t.Context(), d.checker, number), ledger.ErrConflict, "not what an earlier attempt sent")
+	})
 }
 
 // An attempt of which no byte left is none: it neither has to be asked about
 // nor counts against the most that are allowed.
 func TestAnAttemptThatStayedHereDoesNotCount(t *testing.T) {
-	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			d := newDoubt(t, engine, automatic)
-			o := d.office
-			o.approved("stayed", sheet("s", 1))
-			d.refresh()
-			first := o.claim(1)[0]
-			o.put(first, ledger.Approved)
-			second := o.claim(1)[0]
-			if second.ID != first.ID || second.AskFirst {
-				t.Errorf("claimed %+v after an attempt that stayed here", second)
-			}
-			o.put(second, ledger.Approved)
-			o.put(o.claim(1)[0], ledger.Approved)
-			third := o.claim(1)[0]
-			o.put(third, ledger.Unknown)
-			d.doubt = third
-			d.clock.advance(time.Minute)
-			d.denied(0, time.Hour, time.Hour)
-			if got := d.conclude(); got != ledger.Approved {
-				t.Errorf("with one attempt that may have left it is %s", got)
-			}
-			// The question before the second send brings no answer.
-			d.refresh()
-			asked := o.claim(1)[0]
-			f := answered(asked, ledger.Unknown, ledger.ByNotSending)
-			f.Evidence.Kind = ledger.EvidenceLookup
-			o.record(f)
-			d.clock.advance(time.Minute)
-			d.denied(0, time.Hour, time.Hour)
-			if got := d.conclude(); got != ledger.Approved {
-				t.Errorf("after a question without an answer it is %s", got)
-			}
-			o.sound()
-		})
-	}
+	eachDoubt(t, automatic, func(t *testing.T, d *doubtful) {
+		o := d.office
+		o.approved("stayed", sheet("s", 1))
+		d.refresh()
+		first := o.claim(1)[0]
+		o.put(first, ledger.Approved)
+		second := o.claim(1)[0]
+		if second.ID != first.ID || second.AskFirst {
+			t.Errorf("claimed %+v after an attempt that stayed here", second)
+		}
+		o.put(second, ledger.Approved)
+		o.put(o.claim(1)[0], ledger.Approved)
+		third := o.claim(1)[0]
+		o.put(third, ledger.Unknown)
+		d.doubt = third
+		d.clock.advance(time.Minute)
+		d.denied(0, time.Hour, time.Hour)
+		if got := d.conclude(); got != ledger.Approved {
+			t.Errorf("with one attempt that may have left it is %s", got)
+		}
+		// The question before the second send brings no answer.
+		d.refresh()
+		asked := o.claim(1)[0]
+		f := answered(asked, ledger.Unknown, ledger.ByNotSending)
+		f.Evidence.Kind = ledger.EvidenceLookup
+		o.record(f)
+		d.clock.advance(time.Minute)
+		d.denied(0, time.Hour, time.Hour)
+		if got := d.conclude(); got != ledger.Approved {
+			t.Errorf("after a question without an answer it is %s", got)
+		}
+		o.sound()
+	})
 }
 
 // A refusal alone is no failure; one that is proven to mean "not created" is,
@@ -302,10 +297,8 @@ func TestARefusalFailsOnlyWithProof(t *testing.T) {
 		{"proven code, not denied enough", ledger.OutcomeNotCreated, []time.Duration{0, time.Hour}, ledger.Unknown},
 		{"any code and absent", "rejected", []time.Duration{0, time.Hour, time.Hour}, ledger.Unknown},
 	} {
-		for _, engine := range []string{"sqlite", "postgres"} {
-			t.Run(c.name+"/"+engine, func(t *testing.T) {
-				t.Parallel()
-				d := newDoubt(t, engine, ledger.Config{})
+		t.Run(c.name, func(t *testing.T) {
+			eachDoubt(t, ledger.Config{}, func(t *testing.T, d *doubtful) {
 				d.approved("refused", sheet("r", 1))
 				d.refresh()
 				d.doubt = d.claim(1)[0]
@@ -323,37 +316,32 @@ func TestARefusalFailsOnlyWithProof(t *testing.T) {
 				}
 				d.sound()
 			})
-		}
+		})
 	}
 }
 
 // Proof is judged again under the payout's lock: a notification that comes
 // while somebody concludes is never overlooked.
 func TestANotificationBeatsARelease(t *testing.T) {
-	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			d := newDoubt(t, engine, automatic)
-			d.denied(0, time.Hour, time.Hour)
-			together(t, 2, func(i int) error {
-				if i == 0 {
-					_, err := d.Conclude(t.Context(), "worker:w1", []int64{d.doubt.ID})
-					return err
-				}
-				return d.Notify(t.Context(), d.doubt.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: ledger.OutcomeEnded, Status: "7"})
-			})
-			p := d.payout(d.doubt.OrderNo())
-			if p.State != ledger.Unknown && p.Blocked == "" {
-				t.Errorf("it is %s and may be claimed, though the gateway notified about it", p.State)
+	eachDoubt(t, automatic, func(t *testing.T, d *doubtful) {
+		d.denied(0, time.Hour, time.Hour)
+		together(t, 2, func(i int) error {
+			if i == 0 {
+				_, err := d.Conclude(t.Context(), "worker:w1", []int64{d.doubt.ID})
+				return err
 			}
-			d.refresh()
-			if got := d.claim(1); len(got) > 0 {
-				t.Errorf("claimed %+v", got)
-			}
-			d.sound()
+			return d.Notify(t.Context(), d.doubt.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: ledger.OutcomeEnded, Status: "7"})
 		})
-	}
+		p := d.payout(d.doubt.OrderNo())
+		if p.State != ledger.Unknown && p.Blocked == "" {
+			t.Errorf("it is %s and may be claimed, though the gateway notified about it", p.State)
+		}
+		d.refresh()
+		if got := d.claim(1); len(got) > 0 {
+			t.Errorf("claimed %+v", got)
+		}
+		d.sound()
+	})
 }
 
 // Conclude waits for the payout's lock, and judges by what was committed then.
@@ -450,37 +438,32 @@ func TestHowNotFoundIsLearned(t *testing.T) {
 }
 
 func TestVerifyNamesAForgedProof(t *testing.T) {
-	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			d := newDoubt(t, engine, automatic)
-			d.denied(0, time.Hour, time.Hour)
-			d.conclude()
-			d.refresh()
-			d.put(d.claim(1)[0], ledger.Succeeded)
-			d.sound()
-			s := &scene{office: d.office}
-			payout, of := "payout "+d.doubt.OrderNo(), fmt.Sprint(" WHERE payout_id = ", d.doubt.ID)
-			for _, f := range []forgery{
-				{"release deleted", edit("DELETE FROM events" + of + " AND reason = 'released'"), "re-sends", []string{payout}},
-				{"proof deleted", edit("DELETE FROM evidence" + of + " AND outcome = 'absent'"), "re-sends", []string{payout}},
-				{"all but one answer deleted", edit("DELETE FROM evidence" + of + fmt.Sprint(" AND outcome = 'absent' AND id > ", d.count("SELECT min(id) FROM evidence"+of+" AND outcome = 'absent'"))), "re-sends", []string{payout}},
-				{"answers before it could last leave", edit(fmt.Sprintf("UPDATE attempts SET send_by = %d", d.clock.now().UnixMicro()) + of), "re-sends", []string{payout}},
-				{"answer of another shape", edit("UPDATE evidence SET code = '7'" + of + " AND outcome = 'absent'"), "not found", []string{payout}},
-				{"shape of an account", edit("UPDATE learned SET code = '7'"), "not found", []string{payout, fmt.Sprintf("learned answer %d of acct@example.com", d.count("SELECT id FROM learned"))}},
-				{"shape that nobody learned", edit("INSERT INTO learned SELECT 999999, gateway_account, http_status, code, message, learned_by, created_at, seal FROM learned"), "not found",
-					[]string{"learned answer 999999 of acct@example.com"}},
-				{"notification before the release", edit(fmt.Sprintf(`INSERT INTO evidence SELECT 1, payout_id, attempt_id, 'callback', 'ended', reason, http_status, code, message,
-					gateway_order_no, '7', digest, body, created_at, seal FROM evidence WHERE id = %d`, d.count("SELECT min(id) FROM evidence"+of))), "re-sends", []string{payout}},
-				{"end that contradicts a notification", edit(fmt.Sprintf("UPDATE payouts SET notified_status = '6', gateway_status = '7' WHERE id = %d", d.doubt.ID), "DELETE FROM exceptions"+of), "contradictions", []string{payout}},
-			} {
-				t.Run(f.name, func(t *testing.T) { s.try(t, f) })
-			}
-			s.t = t
-			s.sound()
-		})
-	}
+	eachDoubt(t, automatic, func(t *testing.T, d *doubtful) {
+		d.denied(0, time.Hour, time.Hour)
+		d.conclude()
+		d.refresh()
+		d.put(d.claim(1)[0], ledger.Succeeded)
+		d.sound()
+		s := &scene{office: d.office}
+		payout, of := "payout "+d.doubt.OrderNo(), fmt.Sprint(" WHERE payout_id = ", d.doubt.ID)
+		for _, f := range []forgery{
+			{"release deleted", edit("DELETE FROM events" + of + " AND reason = 'released'"), "re-sends", []string{payout}},
+			{"proof deleted", edit("DELETE FROM evidence" + of + " AND outcome = 'absent'"), "re-sends", []string{payout}},
+			{"all but one answer deleted", edit("DELETE FROM evidence" + of + fmt.Sprint(" AND outcome = 'absent' AND id > ", d.count("SELECT min(id) FROM evidence"+of+" AND outcome = 'absent'"))), "re-sends", []string{payout}},
+			{"answers before it could last leave", edit(fmt.Sprintf("UPDATE attempts SET send_by = %d", d.clock.now().UnixMicro()) + of), "re-sends", []string{payout}},
+			{"answer of another shape", edit("UPDATE evidence SET code = '7'" + of + " AND outcome = 'absent'"), "not found", []string{payout}},
+			{"shape of an account", edit("UPDATE learned SET code = '7'"), "not found", []string{payout, fmt.Sprintf("learned answer %d of acct@example.com", d.count("SELECT id FROM learned"))}},
+			{"shape that nobody learned", edit("INSERT INTO learned SELECT 999999, gateway_account, http_status, code, message, learned_by, created_at, seal FROM learned"), "not found",
+				[]string{"learned answer 999999 of acct@example.com"}},
+			{"notification before the release", edit(fmt.Sprintf(`INSERT INTO evidence SELECT 1, payout_id, attempt_id, 'callback', 'ended', reason, http_status, code, message,
+				gateway_order_no, '7', digest, body, created_at, seal FROM evidence WHERE id = %d`, d.count("SELECT min(id) FROM evidence"+of))), "re-sends", []string{payout}},
+			{"end that contradicts a notification", edit(fmt.Sprintf("UPDATE payouts SET notified_status = '6', gateway_status = '7' WHERE id = %d", d.doubt.ID), "DELETE FROM exceptions"+of), "contradictions", []string{payout}},
+		} {
+			t.Run(f.name, func(t *testing.T) { s.try(t, f) })
+		}
+		s.t = t
+		s.sound()
+	})
 }
 
 // Whatever happens in whatever order, a payout leaves a second time only when
