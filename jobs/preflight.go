@@ -16,7 +16,6 @@ type Preflight struct {
 	Funds    []Funds
 	Warnings []ledger.WarningKind // that people have to confirm
 	Overlaps []ledger.Overlap     // what another batch pays too
-	Rejected int                  // rows of the sheet that are not in the batch
 	// Duration is how long sending takes at the configured rate; 0 when the
 	// rate is not limited.
 	Duration time.Duration
@@ -52,7 +51,6 @@ func (e *Engine) Preflight(ctx context.Context, batch int64) (Preflight, error) 
 	if p.Overlaps, err = e.Book.Overlaps(ctx, batch); err != nil {
 		return p, err
 	}
-	p.Rejected = int(p.Batch.Rejected)
 	p.Duration = time.Duration(p.Batch.Accepted) * e.Rate.Sends().Average()
 	p.Funds, err = e.funds(ctx, p.Totals)
 	return p, err

@@ -101,7 +101,7 @@ func (a *Alerts) raiseMissed(ctx context.Context, missed ledger.Alert) error {
 // newestEnded is the job's newest run that has ended; a zero one when none has.
 func newestEnded(ctx context.Context, db *database.DB, job string) (JobRun, error) {
 	var last JobRun
-	err := db.Get(ctx, &last, `SELECT job, due_at, worker, started_at, finished_at, outcome, detail FROM job_runs
+	err := db.Get(ctx, &last, "SELECT "+runColumns+` FROM job_runs
 		WHERE job = ? AND finished_at > 0 ORDER BY due_at DESC LIMIT 1`, job)
 	if errors.Is(err, database.ErrNotFound) {
 		return JobRun{}, nil

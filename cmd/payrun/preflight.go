@@ -22,8 +22,8 @@ func (a *app) printPreflight(p jobs.Preflight) {
 	for _, f := range p.Funds {
 		a.printFunds(f)
 	}
-	if p.Rejected > 0 {
-		a.sayf("  Not in the batch: %s.", counted(p.Rejected, "rejected row", "rejected rows"))
+	if p.Batch.Rejected > 0 {
+		a.sayf("  Not in the batch: %s.", counted(p.Batch.Rejected, "rejected row", "rejected rows"))
 	}
 	a.printToConfirm(p.Batch, p.Warnings)
 	a.printOverlaps(p.Batch, p.Overlaps)
