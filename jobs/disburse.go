@@ -113,7 +113,7 @@ func (d *disbursing) claim(ctx context.Context, most int, channels []string) (le
 	})
 	d.window.claimed(len(claimed.Claims))
 	for _, c := range claimed.Claims {
-		due := schedule{slot: claimed.At.Add(c.SendAfter), sendBy: before.Add(c.SendBy)}
+		due := departure{slot: claimed.At.Add(c.SendAfter), sendBy: before.Add(c.SendBy)}
 		if err != nil { // nobody knows whether the claim was committed: say that nothing was sent
 			due.sendBy = before
 		}
@@ -123,11 +123,11 @@ func (d *disbursing) claim(ctx context.Context, most int, channels []string) (le
 	return claimed, err
 }
 
-// schedule is when a claimed payout may leave, by this process's own clock.
-type schedule struct{ ask, slot, sendBy time.Time }
+// departure is when a claimed payout may leave, by this process's own clock.
+type departure struct{ ask, slot, sendBy time.Time }
 
 // missed reports whether the time to leave is over.
-func (s schedule) missed() bool { return over(s.sendBy) }
+func (d departure) missed() bool { return over(d.sendBy) }
 
 // over reports whether a time is over, by the monotonic clock, which stands
 // still while a machine sleeps, or by the one on the wall.
@@ -163,7 +163,7 @@ func untilNextClaim(claimed ledger.Claimed) time.Duration {
 }
 
 // call sends one claimed payout in its slot, or not at all.
-func (d *disbursing) call(ctx context.Context, c ledger.Claim, due schedule) {
+func (d *disbursing) call(ctx context.Context, c ledger.Claim, due departure) {
 	judge := d.Judge.Submitted
 	reply, cleared := d.clear(ctx, c, due)
 	if cleared {
@@ -183,7 +183,7 @@ func (d *disbursing) call(ctx context.Context, c ledger.Claim, due schedule) {
 // again. Only the learned answer for "not found" clears the way, and not even
 // that where the gateway notified about the order; with any other nothing is
 // sent, and the reply tells what was learned instead.
-func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due schedule) (reply Reply, cleared bool) {
+func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due departure) (reply Reply, cleared bool) {
 	if reply, failed := d.stillFailed(ctx, c, due); !failed || !c.AskFirst {
 		return reply, failed
 	}
@@ -205,7 +205,7 @@ func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due schedule) (r
 	return reply, false
 }
 
-func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) Reply {
+func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due departure) Reply {
 	if err := sleep(ctx, time.Until(due.slot)); err != nil {
 		return notHandedOver("stopped before its slot")
 	}
@@ -219,7 +219,7 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) R
 	case d.trouble.silence() > 0 || d.trouble.closed(c.Channel) && !d.trouble.onProbation(c.Channel):
 		return notHandedOver("sending stopped before its turn")
 	case d.brakes.pulled(ctx, d.Book, c.Payout):
-		return notHandedOver(heldBack)
+		return notHandedOver(stoppedBefore)
 	case due.missed():
 		return notHandedOver("its slot was missed")
 	}
@@ -234,7 +234,7 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due schedule) R
 	return reply
 }
 
-const heldBack = "stopped before its turn"
+const stoppedBefore = "stopped before its turn"
 
 // notHandedOver is the reply to a payout that this worker never gave to the
 // gateway's client.

@@ -13,7 +13,7 @@ import (
 // again. Only when the gateway still says that this one failed may the new one
 // leave. Silence puts it off; any other answer blocks it until people have
 // looked.
-func (d *disbursing) stillFailed(ctx context.Context, c ledger.Claim, due schedule) (reply Reply, failed bool) {
+func (d *disbursing) stillFailed(ctx context.Context, c ledger.Claim, due departure) (reply Reply, failed bool) {
 	if c.Repays == "" {
 		return Reply{}, true
 	}
@@ -49,13 +49,13 @@ func aboutOld(c ledger.Claim, reply Reply, what string) Reply {
 }
 
 // askInSlot makes a look-up in the slot that the claim has for it.
-func (d *disbursing) askInSlot(ctx context.Context, o Order, due schedule) (reply Reply, asked bool) {
+func (d *disbursing) askInSlot(ctx context.Context, o Order, due departure) (reply Reply, asked bool) {
 	if err := sleep(ctx, time.Until(due.ask)); err != nil {
 		return notHandedOver("stopped before its slot"), false
 	}
 	select {
 	case <-ctx.Done():
-		return notHandedOver("stopped before its turn"), false
+		return notHandedOver(stoppedBefore), false
 	case d.places <- struct{}{}:
 		defer func() { <-d.places }()
 	}

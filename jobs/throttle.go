@@ -220,7 +220,7 @@ func (t *throttled) Submit(ctx context.Context, o Order) Reply {
 		return notHandedOver("stopped while waiting for its turn")
 	}
 	if o.Held != nil && o.Held(ctx) {
-		return notHandedOver(heldBack)
+		return notHandedOver(stoppedBefore)
 	}
 	return t.Gateway.Submit(ctx, o)
 }
