@@ -147,7 +147,7 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 		// Changes nothing once the batch is published.
 		defer func() { _ = staging.Discard(context.WithoutCancel(ctx)) }()
 	}
-	done := Imported{Sheet: result, Problems: sink.problems, Found: sink.found, rules: rules, annotate: im.Annotate}
+	done := im.imported(result, sink.onlyProblems, rules)
 	if err := errors.Join(err, loadErr); err != nil {
 		return done, err
 	}
@@ -173,7 +173,12 @@ func (im *Import) Check(ctx context.Context, path string, choice ImportChoice) (
 	if err == nil {
 		err = choice.judge(result)
 	}
-	return Imported{Sheet: result, Problems: found.problems, Found: found.found, rules: rules, annotate: im.Annotate}, err
+	return im.imported(result, found, rules), err
+}
+
+// imported is what is known of a sheet that was read, before it is a batch.
+func (im *Import) imported(sheet importers.Result, found onlyProblems, rules importers.Rules) Imported {
+	return Imported{Sheet: sheet, Problems: found.problems, Found: found.found, rules: rules, annotate: im.Annotate}
 }
 
 // rules adds the limits known now, so that a row outside them is named while

@@ -109,8 +109,7 @@ func (in *Inbox) one(ctx context.Context, owner ledger.User, path string, file f
 
 // aboutSheet tells a bad sheet from a store that is away.
 func aboutSheet(err error) bool {
-	var refused *importers.FileError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*importers.FileError](err); ok {
 		return refused.Problem.Code != importers.FileChanged // it is being written again
 	}
 	return errors.Is(err, ErrRowsRejected) || errors.Is(err, ErrNoRows)

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"payrun/internal/database"
 )
@@ -13,12 +14,11 @@ func (r *recording) updateExceptions(ctx context.Context) error {
 	if err := r.closeSettled(ctx); err != nil {
 		return err
 	}
-	cases := append(append(r.unusual(), r.blocked()...), r.closed()...)
 	doubts, err := r.doubts(ctx)
 	if err != nil {
 		return err
 	}
-	return openExceptions(ctx, r.tx, append(cases, doubts...))
+	return openExceptions(ctx, r.tx, slices.Concat(r.unusual(), r.blocked(), r.closed(), doubts))
 }
 
 // closeSettled closes the cases of payouts that are out of doubt or ended.

@@ -63,7 +63,7 @@ func (b *Book) Record(ctx context.Context, actor string, findings []Finding) (in
 		return 0, nil
 	}
 	changed, err := b.recordOnce(ctx, actor, findings)
-	if err != nil && !b.hopeless(ctx, findings, err) {
+	if err != nil && !hopeless(ctx, findings, err) {
 		half := len(findings) / 2
 		first, errFirst := b.Record(ctx, actor, findings[:half])
 		second, errSecond := b.Record(ctx, actor, findings[half:])
@@ -90,7 +90,7 @@ func oncePerPayout(findings []Finding) (once, later []Finding) {
 
 // hopeless reports whether there is no use in trying the findings in halves:
 // there is only one, or the store itself is away.
-func (b *Book) hopeless(ctx context.Context, findings []Finding, err error) bool {
+func hopeless(ctx context.Context, findings []Finding, err error) bool {
 	return len(findings) == 1 || database.IsConnection(err) || database.IsFull(err) || ctx.Err() != nil
 }
 
