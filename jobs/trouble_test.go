@@ -107,22 +107,31 @@ func TestBeingTurnedAwayStopsTheRun(t *testing.T) {
 	}
 }
 
-// One channel is down: its payouts stop coming into doubt, the others flow.
+// oneChannelFails sends a batch in a single run while a fault strikes one of its
+// four channels: the others are paid, and few payouts meet the fault.
+func (s *shop) oneChannelFails(fault sandbox.Fault) ledger.Batch {
+	s.t.Helper()
+	const n = 160 // 40 in each channel
+	batch := s.approved(s.sheet(n))
+	fault.At = sandbox.Create
+	s.faults(fault)
+	done, err := s.engine.Disburse(s.t.Context())
+	if !errors.Is(err, jobs.ErrGateway) {
+		s.t.Errorf("no trouble is reported: %v", err)
+	}
+	if done.Accepted != n*3/4 {
+		s.t.Errorf("%d of the other channels' %d were accepted", done.Accepted, n*3/4)
+	}
+	if met, most := done.Refused+done.InDoubt, 2*s.engine.InFlight+5; met > most {
+		s.t.Errorf("%d payouts were refused or came into doubt, want at most %d", met, most)
+	}
+	return batch
+}
+
+// One channel refuses everything: it is stopped, the others flow.
 func TestAChannelThatIsDownDoesNotDrainItsBatch(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
-		const n = 160 // 40 in each channel
-		batch := s.approved(s.sheet(n))
-		s.faults(sandbox.Fault{At: sandbox.Create, Kind: sandbox.FaultOutage, Channel: sandbox.Payeer})
-		done, err := s.engine.Disburse(t.Context())
-		if err != nil && !errors.Is(err, jobs.ErrGateway) {
-			t.Fatal(err)
-		}
-		if done.Accepted != n*3/4 {
-			t.Errorf("%d of the other channels' %d were accepted", done.Accepted, n*3/4)
-		}
-		if most := 2*s.engine.InFlight + 5; done.Refused > most {
-			t.Errorf("%d payouts of the channel that is down came into doubt, want at most %d", done.Refused, most)
-		}
+		batch := s.oneChannelFails(sandbox.Fault{Kind: sandbox.FaultOutage, Channel: sandbox.Payeer})
 		stops, err := s.book.Stops(t.Context())
 		s.must(err)
 		if len(stops) != 1 || stops[0].Scope != ledger.OneChannel || stops[0].Subject != sandbox.Payeer {
@@ -143,19 +152,7 @@ func TestAChannelThatIsDownDoesNotDrainItsBatch(t *testing.T) {
 // the others are paid in the same run.
 func TestASilentChannelDoesNotStopTheOthers(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
-		const n = 160 // 40 in each channel
-		batch := s.approved(s.sheet(n))
-		s.faults(sandbox.Fault{At: sandbox.Create, Kind: sandbox.FaultStatus, HTTPStatus: 500, Channel: sandbox.PerfectMoney})
-		first, err := s.engine.Disburse(t.Context())
-		if !errors.Is(err, jobs.ErrGateway) {
-			t.Errorf("no trouble is reported: %v", err)
-		}
-		if first.Accepted != n*3/4 {
-			t.Errorf("%d of the other channels' %d were accepted", first.Accepted, n*3/4)
-		}
-		if most := 2*s.engine.InFlight + 5; first.InDoubt > most {
-			t.Errorf("%d payouts came into doubt, want at most %d", first.InDoubt, most)
-		}
+		batch := s.oneChannelFails(sandbox.Fault{Kind: sandbox.FaultStatus, HTTPStatus: 500, Channel: sandbox.PerfectMoney})
 		for range 3 {
 			again, err := s.engine.Disburse(t.Context())
 			if again.Sent != 1 || !errors.Is(err, jobs.ErrGateway) {
