@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -277,38 +278,24 @@ type batchSubmitCmd struct {
 
 // Run submits.
 func (c *batchSubmitCmd) Run(a *app) error {
-	return a.decide("submitted", c.ID, func(u ledger.User) error {
-		if err := a.warnOfOverlaps(c.ID); err != nil {
-			return err
-		}
-		if c.ConfirmWarnings {
-			if err := a.confirmAll(u, c.ID, ""); err != nil {
-				return err
-			}
-		}
-		return a.hintConfirming(c.ID, a.book.Submit(a.ctx, u, c.ID))
-	})
+	return a.decideWarned("submitted", c.ID, c.ConfirmWarnings, (*ledger.Book).Submit)
 }
 
-type batchRecallCmd struct {
+// reasoned is a batch that somebody decides about for a reason.
+type reasoned struct {
 	batchID
 	withReason
 }
+
+type batchRecallCmd struct{ reasoned }
 
 // Run recalls.
-func (c *batchRecallCmd) Run(a *app) error {
-	return a.decide("recalled", c.ID, func(u ledger.User) error { return a.book.Recall(a.ctx, u, c.ID, c.Reason) })
-}
+func (c *batchRecallCmd) Run(a *app) error { return c.decide(a, "recalled", (*ledger.Book).Recall) }
 
-type batchDiscardCmd struct {
-	batchID
-	withReason
-}
+type batchDiscardCmd struct{ reasoned }
 
 // Run discards.
-func (c *batchDiscardCmd) Run(a *app) error {
-	return a.decide("discarded", c.ID, func(u ledger.User) error { return a.book.Discard(a.ctx, u, c.ID, c.Reason) })
-}
+func (c *batchDiscardCmd) Run(a *app) error { return c.decide(a, "discarded", (*ledger.Book).Discard) }
 
 type batchApproveCmd struct {
 	batchID
@@ -317,43 +304,22 @@ type batchApproveCmd struct {
 
 // Run approves.
 func (c *batchApproveCmd) Run(a *app) error {
-	return a.decide("approved", c.ID, func(u ledger.User) error {
-		if err := a.warnOfOverlaps(c.ID); err != nil {
-			return err
-		}
-		if c.ConfirmWarnings {
-			if err := a.confirmAll(u, c.ID, ""); err != nil {
-				return err
-			}
-		}
-		return a.hintConfirming(c.ID, a.book.Approve(a.ctx, u, c.ID))
-	})
+	return a.decideWarned("approved", c.ID, c.ConfirmWarnings, (*ledger.Book).Approve)
 }
 
-type batchRejectCmd struct {
-	batchID
-	withReason
-}
+type batchRejectCmd struct{ reasoned }
 
 // Run rejects.
-func (c *batchRejectCmd) Run(a *app) error {
-	return a.decide("rejected", c.ID, func(u ledger.User) error { return a.book.Reject(a.ctx, u, c.ID, c.Reason) })
-}
+func (c *batchRejectCmd) Run(a *app) error { return c.decide(a, "rejected", (*ledger.Book).Reject) }
 
-type batchAllowRepeatCmd struct {
-	batchID
-	withReason
-}
+type batchAllowRepeatCmd struct{ reasoned }
 
 // Run allows a repeat.
 func (c *batchAllowRepeatCmd) Run(a *app) error {
-	return a.decide("allowed to repeat", c.ID, func(u ledger.User) error { return a.book.AllowRepeat(a.ctx, u, c.ID, c.Reason) })
+	return c.decide(a, "allowed to repeat", (*ledger.Book).AllowRepeat)
 }
 
-type batchPauseCmd struct {
-	batchID
-	withReason
-}
+type batchPauseCmd struct{ reasoned }
 
 // Run pauses.
 func (c *batchPauseCmd) Run(a *app) error {
@@ -369,10 +335,7 @@ func (c *batchResumeCmd) Run(a *app) error {
 	return a.decide("resumed", c.ID, func(u ledger.User) error { return a.book.LiftStop(a.ctx, u, ledger.OneBatch, fmt.Sprint(c.ID)) })
 }
 
-type batchCancelCmd struct {
-	batchID
-	withReason
-}
+type batchCancelCmd struct{ reasoned }
 
 // Run cancels what was not sent.
 func (c *batchCancelCmd) Run(a *app) error {
@@ -404,6 +367,27 @@ func (a *app) decide(what string, batch int64, decision func(ledger.User) error)
 	}
 	return a.show(map[string]any{"batch": batch, "decision": what, "by": user.Name}, func() {
 		a.sayf("Batch %d is %s by %s.%s", batch, what, user.Name, next)
+	})
+}
+
+// decide is a decision that takes nothing but a reason.
+func (c reasoned) decide(a *app, what string, decision func(*ledger.Book, context.Context, ledger.User, int64, string) error) error {
+	return a.decide(what, c.ID, func(u ledger.User) error { return decision(a.book, a.ctx, u, c.ID, c.Reason) })
+}
+
+// decideWarned is a decision before which somebody is told what may be paid
+// twice, and warnings are confirmed.
+func (a *app) decideWarned(what string, batch int64, confirm bool, decision func(*ledger.Book, context.Context, ledger.User, int64) error) error {
+	return a.decide(what, batch, func(u ledger.User) error {
+		if err := a.warnOfOverlaps(batch); err != nil {
+			return err
+		}
+		if confirm {
+			if err := a.confirmAll(u, batch, ""); err != nil {
+				return err
+			}
+		}
+		return a.hintConfirming(batch, decision(a.book, a.ctx, u, batch))
 	})
 }
 

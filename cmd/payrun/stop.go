@@ -113,10 +113,7 @@ func (c *stopChannelCmd) Run(a *app) error {
 	return a.stop(stop, c.Reason, err)
 }
 
-type stopBatchCmd struct {
-	batchID
-	withReason
-}
+type stopBatchCmd struct{ reasoned }
 
 // Run stops a batch.
 func (c *stopBatchCmd) Run(a *app) error { return a.stop(c.target(), c.Reason, nil) }
