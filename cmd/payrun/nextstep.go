@@ -31,7 +31,7 @@ func nextOf(b ledger.Batch, kinds []ledger.WarningKind) string {
 func unconfirmed(b ledger.Batch, kinds []ledger.WarningKind) string {
 	var open []string
 	for _, k := range kinds {
-		if b.State == ledger.Valid && k.Open > 0 || b.State == ledger.Submitted && k.Unchecked > 0 {
+		if waits(b, k) {
 			open = append(open, k.Code)
 		}
 	}
