@@ -206,7 +206,7 @@ func (b *Book) Submit(ctx context.Context, by User, batch int64) error {
 		if err := checkConfirmed(ctx, tx, batch, Maker, ""); err != nil {
 			return err
 		}
-		return apply(ctx, tx, change{batch, Valid, Submitted, BySubmission, "", by.actor(), content.sum()})
+		return apply(ctx, tx, change{batch, Valid, Submitted, BySubmission, "", by.Actor(), content.sum()})
 	})
 	if err != nil {
 		return fmt.Errorf("submit batch %d: %w", batch, err)
@@ -229,7 +229,7 @@ func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
 		if err := checkFourEyes(ctx, tx, by, batch, content.sum()); err != nil {
 			return err
 		}
-		if err := checkConfirmed(ctx, tx, batch, Checker, by.actor()); err != nil {
+		if err := checkConfirmed(ctx, tx, batch, Checker, by.Actor()); err != nil {
 			return err
 		}
 		if err := b.holdBatch(ctx, tx, by, batch, content.sums); err != nil {
@@ -248,7 +248,7 @@ func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
 		if err := notePayees(ctx, tx, batch, now); err != nil {
 			return err
 		}
-		return apply(ctx, tx, change{batch, Submitted, Approved, ByApproval, "", by.actor(), content.sum()})
+		return apply(ctx, tx, change{batch, Submitted, Approved, ByApproval, "", by.Actor(), content.sum()})
 	})
 	if database.IsUnique(err) {
 		err = fmt.Errorf("%w: somebody else approved it just now", ErrConflict)
@@ -301,7 +301,7 @@ func (b *Book) holdBatch(ctx context.Context, tx *database.Tx, by User, batch in
 		if err := checkFunds(ctx, tx, currency, needed); err != nil {
 			return err
 		}
-		entries = append(entries, entry{kind: kindHold, currency: currency, batch: batch, actor: by.actor(), lines: hold(sums[currency])})
+		entries = append(entries, entry{kind: kindHold, currency: currency, batch: batch, actor: by.Actor(), lines: hold(sums[currency])})
 	}
 	return post(ctx, tx, day, accounts, entries)
 }
@@ -321,12 +321,12 @@ func checkFunds(ctx context.Context, tx *database.Tx, currency money.Currency, n
 
 // Reject sends a submitted batch back to its maker, with a reason.
 func (b *Book) Reject(ctx context.Context, by User, batch int64, reason string) error {
-	return b.takeBack(ctx, by, Checker, change{batch, Submitted, Valid, ByRejection, reason, by.actor(), ""})
+	return b.takeBack(ctx, by, Checker, change{batch, Submitted, Valid, ByRejection, reason, by.Actor(), ""})
 }
 
 // Recall takes a submitted batch back before anybody approved it.
 func (b *Book) Recall(ctx context.Context, by User, batch int64, reason string) error {
-	return b.takeBack(ctx, by, Maker, change{batch, Submitted, Valid, ByRecall, reason, by.actor(), ""})
+	return b.takeBack(ctx, by, Maker, change{batch, Submitted, Valid, ByRecall, reason, by.Actor(), ""})
 }
 
 func (b *Book) takeBack(ctx context.Context, by User, role Role, c change) error {
@@ -381,7 +381,7 @@ func (b *Book) AllowRepeat(ctx context.Context, by User, batch int64, reason str
 		if _, err := tx.Exec(ctx, "UPDATE batches SET repeat_number = ?, order_prefix = ? WHERE id = ?", repeat, prefix, batch); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by.actor(), "batch.allow-repeat", fmt.Sprint("batch ", batch), fmt.Sprintf("repeat %d: %s", repeat, reason))
+		return audit(ctx, tx, by.Actor(), "batch.allow-repeat", fmt.Sprint("batch ", batch), fmt.Sprintf("repeat %d: %s", repeat, reason))
 	})
 	if err != nil {
 		return fmt.Errorf("allow repeat of batch %d: %w", batch, err)
@@ -405,7 +405,7 @@ func (b *Book) Discard(ctx context.Context, by User, batch int64, reason string)
 		if _, err := tx.Exec(ctx, "UPDATE batches SET order_prefix = '' WHERE id = ? AND state = 'VALID'", batch); err != nil {
 			return err
 		}
-		return apply(ctx, tx, change{batch, Valid, Cancelled, ByDiscarding, reason, by.actor(), ""})
+		return apply(ctx, tx, change{batch, Valid, Cancelled, ByDiscarding, reason, by.Actor(), ""})
 	})
 	if err != nil {
 		return fmt.Errorf("discard batch %d: %w", batch, err)

@@ -122,7 +122,7 @@ func (b *Book) liftIfCancelled(ctx context.Context, by User, batch int64) error 
 		if _, err := tx.Exec(ctx, "UPDATE stops SET alert_at = 0 WHERE scope = 'batch' AND subject = ? AND lifted_at = 0", fmt.Sprint(batch)); err != nil {
 			return err
 		}
-		return liftOfEnded(ctx, tx, by.actor(), batch)
+		return liftOfEnded(ctx, tx, by.Actor(), batch)
 	})
 	if err != nil {
 		return fmt.Errorf("lift the stop of batch %d: %w", batch, err)
@@ -184,13 +184,13 @@ func (b *Book) cancelSome(ctx context.Context, by User, batch int64, reason stri
 	}
 	cancelled := 0
 	err = b.db.InTx(ctx, func(tx *database.Tx) error {
-		r := recording{book: b, tx: tx, actor: by.actor(), findings: slices.Clone(findings), guard: b.stillTakeable}
+		r := recording{book: b, tx: tx, actor: by.Actor(), findings: slices.Clone(findings), guard: b.stillTakeable}
 		err := r.run(ctx)
 		cancelled = len(r.changed)
 		if err != nil || cancelled == 0 {
 			return err
 		}
-		return audit(ctx, tx, by.actor(), "batch.cancel", fmt.Sprint("batch ", batch), fmt.Sprintf("%d payouts: %s", cancelled, reason))
+		return audit(ctx, tx, by.Actor(), "batch.cancel", fmt.Sprint("batch ", batch), fmt.Sprintf("%d payouts: %s", cancelled, reason))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cancel batch %d: %w", batch, err)

@@ -151,7 +151,7 @@ func (b *Book) ConfirmWarnings(ctx context.Context, by User, batch int64, kind s
 		if err != nil {
 			return err
 		}
-		confirmed, err = confirmOpen(ctx, tx, confirmation{BatchID: batch, Code: kind, Row: row, Role: role, Actor: by.actor()})
+		confirmed, err = confirmOpen(ctx, tx, confirmation{BatchID: batch, Code: kind, Row: row, Role: role, Actor: by.Actor()})
 		return err
 	})
 	if err != nil {
@@ -237,7 +237,7 @@ func confirmingRole(ctx context.Context, tx *database.Tx, by User, batch int64) 
 		return "", fmt.Errorf("%w: %s made or submitted the batch; somebody else has to confirm now", ErrForbidden, by.Name)
 	}
 	var before int64
-	err = tx.Get(ctx, &before, "SELECT count(*) FROM confirmations WHERE batch_id = ? AND role = ? AND actor = ?", batch, Maker, by.actor())
+	err = tx.Get(ctx, &before, "SELECT count(*) FROM confirmations WHERE batch_id = ? AND role = ? AND actor = ?", batch, Maker, by.Actor())
 	if err != nil {
 		return "", err
 	}

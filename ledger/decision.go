@@ -134,7 +134,7 @@ func (b *Book) Propose(ctx context.Context, by User, orderNo string, p Proposal)
 		if err != nil {
 			return err
 		}
-		return audit(ctx, tx, by.actor(), "decision.propose", "payout "+orderNo, fmt.Sprintf("proposal %d, %s: %s", number, p.Outcome, p.Reason))
+		return audit(ctx, tx, by.Actor(), "decision.propose", "payout "+orderNo, fmt.Sprintf("proposal %d, %s: %s", number, p.Outcome, p.Reason))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("propose for payout %s: %w", orderNo, err)

@@ -244,11 +244,11 @@ func (b *Book) Fund(ctx context.Context, by User, amount money.Amount, currency 
 		if err := refuseBooked(ctx, tx, currency, evidence); err != nil {
 			return err
 		}
-		e := entry{kind: kindFunding, currency: currency, note: evidence, actor: by.actor(), lines: fund(Sums{Amount: amount})}
+		e := entry{kind: kindFunding, currency: currency, note: evidence, actor: by.Actor(), lines: fund(Sums{Amount: amount})}
 		if err := post(ctx, tx, day, accounts, []entry{e}); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by.actor(), "funds.add", string(currency), money.Format(amount, currency)+": "+evidence)
+		return audit(ctx, tx, by.Actor(), "funds.add", string(currency), money.Format(amount, currency)+": "+evidence)
 	})
 	if err != nil {
 		return fmt.Errorf("book a top-up: %w", err)

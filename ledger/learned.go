@@ -66,7 +66,7 @@ func newest(known []Learned) Learned {
 func (b *Book) Learn(ctx context.Context, by User, account string, shape Shape) (Learned, error) {
 	actor := "operator"
 	if by.ID != 0 {
-		actor = by.actor()
+		actor = by.Actor()
 	}
 	var learned Learned
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {

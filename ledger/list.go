@@ -89,14 +89,14 @@ func (b *Book) SettleException(ctx context.Context, by User, number int64, reaso
 			return err
 		}
 		n, err := tx.Exec(ctx, `UPDATE exceptions SET closed_at = ?, closed_by = ?, resolution = ?
-			WHERE id = ? AND payout_id = 0 AND closed_at = 0`, now, by.actor(), reason, number)
+			WHERE id = ? AND payout_id = 0 AND closed_at = 0`, now, by.Actor(), reason, number)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return fmt.Errorf("%w: no open case about no single payout has this number; a case about a payout ends with payrun payout decide", ErrConflict)
 		}
-		return audit(ctx, tx, by.actor(), "case.close", fmt.Sprint("case ", number), reason)
+		return audit(ctx, tx, by.Actor(), "case.close", fmt.Sprint("case ", number), reason)
 	})
 	if err != nil {
 		return fmt.Errorf("close case %d: %w", number, err)

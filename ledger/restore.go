@@ -227,7 +227,7 @@ func (b *Book) DeclareRestore(ctx context.Context, by User, reason string) error
 		if err := w.look(ctx, tx); err != nil {
 			return err
 		}
-		return w.restore(ctx, tx, w.origin.Identity, "declared", reason, by.actor())
+		return w.restore(ctx, tx, w.origin.Identity, "declared", reason, by.Actor())
 	})
 	if err == nil {
 		err = w.keep()
@@ -266,7 +266,7 @@ func settleRestore(ctx context.Context, tx *database.Tx, by User, known int64) e
 		return fmt.Errorf("%w: a restore was %s just now; payrun stop list and payrun exceptions say what to do", ErrConflict, last.Kind)
 	case last.Kind == "noticed":
 		return fmt.Errorf("%w: a restored copy was noticed here; first say what was restored and compared, with payrun restored --reason", ErrConflict)
-	case last.Actor == by.actor():
+	case last.Actor == by.Actor():
 		return fmt.Errorf("%w: %s declared the restore, so another checker lifts the stop", ErrForbidden, by.Name)
 	}
 	now, err := tx.Now(ctx)
@@ -274,7 +274,7 @@ func settleRestore(ctx context.Context, tx *database.Tx, by User, known int64) e
 		return err
 	}
 	_, err = tx.Exec(ctx, "UPDATE exceptions SET closed_at = ?, closed_by = ?, resolution = 'compared, and the stop was lifted' WHERE kind = ? AND closed_at = 0",
-		now, by.actor(), ExceptionRestored)
+		now, by.Actor(), ExceptionRestored)
 	return err
 }
 

@@ -206,7 +206,7 @@ func (s *Staging) keepReading(ctx context.Context, tx *database.Tx, r Reading) e
 	if err != nil {
 		return err
 	}
-	kept := reading{BatchID: s.batch, Reading: r, Actor: s.by.actor(), CreatedAt: now}
+	kept := reading{BatchID: s.batch, Reading: r, Actor: s.by.Actor(), CreatedAt: now}
 	for _, text := range []*string{&kept.Source, &kept.Profile, &kept.Settings, &kept.Columns, &kept.GoodRows} {
 		*text = storable(*text)
 	}

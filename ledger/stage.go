@@ -288,7 +288,7 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 		if err := lockRepayable(ctx, tx, s.batch, s.repays); err != nil {
 			return err
 		}
-		return batchEvent(ctx, tx, change{s.batch, "", Valid, byImport, s.name, s.by.actor(), rowsDigest})
+		return batchEvent(ctx, tx, change{s.batch, "", Valid, byImport, s.name, s.by.Actor(), rowsDigest})
 	}
 	err := s.book.db.InTx(ctx, publish)
 	if database.IsUnique(err) { // the same sheet, published by someone else just now

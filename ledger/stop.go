@@ -129,7 +129,7 @@ func (b *Book) PlaceStop(ctx context.Context, by User, scope Scope, subject, rea
 		if err := authorize(ctx, tx, by, "stop payouts", Maker, Checker, Admin); err != nil {
 			return err
 		}
-		stop := Stop{Scope: scope, Subject: subject, Reason: reason, PlacedBy: by.actor()}
+		stop := Stop{Scope: scope, Subject: subject, Reason: reason, PlacedBy: by.Actor()}
 		var err error
 		if stop.payout, err = checkStop(ctx, tx, stop); err != nil {
 			return err
@@ -290,7 +290,7 @@ func (b *Book) LiftStop(ctx context.Context, by User, scope Scope, subject strin
 			return err
 		}
 		n, err := tx.Exec(ctx, `UPDATE stops SET lifted_by = ?, lifted_at = ? WHERE scope = ? AND subject = ? AND lifted_at = 0`,
-			by.actor(), now, scope, subject)
+			by.Actor(), now, scope, subject)
 		if err != nil {
 			return err
 		}
@@ -298,11 +298,11 @@ func (b *Book) LiftStop(ctx context.Context, by User, scope Scope, subject strin
 			return fmt.Errorf("%w: %s is not stopped", ErrConflict, stop.Name())
 		}
 		_, err = tx.Exec(ctx, `UPDATE exceptions SET closed_at = ?, closed_by = ?, resolution = 'the stop was lifted'
-			WHERE kind IN ('`+ExceptionStopped+"', '"+ExceptionBraked+`') AND subject = ? AND closed_at = 0`, now, by.actor(), stop.key())
+			WHERE kind IN ('`+ExceptionStopped+"', '"+ExceptionBraked+`') AND subject = ? AND closed_at = 0`, now, by.Actor(), stop.key())
 		if err != nil {
 			return err
 		}
-		return audit(ctx, tx, by.actor(), "stop.lift", stop.Name(), "")
+		return audit(ctx, tx, by.Actor(), "stop.lift", stop.Name(), "")
 	})
 	if err != nil {
 		return fmt.Errorf("lift stop: %w", err)

@@ -69,7 +69,8 @@ func authorize(ctx context.Context, tx *database.Tx, u User, action string, role
 	return User{Name: u.Name, Roles: now}.must(action, roles...)
 }
 
-func (u User) actor() string { return "user:" + u.Name }
+// Actor is what the audit trail calls the user.
+func (u User) Actor() string { return "user:" + u.Name }
 
 // AddUser creates a person. The first user of a store must be an admin and
 // needs no one's leave (by is the zero User); after that only an admin adds
@@ -138,7 +139,7 @@ func (b *Book) mayAddUser(ctx context.Context, tx *database.Tx, by User, roles [
 		return "", err
 	}
 	if users > 0 {
-		return by.actor(), authorize(ctx, tx, by, "add a user", Admin)
+		return by.Actor(), authorize(ctx, tx, by, "add a user", Admin)
 	}
 	if !slices.Contains(roles, Admin) {
 		return "", fmt.Errorf("%w: the first user must be an admin", ErrForbidden)
@@ -174,7 +175,7 @@ func (b *Book) DisableUser(ctx context.Context, by User, name string) error {
 		if n == 0 {
 			return fmt.Errorf("%w: there is no active user %s", ErrNotFound, name)
 		}
-		return audit(ctx, tx, by.actor(), "user.disable", "user "+name, "")
+		return audit(ctx, tx, by.Actor(), "user.disable", "user "+name, "")
 	})
 	if err != nil {
 		return fmt.Errorf("disable user: %w", err)
@@ -275,9 +276,9 @@ func mayIssueToken(ctx context.Context, tx *database.Tx, by User, name string) (
 		return "system", nil
 	}
 	if by.Name == name && by.ID != 0 {
-		return by.actor(), authorize(ctx, tx, by, "issue a token", Maker, Checker, Auditor, Admin)
+		return by.Actor(), authorize(ctx, tx, by, "issue a token", Maker, Checker, Auditor, Admin)
 	}
-	return by.actor(), authorize(ctx, tx, by, "issue a token for someone else", Admin)
+	return by.Actor(), authorize(ctx, tx, by, "issue a token for someone else", Admin)
 }
 
 // ErrToken: the token is unknown, expired or revoked, or its user disabled.
@@ -320,7 +321,7 @@ func (b *Book) RevokeTokens(ctx context.Context, by User, name string) (int64, e
 		if err != nil {
 			return err
 		}
-		return audit(ctx, tx, by.actor(), "token.revoke", "user "+name, fmt.Sprint(revoked, " tokens"))
+		return audit(ctx, tx, by.Actor(), "token.revoke", "user "+name, fmt.Sprint(revoked, " tokens"))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("revoke tokens: %w", err)

@@ -174,7 +174,7 @@ func (d *deciding) decide(ctx context.Context, v Verdict, note string) error {
 	if note != "" {
 		detail += " (" + row.Note + ")"
 	}
-	return audit(ctx, d.tx, d.by.actor(), "decision."+actions[v], "payout "+d.at.OrderNo(), detail)
+	return audit(ctx, d.tx, d.by.Actor(), "decision."+actions[v], "payout "+d.at.OrderNo(), detail)
 }
 
 // note says who decided what and why.
@@ -194,7 +194,7 @@ func (d *deciding) outcome() string {
 // confirm does what was proposed, or says why the proposal is void.
 func (d *deciding) confirm(ctx context.Context) (void string, err error) {
 	to, reason, _ := way(d.Outcome, d.State, d.Fee > 0)
-	r := &recording{book: d.book, tx: d.tx, actor: d.by.actor(), findings: []Finding{d.finding(to, reason)}}
+	r := &recording{book: d.book, tx: d.tx, actor: d.by.Actor(), findings: []Finding{d.finding(to, reason)}}
 	r.decided.note, r.decided.moved = d.note(), d.Moved
 	if reason == "" {
 		void, err = d.judge(ctx, r)
@@ -312,7 +312,7 @@ func (d *deciding) settle(ctx context.Context, r *recording) error {
 			return err
 		}
 	}
-	return closeExceptions(ctx, d.tx, []int64{d.PayoutID}, d.by.actor(), d.note())
+	return closeExceptions(ctx, d.tx, []int64{d.PayoutID}, d.by.Actor(), d.note())
 }
 
 // proven checks what an outcome rests on, now that the payout is locked.

@@ -181,6 +181,15 @@ func (a *app) userIfGiven() (user ledger.User, given bool, err error) {
 	return user, err == nil, err
 }
 
+// actor is what the audit trail calls whoever calls.
+func (a *app) actor() (string, error) {
+	user, given, err := a.userIfGiven()
+	if err == nil && !given {
+		return "command line", nil
+	}
+	return user.Actor(), err
+}
+
 func (a *app) token() (string, error) {
 	if path := a.cli.TokenFile; path != "" {
 		token, problem := config.ReadSecret(path)

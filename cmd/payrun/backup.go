@@ -27,7 +27,7 @@ type backupView struct {
 // Run writes a checked copy of a database file. PostgreSQL has its own tools
 // for that, and then it says how to use them.
 func (c *backupCmd) Run(a *app) error {
-	user, given, err := a.userIfGiven()
+	by, err := a.actor()
 	if err != nil {
 		return err
 	}
@@ -35,10 +35,7 @@ func (c *backupCmd) Run(a *app) error {
 		a.sayf("%s", a.postgresBackup())
 		return errServerBackup
 	}
-	b := jobs.Backup{DB: a.db, Book: a.book, HeadsFile: a.headsFile(), Actor: "command line"}
-	if given {
-		b.Actor = "user:" + user.Name
-	}
+	b := jobs.Backup{DB: a.db, Book: a.book, HeadsFile: a.headsFile(), Actor: by}
 	done, err := b.Run(a.ctx, c.To)
 	if err != nil {
 		return err
@@ -46,14 +43,12 @@ func (c *backupCmd) Run(a *app) error {
 	if len(done.Breaches) > 0 {
 		err = errBreach
 	}
-	v := backupView{done.Path, done.Heads, done.Bytes, done.SHA256, views(done.Breaches, func(b ledger.Breach) breachView { return breachView{b.Check, b.Row, b.Wrong} })}
+	v := backupView{done.Path, done.Heads, done.Bytes, done.SHA256, views(done.Breaches, viewBreach)}
 	return errors.Join(a.show(v, func() { a.printBackup(v) }), err)
 }
 
 func (a *app) printBackup(v backupView) {
-	for _, b := range v.Breaches {
-		a.sayf("%s: %s: %s", b.Check, b.Row, b.Wrong)
-	}
+	a.printBreaches(v.Breaches)
 	if len(v.Breaches) == 0 {
 		a.sayf("%s: %s bytes, opened and checked.", relative(v.Path), count(v.Bytes))
 	} else {

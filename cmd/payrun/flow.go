@@ -102,10 +102,10 @@ func (f *flow) run(path string) error {
 
 // finish closes the day and writes what is to be kept of it.
 func (f *flow) finish(batch int64) error {
-	if _, err := f.settle("user:" + f.people.admin.Name); err != nil {
+	if _, err := f.settle(f.people.admin.Actor()); err != nil {
 		return err
 	}
-	workbook, _, err := f.writeReport(reports.Filter{Batch: batch}, "", "user:"+f.people.checker.Name)
+	workbook, _, err := f.writeReport(reports.Filter{Batch: batch}, "", f.people.checker.Actor())
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (a *app) changeProfile(action, name, detail string, change func() error) er
 	if err := change(); err != nil {
 		return profileError(err)
 	}
-	if err := a.book.Note(a.ctx, "user:"+user.Name, action, "profile "+name, detail); err != nil {
+	if err := a.book.Note(a.ctx, user.Actor(), action, "profile "+name, detail); err != nil {
 		return err
 	}
 	return a.show(map[string]any{"profile": name, "action": action, "by": user.Name}, func() {

@@ -30,7 +30,7 @@ func (c *settleCmd) Run(a *app) error {
 	if !user.Is(ledger.Checker, ledger.Admin) {
 		return fmt.Errorf("%w: %s needs the role checker or admin to close the day", ledger.ErrForbidden, user.Name)
 	}
-	day, err := a.settle("user:" + user.Name)
+	day, err := a.settle(user.Actor())
 	if err != nil {
 		return err
 	}
@@ -82,17 +82,13 @@ type reportView struct {
 
 // Run writes one file.
 func (c *reportCmd) Run(a *app) error {
-	user, given, err := a.userIfGiven()
+	by, err := a.actor()
 	if err != nil {
 		return err
 	}
 	filter, err := c.filter(a)
 	if err != nil {
 		return err
-	}
-	by := "command line"
-	if given {
-		by = "user:" + user.Name
 	}
 	write := a.writeReport
 	if c.CSV {

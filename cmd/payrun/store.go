@@ -52,6 +52,14 @@ type breachView struct {
 	Wrong string `json:"wrong"`
 }
 
+func viewBreach(b ledger.Breach) breachView { return breachView{b.Check, b.Row, b.Wrong} }
+
+func (a *app) printBreaches(breaches []breachView) {
+	for _, b := range breaches {
+		a.sayf("%s: %s: %s", b.Check, b.Row, b.Wrong)
+	}
+}
+
 // Run checks every promise and names the rows that break one.
 func (c *verifyCmd) Run(a *app) error {
 	if err := a.openStore(); err != nil {
@@ -65,8 +73,8 @@ func (c *verifyCmd) Run(a *app) error {
 		err = errBreach
 	}
 	view := verifyView{
-		Checks:   views(checks, func(c ledger.Check) verifiedView { return verifiedView{c.Name, c.Promise, int(c.Breaches)} }),
-		Breaches: views(breaches, func(b ledger.Breach) breachView { return breachView{b.Check, b.Row, b.Wrong} }),
+		Checks:   views(checks, func(c ledger.Check) verifiedView { return verifiedView{c.Name, c.Promise, c.Breaches} }),
+		Breaches: views(breaches, viewBreach),
 	}
 	return errors.Join(a.show(view, func() { a.printVerified(view) }), err)
 }
@@ -82,9 +90,7 @@ func (a *app) printVerified(v verifyView) {
 	}
 	t.flush()
 	a.sayf("")
-	for _, b := range v.Breaches {
-		a.sayf("%s: %s: %s", b.Check, b.Row, b.Wrong)
-	}
+	a.printBreaches(v.Breaches)
 	if len(v.Breaches) == 0 {
 		a.sayf("All %d checks passed.", len(v.Checks))
 	}
