@@ -86,9 +86,7 @@ func (a *app) hintConfirming(id int64, err error) error {
 // none is left that can be.
 func (a *app) nextOfFailed(batch int64) (string, error) {
 	const most = 1000
-	failed, err := a.book.Payouts(a.ctx, ledger.PayoutFilter{
-		Batch: batch, States: []ledger.State{ledger.Failed, ledger.FailedFee}, NotRepaid: true, Most: most,
-	})
+	failed, err := a.failedPayouts(batch, most)
 	if err != nil || len(failed) == 0 {
 		return "", err
 	}

@@ -100,7 +100,7 @@ func (a *app) nothingListed(f ledger.PayoutFilter, listed int) (string, error) {
 		return "No such payouts.", nil
 	}
 	const most = 1000
-	failed, err := a.book.Payouts(a.ctx, ledger.PayoutFilter{States: []ledger.State{ledger.Failed, ledger.FailedFee}, NotRepaid: true, Most: most})
+	failed, err := a.failedPayouts(0, most)
 	switch {
 	case err != nil || len(failed) == 0:
 		return "No payout needs a decision.", err

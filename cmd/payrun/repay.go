@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	"payrun/ledger"
 )
@@ -45,12 +46,18 @@ func (c *repayCmd) Run(a *app) error {
 	})
 }
 
+// failedPayouts finds those of a batch, or with 0 of all, that nothing pays
+// again.
+func (a *app) failedPayouts(batch int64, most int) ([]ledger.Payout, error) {
+	return a.book.Payouts(a.ctx, ledger.PayoutFilter{
+		Batch: batch, States: []ledger.State{ledger.Failed, ledger.FailedFee}, NotRepaid: true, Most: most,
+	})
+}
+
 // failedOf lists the order numbers of a batch's failed payouts.
 func (a *app) failedOf(batch int64) ([]string, error) {
-	const all = 100_000_000
-	failed, err := a.book.Payouts(a.ctx, ledger.PayoutFilter{
-		Batch: batch, States: []ledger.State{ledger.Failed, ledger.FailedFee}, NotRepaid: true, Most: all,
-	})
+	const all = math.MaxInt32
+	failed, err := a.failedPayouts(batch, all)
 	if err == nil && len(failed) == 0 {
 		if _, err = a.book.Batch(a.ctx, batch); err == nil {
 			err = fmt.Errorf("%w: no failed payout of batch %d is left to pay again", ledger.ErrConflict, batch)
