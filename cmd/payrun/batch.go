@@ -65,11 +65,11 @@ func (c *batchListCmd) Run(a *app) error {
 
 // batchState says how far a batch is.
 func batchState(b ledger.Batch, ended ledger.Ended) string {
+	if outcome := batchOutcome(b, ended); outcome != "" {
+		return strings.ToUpper(outcome)
+	}
 	words := string(b.State)
-	switch {
-	case batchOutcome(b, ended) != "":
-		return strings.ToUpper(batchOutcome(b, ended))
-	case ended.Payouts > 0:
+	if ended.Payouts > 0 {
 		words += fmt.Sprintf(", %s of %s done", count(ended.Payouts), count(b.Accepted))
 	}
 	if b.StopReason != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 
 	"payrun/importers"
@@ -103,12 +104,7 @@ func (a *app) channel(code string) config.Channel {
 	return config.Channel{}
 }
 
-func (a *app) channelName(code string) string {
-	if name := a.channel(code).Name; name != "" {
-		return name
-	}
-	return "channel " + code
-}
+func (a *app) channelName(code string) string { return cmp.Or(a.channel(code).Name, "channel "+code) }
 
 func (a *app) channelNames() map[string]string {
 	names := map[string]string{}
@@ -136,12 +132,9 @@ func (a *app) channelCode(channel string) (string, error) {
 }
 
 func (a *app) channelCodes() string {
-	text := ""
+	names := make([]string, len(a.config.Channels))
 	for i, c := range a.config.Channels {
-		if i > 0 {
-			text += ", "
-		}
-		text += c.Code + " " + c.Name
+		names[i] = c.Code + " " + c.Name
 	}
-	return text
+	return strings.Join(names, ", ")
 }

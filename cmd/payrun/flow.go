@@ -157,19 +157,18 @@ func (f *flow) importSheet(path string) (ledger.Batch, error) {
 	if f.annotates {
 		copied = f.annotateBeside(path, imported, err)
 	}
-	if err != nil {
-		if !f.cli.JSON {
-			printProblems(f.out, imported)
-			f.printCopy(copied)
-		}
-		return ledger.Batch{}, sheetError(path, err)
+	if err == nil {
+		f.sayf("Batch %d: %s accepted, %s rejected.", imported.Batch.ID,
+			counted(imported.Batch.Accepted, "payout", "payouts"), counted(imported.Batch.Rejected, "row", "rows"))
 	}
-	b := *imported.Batch
-	f.sayf("Batch %d: %s accepted, %s rejected.", b.ID, counted(b.Accepted, "payout", "payouts"), counted(b.Rejected, "row", "rows"))
 	if !f.cli.JSON {
 		printProblems(f.out, imported)
 		f.printCopy(copied)
 	}
+	if err != nil {
+		return ledger.Batch{}, sheetError(path, err)
+	}
+	b := *imported.Batch
 	if b.Rejected > 0 {
 		f.sayf("\nRejected rows are left out here; on your own sheets only with --good-rows.")
 	}

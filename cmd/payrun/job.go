@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,12 +51,7 @@ func viewWorker(w jobs.Worker) workerView {
 	return workerView{w.Name, instant(w.StartedAt), instant(w.SeenAt), w.Silent}
 }
 
-func outcome(r *jobs.JobRun) string {
-	if r.Outcome == "" {
-		return "running"
-	}
-	return r.Outcome
-}
+func outcome(r *jobs.JobRun) string { return cmp.Or(r.Outcome, "running") }
 
 type waitingView struct {
 	Channel  string `json:"channel"`
@@ -187,14 +183,7 @@ func (c *jobRunCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.show(map[string]any{"job": c.Name, "result": detail}, func() { a.sayf("%s: %s", c.Name, orDone(detail)) })
-}
-
-func orDone(detail string) string {
-	if detail == "" {
-		return "done"
-	}
-	return detail
+	return a.show(map[string]any{"job": c.Name, "result": detail}, func() { a.sayf("%s: %s", c.Name, cmp.Or(detail, "done")) })
 }
 
 func (a *app) runJob(name string) (string, error) {

@@ -45,9 +45,6 @@ type walletArg struct {
 }
 
 func (c channelArg) target(a *app) (ledger.Stop, error) {
-	if err := a.loadConfig(); err != nil {
-		return ledger.Stop{}, err
-	}
 	code, err := a.channelCode(c.Channel)
 	return ledger.Stop{Scope: ledger.OneChannel, Subject: code}, err
 }
@@ -72,9 +69,6 @@ func (w walletArg) target(a *app) (ledger.Stop, error) {
 	}
 	if w.Channel == "" {
 		return stop, usagef("name the channel and write the account to standard input, or use --of ORDER")
-	}
-	if err := a.loadConfig(); err != nil {
-		return stop, err
 	}
 	code, err := a.channelCode(w.Channel)
 	if err != nil {
@@ -203,6 +197,7 @@ type liftWalletCmd struct{ walletArg }
 // Run lets a wallet be paid again.
 func (c *liftWalletCmd) Run(a *app) error { return a.lift(c.target(a)) }
 
+// stop and lift also take the error with which the target was not found.
 func (a *app) stop(s ledger.Stop, reason string, err error) error {
 	if err != nil {
 		return err

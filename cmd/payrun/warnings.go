@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -137,12 +138,7 @@ var warningMeanings = map[string]string{
 	ledger.FirstPaymentLarge:  "the first payment to a wallet, and a large one",
 }
 
-func warningMeaning(code string) string {
-	if meaning := warningMeanings[code]; meaning != "" {
-		return meaning
-	}
-	return code
-}
+func warningMeaning(code string) string { return cmp.Or(warningMeanings[code], code) }
 
 // warningWords says what one warning is about.
 func warningWords(w ledger.Warning) string {
