@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"runtime/debug"
 	"time"
 
@@ -18,17 +17,9 @@ import (
 // memory and time: whatever a hostile file does to it, it does not do to us.
 // Text is read here: what it can take is bounded by the file's size and by
 // the length of a line. Calls may run concurrently, each with a process of its
-// own.
-type Apart struct {
-	// Command makes the process. It must do nothing but call [ServeApart];
-	// it needs neither secrets nor settings, so it best gets no environment.
-	Command func(ctx context.Context) *exec.Cmd
-	// Memory is the most that the process may use, in bytes [224 MiB].
-	Memory int64
-	// Time is the processor time it may take, in whole seconds [10 s]. A
-	// process that is silent for three times as long is ended too.
-	Time time.Duration
-}
+// own. Its Command must do nothing but call [ServeApart]; its Memory is 224 MiB
+// and its Time 10 s unless they are given.
+type Apart apart.Process
 
 const (
 	apartMemory = 224 << 20
@@ -98,7 +89,7 @@ func isZip(file io.ReaderAt) bool {
 
 // converse hands what the process reads to the sink, and returns its end.
 func (a Apart) converse(ctx context.Context, sheet *os.File, request apartRequest, sink Sink) (end apartEnd, err error) {
-	process := apart.Process{Command: a.Command, Memory: a.Memory, Time: a.Time}
+	process := apart.Process(a)
 	orDefault(&process.Memory, apartMemory)
 	orDefault(&process.Time, apartTime)
 	err = apart.Ask(ctx, process, request, []*os.File{sheet}, func(part apartPart) (more bool, err error) {
