@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -101,7 +102,7 @@ func sniff(file io.ReaderAt, size int64, path string) (string, error) {
 	case bytes.HasPrefix(head, magicCompound):
 		return "", compoundFault(file, size)
 	case bytes.HasPrefix(head, magicZip) && len(head) >= 4 && head[2] < 9 && head[3] < 9:
-		if isOneOf(extension, ".csv", ".txt", ".tsv", ".xls") {
+		if slices.Contains([]string{".csv", ".txt", ".tsv", ".xls"}, extension) {
 			return "", mismatch(extension, "a workbook or another zip file")
 		}
 		return formatXLSX, nil
@@ -109,13 +110,11 @@ func sniff(file io.ReaderAt, size int64, path string) (string, error) {
 	if other := foreignFormat(head); other != "" {
 		return "", refuse(FormatUnknown, "The file is %s, not a sheet. Save the sheet as .xlsx or .csv.", other)
 	}
-	if isOneOf(extension, ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods") {
+	if slices.Contains([]string{".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}, extension) {
 		return "", mismatch(extension, "text or damaged")
 	}
 	return formatCSV, nil
 }
-
-func isOneOf(text string, list ...string) bool { return index(list)[text] }
 
 func mismatch(extension, content string) error {
 	return refuse(FormatMismatch, "The file's name ends in %s, but its content is %s. Open the sheet and save it again as .xlsx or .csv.", extension, content)

@@ -268,10 +268,8 @@ func (set *ruleset) candidates(text string) []Field {
 func intersection(a, b []Field) []Field {
 	both := []Field{}
 	for _, field := range a {
-		for _, other := range b {
-			if field == other {
-				both = append(both, field)
-			}
+		if slices.Contains(b, field) {
+			both = append(both, field)
 		}
 	}
 	return both
@@ -306,7 +304,7 @@ func assignments(headings []heading, required []Field) [][]Field {
 					return
 				}
 			}
-			solutions = append(solutions, append([]Field(nil), chosen...))
+			solutions = append(solutions, slices.Clone(chosen))
 			return
 		}
 		if len(headings[i].candidates) == 0 {
@@ -325,11 +323,17 @@ func assignments(headings []heading, required []Field) [][]Field {
 	return solutions
 }
 
-func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (*layout, *FileError) {
+// emptyLayout has no field in any column yet.
+func (set *ruleset) emptyLayout(row *record) *layout {
 	l := &layout{fields: row.fields, currency: set.Currency}
 	for i := range l.at {
 		l.at[i] = -1
 	}
+	return l
+}
+
+func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (*layout, *FileError) {
+	l := set.emptyLayout(row)
 	for i, h := range headings {
 		if fields[i] != FieldIgnored {
 			l.at[fields[i]] = h.column
@@ -350,10 +354,7 @@ func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (
 
 // fixedLayout is that of a sheet without headings, by the profile's letters.
 func (set *ruleset) fixedLayout(row *record) (*layout, *FileError) {
-	l := &layout{fields: row.fields, currency: set.Currency}
-	for i := range l.at {
-		l.at[i] = -1
-	}
+	l := set.emptyLayout(row)
 	for column, c := range row.cells {
 		field := set.letters[column]
 		if field != FieldIgnored {

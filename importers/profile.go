@@ -1,6 +1,7 @@
 package importers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,10 +97,7 @@ func Charsets() []string {
 
 // Validate names what is wrong with a profile by itself. [Read] calls it too.
 func (p Profile) Validate() error {
-	mark := p.DecimalMark
-	if mark == "" {
-		mark = "."
-	}
+	mark := cmp.Or(p.DecimalMark, ".")
 	switch {
 	case mark != "." && mark != ",":
 		return fmt.Errorf("decimal mark %q is neither a point nor a comma", mark)

@@ -3,6 +3,7 @@ package importers
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -188,12 +189,7 @@ func (r *reader) knownCurrency(row *record, code string) money.Currency {
 }
 
 func (channel *Channel) pays(currency money.Currency) bool {
-	for _, c := range channel.Currencies {
-		if c == currency {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(channel.Currencies, currency)
 }
 
 func currencyList(list []money.Currency) string {

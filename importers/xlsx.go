@@ -97,12 +97,7 @@ func (set *ruleset) reads(sheet worksheet) bool {
 }
 
 func (w *workbook) has(name string) bool {
-	for _, sheet := range w.sheets {
-		if strings.EqualFold(sheet.name, name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.sheets, func(sheet worksheet) bool { return strings.EqualFold(sheet.name, name) })
 }
 
 // scanSheet reads a whole sheet strictly, without keeping its rows.
