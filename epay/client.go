@@ -69,7 +69,7 @@ func (c *Client) call(ctx context.Context, endpoint string, sendBy time.Time, me
 		member{"version", text(protocolVersion)},
 	)...))
 	if err != nil {
-		return Reply{Reason: ReasonInvalid, NotSent: true, Err: err}, envelope{}
+		return invalidReply(err), envelope{}
 	}
 	r := c.transport.post(ctx, c.base+"payoutApi/"+endpoint, body, sendBy)
 	if r.HTTPStatus == 0 {
@@ -129,7 +129,7 @@ func (c *Client) Limit(ctx context.Context, q LimitQuery) (Limit, error) {
 		member{"currency", text(q.Currency)},
 		member{"type", text("PAYMENT")},
 	)
-	if err := c.lookup(call, &r, e, kindObject); err != nil {
+	if err := c.expect(call, &r, e, kindObject); err != nil {
 		return Limit{}, err
 	}
 	f := fields{data: e.data}
@@ -162,7 +162,7 @@ func (c *Client) Balances(ctx context.Context, currency string) ([]Balance, erro
 		}
 	}
 	r, e := c.call(ctx, call, time.Time{}, member{"currency", text(currency)})
-	if err := c.lookup(call, &r, e, kindArray); err != nil {
+	if err := c.expect(call, &r, e, kindArray); err != nil {
 		return nil, err
 	}
 	balances, err := parseBalances(e.data)
@@ -190,9 +190,9 @@ func parseBalances(list value) ([]Balance, error) {
 	return balances, nil
 }
 
-// lookup turns an answer that is doubtful, refused, about another account or of
+// expect turns an answer that is doubtful, refused, about another account or of
 // another shape into an *Error.
-func (c *Client) lookup(call string, r *Reply, e envelope, want kind) error {
+func (c *Client) expect(call string, r *Reply, e envelope, want kind) error {
 	if r.Reason == "" && e.code == codeSuccess {
 		r.Reason = c.checkAccount(e)
 		if r.Reason == "" && e.data.kind != want {
@@ -205,6 +205,7 @@ func (c *Client) lookup(call string, r *Reply, e envelope, want kind) error {
 	return &Error{call, *r}
 }
 
+// invalidReply is about what this package refuses to send.
 func invalidReply(err error) Reply {
 	return Reply{Reason: ReasonInvalid, NotSent: true, Err: err}
 }

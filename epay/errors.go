@@ -54,7 +54,7 @@ const (
 // other than 1. EPAY documents no other code.
 var ErrRefused = errors.New("refused by the gateway")
 
-// Error is a failed look-up of limits or balances. It wraps ErrRefused when the
+// Error is a failed call for limits or balances. It wraps ErrRefused when the
 // gateway said no, otherwise what went wrong on the way.
 type Error struct {
 	Call  string // the endpoint, for example "getLimit"

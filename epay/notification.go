@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -151,11 +152,7 @@ func (c *Client) verifyForm(o value) error {
 func (v value) without(names ...string) value {
 	rest := value{kind: v.kind, members: make([]member, 0, len(v.members))}
 	for _, m := range v.members {
-		keep := true
-		for _, name := range names {
-			keep = keep && m.name != name
-		}
-		if keep {
+		if !slices.Contains(names, m.name) {
 			rest.members = append(rest.members, m)
 		}
 	}

@@ -156,6 +156,12 @@ func (f *fields) either(read func(string) string, name, alias string) string {
 	return a
 }
 
+func (f *fields) check(name string, ok bool) {
+	if !ok {
+		f.fail(name, "is missing or not of the documented type")
+	}
+}
+
 func (f *fields) fail(name, problem string) {
 	if f.err == nil {
 		f.err = invalid(name, problem)

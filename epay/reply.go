@@ -83,12 +83,6 @@ func parseEnvelope(raw []byte) (envelope, Reason, error) {
 	return e, "", nil
 }
 
-func (f *fields) check(name string, ok bool) {
-	if !ok {
-		f.fail(name, "is missing or not of the documented type")
-	}
-}
-
 // isCode accepts an integer or a text: the manual prints integers, texts are
 // tolerated (inferred). A number such as 1.0 or 1e0 is neither.
 func isCode(v value) bool {

@@ -82,7 +82,7 @@ func (t *transport) post(ctx context.Context, url string, body []byte, sendBy ti
 	f := &flight{sendBy: sendBy, now: t.now}
 	req, err := newRequest(httptrace.WithClientTrace(ctx, f.trace()), url, body)
 	if err != nil {
-		return Reply{Reason: ReasonInvalid, NotSent: true, Err: err}
+		return invalidReply(err)
 	}
 	resp, err := t.http.RoundTrip(req)
 	if err != nil {
