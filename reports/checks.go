@@ -29,7 +29,12 @@ func (c check) value(n int64) value {
 	return amount(money.Amount(n), c.currency)
 }
 
-// values are the check's line on the Summary and the Manifest.
+// checkColumns are those of the checks on the Summary and the Manifest.
+var checkColumns = []column{
+	left("Currency", 0), left("What", 0), left("", 0), right("Ledger says", 0), right("This file says", 0), right("Difference", 0),
+}
+
+// values fill them with the check.
 func (c check) values() []value {
 	return []value{text(string(c.currency)), text(c.what), {}, c.value(c.ledger), c.value(c.file), c.value(c.difference()).as(good)}
 }

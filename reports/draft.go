@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 )
 
 // draft is a file that is not offered yet. It lives in a folder of its own
@@ -73,11 +72,8 @@ func (d *draft) sha256() (string, error) {
 	return hex.EncodeToString(d.hash.Sum(nil)), nil
 }
 
-// syncFolder makes the rename durable. Windows has no such call for folders.
+// syncFolder makes the rename durable.
 func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
 	folder, err := os.Open(path)
 	if err != nil {
 		return err

@@ -74,10 +74,10 @@ func (f Filter) check() error {
 }
 
 // whole reports whether every payout is shown.
-func (f Filter) whole() bool { return f.From == 0 && f.To == 0 && f.wholePeriod() }
+func (f Filter) whole() bool { return f.From == 0 && f.To == 0 && f.onlyPeriod() }
 
-// wholePeriod reports whether only the period may leave payouts out.
-func (f Filter) wholePeriod() bool { return f.Batch == 0 && f.Channel == "" && len(f.States) == 0 }
+// onlyPeriod reports whether nothing but the period leaves payouts out.
+func (f Filter) onlyPeriod() bool { return f.Batch == 0 && f.Channel == "" && len(f.States) == 0 }
 
 // end is To with "no end" as the end of time.
 func (f Filter) end() database.Instant {

@@ -158,7 +158,7 @@ func (r *report) checkJournal(ctx context.Context, written map[money.Currency]*b
 // where it is whole, else line by line.
 func (r *report) bookedSides(ctx context.Context) ([]bothSides, error) {
 	var booked []bothSides
-	if !r.filter.wholePeriod() {
+	if !r.filter.onlyPeriod() {
 		where := r.filter.entries()
 		err := r.tx.Select(ctx, &booked, `SELECT e.currency, sum(CASE l.side WHEN 'debit' THEN l.amount ELSE 0 END) AS debit,
 			sum(CASE l.side WHEN 'credit' THEN l.amount ELSE 0 END) AS credit

@@ -104,9 +104,7 @@ func howToCheck(s *sheet) error {
 // manifestChecks lists every comparison that was made before the file was
 // offered.
 func (r *report) manifestChecks(s *sheet) error {
-	err := s.begin("Compared with the ledger", []column{
-		left("Currency", 0), left("What", 0), left("", 0), right("Ledger says", 0), right("This file says", 0), right("Difference", 0),
-	})
+	err := s.begin("Compared with the ledger", checkColumns)
 	for _, c := range r.sortedChecks() {
 		err = errors.Join(err, s.put(c.values()))
 	}

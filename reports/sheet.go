@@ -100,13 +100,18 @@ func (s *sheet) headings() error {
 	return s.write(values, excelize.RowOpts{Height: headingHeight})
 }
 
-// put writes one row of data.
-func (s *sheet) put(values []value) error {
+// count makes room for a row of data and digests it.
+func (s *sheet) count(values []value) error {
 	if err := s.room(1); err != nil {
 		return err
 	}
 	s.rows++
-	if err := s.lines.row(values); err != nil {
+	return s.lines.row(values)
+}
+
+// put writes one row of data.
+func (s *sheet) put(values []value) error {
+	if err := s.count(values); err != nil {
 		return err
 	}
 	if s.wraps {
@@ -132,11 +137,7 @@ func (s *sheet) putWrapped(values []value) error {
 // putAcross writes one row of data whose last value is a sentence, over the
 // rest of the page's width.
 func (s *sheet) putAcross(values []value) error {
-	if err := s.room(1); err != nil {
-		return err
-	}
-	s.rows++
-	if err := s.lines.row(values); err != nil {
+	if err := s.count(values); err != nil {
 		return err
 	}
 	last := len(values) - 1

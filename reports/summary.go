@@ -150,9 +150,7 @@ func (r *report) batchTable(s *sheet, _ *charts) error {
 // checkTable shows the main comparisons that were made before the file was
 // offered, by currency.
 func (r *report) checkTable(s *sheet, _ *charts) error {
-	err := s.begin("Ledger and file compared", []column{
-		left("Currency", 0), left("What", 0), left("", 0), right("Ledger says", 0), right("This file says", 0), right("Difference", 0),
-	})
+	err := s.begin("Ledger and file compared", checkColumns)
 	for _, c := range r.sortedChecks() {
 		if c.headline {
 			err = errors.Join(err, s.put(c.values()))
