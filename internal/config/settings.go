@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -29,18 +30,12 @@ func (l *loader) config() Config {
 	for _, job := range []string{"import", "limits", "settle", "report", "verify"} {
 		c.Schedules[job] = l.text("schedule." + job)
 	}
-	if c.Reports = l.text("reports.folder"); c.Reports == "" {
-		c.Reports = filepath.Join(c.Data, "reports")
-	}
-	if c.Profiles = l.text("profiles.folder"); c.Profiles == "" {
-		c.Profiles = filepath.Join(c.Data, "profiles")
-	}
+	c.Reports = cmp.Or(l.text("reports.folder"), filepath.Join(c.Data, "reports"))
+	c.Profiles = cmp.Or(l.text("profiles.folder"), filepath.Join(c.Data, "profiles"))
 	c.Warnings = l.warnings()
 	c.DatabaseURL = l.databaseURL(c.Data)
 	c.AskAfterRestore = l.duration("database.ask_after_restore")
-	if c.GenerationFile = l.text("database.generation_file"); c.GenerationFile == "" {
-		c.GenerationFile = generationFile(c)
-	}
+	c.GenerationFile = cmp.Or(l.text("database.generation_file"), generationFile(c))
 	return c
 }
 
