@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/mail"
 	"net/smtp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -167,22 +168,13 @@ func (m *Mailer) enter(c *smtp.Client) error {
 		return nil
 	}
 	ok, methods := c.Extension("AUTH")
-	switch offered := strings.Fields(methods); {
-	case ok && contains(offered, "PLAIN"):
+	switch offered := strings.Fields(strings.ToUpper(methods)); {
+	case ok && slices.Contains(offered, "PLAIN"):
 		return m.explain(c.Auth(smtp.PlainAuth("", m.config.User, m.config.Password, m.host)))
-	case ok && contains(offered, "LOGIN"):
+	case ok && slices.Contains(offered, "LOGIN"):
 		return m.explain(c.Auth(&login{m.config.User, m.config.Password}))
 	}
 	return errors.New("it offers no way to log in that is known here (PLAIN or LOGIN)")
-}
-
-func contains(words []string, word string) bool {
-	for _, w := range words {
-		if strings.EqualFold(w, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // explain keeps a server's answer to a password to its number: some repeat

@@ -11,7 +11,7 @@ func (l *loader) alert() Alert {
 		WebhookURL: l.text("alert.webhook_url"), WebhookSecret: l.secret("alert.webhook_secret"),
 		MailServer: l.text("alert.mail_server"), MailSecurity: l.oneOf("alert.mail_security", "starttls", "tls", "none"),
 		MailUser: l.text("alert.mail_user"), MailPassword: l.secret("alert.mail_password"),
-		MailFrom: l.text("alert.mail_from"), MailTo: l.texts("alert.mail_to"),
+		MailFrom: l.text("alert.mail_from"), MailTo: l.words("alert.mail_to"),
 		ApprovalAfter: l.duration("alert.approval_after"), InDoubtAfter: l.duration("alert.in_doubt_after"),
 		HeldBackAfter: l.duration("alert.held_back_after"), LateAfter: l.duration("alert.late_after"),
 		BalanceLow: l.floors("alert.balance_low"),
@@ -37,21 +37,10 @@ func (l *loader) together(names ...string) {
 	}
 }
 
-// texts reads a list.
-func (l *loader) texts(name string) []string {
-	var all []string
-	for part := range strings.SplitSeq(l.text(name), ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			all = append(all, part)
-		}
-	}
-	return all
-}
-
 // floors reads amounts such as "USD 1000.00".
 func (l *loader) floors(name string) map[money.Currency]money.Amount {
 	floors := map[money.Currency]money.Amount{}
-	for _, text := range l.texts(name) {
+	for _, text := range l.words(name) {
 		code, amount, _ := strings.Cut(text, " ")
 		a, err := money.Parse(strings.TrimSpace(amount), money.Currency(code))
 		if err != nil || a < 0 {

@@ -65,7 +65,7 @@ func (l *loader) durations(name string) []time.Duration {
 	return all
 }
 
-// words reads a list of words; an empty one is none.
+// words reads a list; an empty one is none.
 func (l *loader) words(name string) []string {
 	var all []string
 	for word := range strings.SplitSeq(l.text(name), ",") {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -34,7 +35,7 @@ func (a *annotation) writeColumn() error {
 		return err
 	}
 	sentences := a.sentences()
-	for _, row := range sortedRows(sentences) {
+	for _, row := range slices.Sorted(maps.Keys(sentences)) {
 		text := strings.Join(sentences[row], "\n")
 		if err := errors.Join(a.put(a.column, row, text, adviceLook), a.raise(row, text)); err != nil {
 			return err
@@ -130,15 +131,6 @@ func (a *annotation) put(column, row int, text string, l look) error {
 	}
 	style, err := a.looks.of(l, 0)
 	return errors.Join(err, a.file.SetCellStr(a.sheet, cell, text), a.file.SetCellStyle(a.sheet, cell, cell, style))
-}
-
-func sortedRows[V any](rows map[int]V) []int {
-	sorted := make([]int, 0, len(rows))
-	for row := range rows {
-		sorted = append(sorted, row)
-	}
-	slices.Sort(sorted)
-	return sorted
 }
 
 // mark colours the cells that the sentences name. It is a conditional format

@@ -79,24 +79,17 @@ type sumKey struct {
 // sumKeys lists channels and currencies in order, those that nobody knows last.
 func (a *annotation) sumKeys() []sumKey {
 	var keys []sumKey
-	seen := map[sumKey]bool{}
-	add := func(channel string, currency money.Currency) {
-		if key := (sumKey{channel, currency}); !seen[key] {
-			seen[key] = true
-			keys = append(keys, key)
-		}
-	}
 	for _, t := range a.Sheet.Totals {
-		add(t.Channel, t.Currency)
+		keys = append(keys, sumKey{t.Channel, t.Currency})
 	}
 	for _, t := range a.Sheet.RejectedTotals {
-		add(t.Channel, t.Currency)
+		keys = append(keys, sumKey{t.Channel, t.Currency})
 	}
 	last := func(text string) string { return cmp.Or(text, "\uffff") }
 	slices.SortFunc(keys, func(a, b sumKey) int {
 		return cmp.Or(cmp.Compare(last(a.channel), last(b.channel)), cmp.Compare(last(string(a.currency)), last(string(b.currency))))
 	})
-	return keys
+	return slices.Compact(keys)
 }
 
 func (a *annotation) goodTotal(key sumKey) importers.Total {
