@@ -84,12 +84,6 @@ func New(db *database.DB, config Config) *Book {
 // grace are measured by.
 func (b *Book) Now(ctx context.Context) (database.Instant, error) { return b.db.Now(ctx) }
 
-// Ping returns nil when the store answers.
-func (b *Book) Ping(ctx context.Context) error {
-	var one int64
-	return b.db.Get(ctx, &one, "SELECT 1")
-}
-
 // digest is the SHA-256 of the fields in lower-case hex. Each field is
 // preceded by its length, so no two lists of fields share a digest.
 func digest(fields ...any) string {

@@ -82,9 +82,6 @@ type Warning struct {
 	Checker      string
 }
 
-// NeedsChecker tells whether the checker has to confirm it too.
-func (w Warning) NeedsChecker() bool { return slices.Contains(confirmedTwice, w.Code) }
-
 // Warnings lists the first warnings of a batch, of the rarest kinds first and
 // then in the sheet's order; kind "" stands for all kinds.
 func (b *Book) Warnings(ctx context.Context, batch int64, kind string, limit int) ([]Warning, error) {

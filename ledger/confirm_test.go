@@ -167,7 +167,7 @@ func TestWarningsAreConfirmedByMakerAndChecker(t *testing.T) {
 			t.Errorf("kinds %+v, want %+v", kinds, want)
 		}
 		warnings, err := o.Warnings(ctx, b.ID, "payee-repeated", 10)
-		if err != nil || len(warnings) != 1 || warnings[0].Maker != "mia" || warnings[0].Checker == "" || !warnings[0].NeedsChecker() {
+		if err != nil || len(warnings) != 1 || warnings[0].Maker != "mia" || warnings[0].Checker == "" {
 			t.Errorf("warnings %+v, %v", warnings, err)
 		}
 		o.sound()
