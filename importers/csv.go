@@ -130,7 +130,7 @@ func checkSample(sample []byte, whole bool) error {
 			if !whole && len(sample)-at < utf8.UTFMax {
 				return nil // cut in the middle of a character
 			}
-			return invalidText().in(1+bytes.Count(sample[:at], []byte{'\n'}), "")
+			return invalidText().at(1 + bytes.Count(sample[:at], []byte{'\n'}))
 		}
 		at += width
 	}
@@ -150,7 +150,7 @@ func (set *ruleset) delimiter(sample []byte, whole bool) (delimiter rune, skip i
 	if mark, ok := strings.CutPrefix(strings.ToLower(line), "sep="); ok && utf8.RuneCountInString(mark) == 1 {
 		delimiter, _ = utf8.DecodeRuneInString(mark)
 		if delimiter == '"' || delimiter == utf8.RuneError || delimiter < ' ' && delimiter != '\t' {
-			return 0, 0, refuse(DelimiterAmbiguous, "The sep= line names a delimiter that cannot be one.").in(1, "")
+			return 0, 0, refuse(DelimiterAmbiguous, "The sep= line names a delimiter that cannot be one.").at(1)
 		}
 		return delimiter, min(len(first)+1, len(sample)), nil
 	}
@@ -210,7 +210,7 @@ func (s *csvSource) next() (*record, error) {
 	s.row.number += line - s.lastLine // empty lines are rows too, but the reader skips them
 	s.lastLine = line
 	if len(fields) > s.rules.MaxColumns {
-		return nil, refuse(TooManyColumns, "The row has %d fields, and no more than %d are taken.", len(fields), s.rules.MaxColumns).in(s.row.number, "")
+		return nil, refuse(TooManyColumns, "The row has %d fields, and no more than %d are taken.", len(fields), s.rules.MaxColumns).at(s.row.number)
 	}
 	s.row.fields = len(fields)
 	s.row.cells = slices.Grow(s.row.cells[:0], len(fields))[:len(fields)]
@@ -244,7 +244,7 @@ func (s *csvSource) fault(err error) error {
 		return err
 	}
 	return refuse(QuoteNotClosed, "A quotation mark is not closed, or stands inside a field without being doubled (line %d of the text). Correct it, or save the sheet again as CSV.",
-		fault.Line).in(s.row.number+fault.StartLine-s.lastLine, "")
+		fault.Line).at(s.row.number + fault.StartLine - s.lastLine)
 }
 
 func (s *csvSource) close() error { return nil }

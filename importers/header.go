@@ -190,9 +190,9 @@ func (set *ruleset) matchHeader(row *record) (*layout, *FileError, int) {
 		layout, fault := set.newLayout(row, headings, solutions[0])
 		return layout, fault, known
 	case 0:
-		return nil, set.headerFault(headings).in(row.number, ""), known
+		return nil, set.headerFault(headings).at(row.number), known
 	}
-	return nil, ambiguity(headings, solutions).in(row.number, ""), known
+	return nil, ambiguity(headings, solutions).at(row.number), known
 }
 
 // heading is one filled cell of a possible header row.
@@ -368,12 +368,12 @@ func (set *ruleset) fixedLayout(row *record) (*layout, *FileError) {
 	}
 	for _, field := range set.required(nil) {
 		if l.at[field] < 0 {
-			return nil, refuse(HeaderMissing, "The sheet is to be read without headings, and nothing says where its %s stands. Give the column's letter in the import profile, or one value for the whole sheet.", field).in(row.number, "")
+			return nil, refuse(HeaderMissing, "The sheet is to be read without headings, and nothing says where its %s stands. Give the column's letter in the import profile, or one value for the whole sheet.", field).at(row.number)
 		}
 	}
 	if set.Unconfirmed {
 		return nil, refuse(HeaderUnconfirmed, "The sheet has no headings. Its first row would be read so: %s. If that is right, confirm it (--confirm-columns); if not, say where each column stands (--map).",
-			l.preview(row)).in(row.number, "")
+			l.preview(row)).at(row.number)
 	}
 	return l, nil
 }

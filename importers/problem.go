@@ -81,6 +81,9 @@ func (e *FileError) in(row int, column string) *FileError {
 	return e
 }
 
+// at places a refusal at a row.
+func (e *FileError) at(row int) *FileError { return e.in(row, "") }
+
 // longestValue is how many characters of a cell a problem repeats.
 const longestValue = 60
 

@@ -144,10 +144,10 @@ func (r *reader) noHeader() error {
 
 func (r *reader) takeData(row *record) error {
 	if row.merged {
-		return refuse(MergedCells, "Cells are merged in a payout row, so that values may be hidden beneath them. Unmerge all cells below the headings.").in(row.number, "")
+		return refuse(MergedCells, "Cells are merged in a payout row, so that values may be hidden beneath them. Unmerge all cells below the headings.").at(row.number)
 	}
 	if r.result.Accepted+r.result.Rejected == r.rules.MaxRows {
-		return refuse(TooManyRows, "The sheet has more than %d payout rows. Split it.", r.rules.MaxRows).in(row.number, "")
+		return refuse(TooManyRows, "The sheet has more than %d payout rows. Split it.", r.rules.MaxRows).at(row.number)
 	}
 	r.rejected, r.meant = false, meant{}
 	payout := r.judge(row)
@@ -209,7 +209,7 @@ func (r *reader) finish() error {
 	case r.layout == nil:
 		return r.noHeader()
 	case r.result.Accepted+r.result.Rejected == 0:
-		return refuse(NoData, "The sheet has headings but no payout rows below them.").in(r.result.HeaderRow, "")
+		return refuse(NoData, "The sheet has headings but no payout rows below them.").at(r.result.HeaderRow)
 	}
 	r.checkTitleControls()
 	if err := r.flush(); err != nil {

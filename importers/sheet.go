@@ -110,9 +110,6 @@ func (s *sheetScanner) element(t *token) error {
 	return nil
 }
 
-// at places a refusal at a row.
-func (e *FileError) at(row int) *FileError { return e.in(row, "") }
-
 func isTrue(value []byte) bool { return string(value) == "1" || string(value) == "true" }
 
 func (s *sheetScanner) columns(attributes []byte) error {

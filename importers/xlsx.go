@@ -197,7 +197,7 @@ func (s *xlsxSource) next() (*record, error) {
 }
 
 func disagreement(row int) error {
-	return refuse(ReaderDisagrees, "Two ways of reading this workbook gave different cells, so it is damaged in a way that could change payouts. Save it again in a spreadsheet program.").in(row, "")
+	return refuse(ReaderDisagrees, "Two ways of reading this workbook gave different cells, so it is damaged in a way that could change payouts. Save it again in a spreadsheet program.").at(row)
 }
 
 // valuesOf takes rows from the library up to the given one. Rows that the
