@@ -88,7 +88,7 @@ func (f *flow) run(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.decide(batch); err != nil {
+	if err := f.approve(batch); err != nil {
 		return err
 	}
 	started := time.Now()
@@ -180,8 +180,8 @@ func (f *flow) importSheet(path string) (ledger.Batch, error) {
 	return b, f.book.AllowRepeat(f.ctx, f.people.checker, b.ID, "run again on the sandbox")
 }
 
-// decide shows the pre-flight, then submits and approves as the demo people.
-func (f *flow) decide(batch ledger.Batch) error {
+// approve shows the pre-flight, then submits and approves as the demo people.
+func (f *flow) approve(batch ledger.Batch) error {
 	p, err := f.engine.Preflight(f.ctx, batch.ID)
 	if err != nil {
 		return err
