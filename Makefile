@@ -54,7 +54,7 @@ simulation:
 	PAYRUN_SIMULATION=$(FOR) $(GO) test -v -timeout 0 ./internal/simulation | grep -vE '^ *(===|--- PASS)'
 
 bench:
-	scripts/postgres $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	scripts/postgres $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 0 ./...
 
 cover:
 	scripts/test -coverpkg=./... -coverprofile=cover.out
