@@ -1,7 +1,11 @@
 package importers
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"math"
 	"os"
 
 	"github.com/xuri/excelize/v2"
@@ -27,7 +31,7 @@ type valueReader struct {
 	at      int
 }
 
-func openValues(content io.Reader, rules *ruleset) *valueReader {
+func openValues(content *os.File, rules *ruleset) *valueReader {
 	v := &valueReader{sheet: make(chan string, 1), batches: make(chan valueBatch, 2), stop: make(chan struct{})}
 	go v.run(content, rules)
 	return v
@@ -35,7 +39,7 @@ func openValues(content io.Reader, rules *ruleset) *valueReader {
 
 // run opens the workbook and reads all rows of the sheet. The library has
 // panicked on damaged files before; such a file is refused.
-func (v *valueReader) run(content io.Reader, rules *ruleset) {
+func (v *valueReader) run(content *os.File, rules *ruleset) {
 	defer close(v.batches)
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -48,7 +52,7 @@ func (v *valueReader) run(content io.Reader, rules *ruleset) {
 		return
 	}
 	defer os.RemoveAll(temp)
-	file, err := excelize.OpenReader(content, excelize.Options{
+	file, err := openWorkbook(content, excelize.Options{
 		RawCellValue: true, UnzipSizeLimit: max(rules.MaxUnzipped, unpackInMemory), UnzipXMLSizeLimit: unpackInMemory, TmpDir: temp,
 	})
 	if file != nil {
@@ -63,6 +67,17 @@ func (v *valueReader) run(content io.Reader, rules *ruleset) {
 		v.readSheet(file, sheet)
 	case <-v.stop:
 	}
+}
+
+// openWorkbook lets the library read from the file that is open already, whatever
+// its path leads to by now. Where the system has no name for an open file, the
+// library takes all of it into memory, for a moment twice.
+func openWorkbook(content *os.File, options excelize.Options) (*excelize.File, error) {
+	file, err := excelize.OpenFile(fmt.Sprintf("/dev/fd/%d", content.Fd()), options)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return file, err
+	}
+	return excelize.OpenReader(io.NewSectionReader(content, 0, math.MaxInt64), options)
 }
 
 func (v *valueReader) readSheet(file *excelize.File, sheet string) {

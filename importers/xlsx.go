@@ -20,7 +20,7 @@ func (r *reader) openXLSX(file *os.File, size int64) (source, error) {
 		return nil, err
 	}
 	r.date1904 = book.date1904
-	values := openValues(io.NewSectionReader(file, 0, size), r.rules)
+	values := openValues(file, r.rules)
 	source, err := r.startXLSX(book, values)
 	if err != nil {
 		values.close()
