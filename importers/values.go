@@ -70,11 +70,11 @@ func (v *valueReader) run(content *os.File, rules *ruleset) {
 }
 
 // openWorkbook lets the library read from the file that is open already, whatever
-// its path leads to by now. Where the system has no name for an open file, the
-// library takes all of it into memory, for a moment twice.
+// its path leads to by now. Where the system does not let it open such a file
+// again, the library takes all of it into memory, for a moment twice.
 func openWorkbook(content *os.File, options excelize.Options) (*excelize.File, error) {
 	file, err := excelize.OpenFile(fmt.Sprintf("/dev/fd/%d", content.Fd()), options)
-	if !errors.Is(err, fs.ErrNotExist) {
+	if !errors.As(err, new(*fs.PathError)) {
 		return file, err
 	}
 	return excelize.OpenReader(io.NewSectionReader(content, 0, math.MaxInt64), options)
