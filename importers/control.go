@@ -111,7 +111,7 @@ func (r *reader) takeControl(row *record) bool {
 	}
 	label, isCount := controlLabel(row)
 	switch {
-	case label >= 0 && (account == "" || label == r.layout.at[FieldAccount]):
+	case label >= 0 && (account == "" || label == r.layout.at[FieldAccount]) && r.labels(row, label):
 	case label < 0 && r.onlyAmount(row):
 	default:
 		return false
@@ -136,6 +136,21 @@ func controlLabel(row *record) (column int, isCount bool) {
 		}
 	}
 	return -1, false
+}
+
+// labels tells whether a cell labels its row. It does if it is the row's first
+// but for the sum and its currency, or if it says nothing but "Total". A payout
+// without account whose remark speaks of a total stays a payout.
+func (r *reader) labels(row *record, column int) bool {
+	if totalWords[strings.Trim(strings.ToLower(row.cells[column].text), " .:")] {
+		return true
+	}
+	for i, c := range row.cells[:column] {
+		if strings.TrimSpace(c.text) != "" && i != r.layout.at[FieldAmount] && i != r.layout.at[FieldCurrency] {
+			return false
+		}
+	}
+	return true
 }
 
 // labelWords looks for a label among the first words of a cell.

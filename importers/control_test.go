@@ -12,6 +12,8 @@ import (
 
 const controlHead = "Reference,Channel,Account,Amount,Currency\nA,Payeer,P10000001,10.50,USD\nB,Payeer,P10000002,3,USD\n"
 
+const remarkHead = "Reference,Channel,Account,Amount,Currency,Remark\nA,Payeer,P10000001,10.50,USD,\nB,Payeer,P10000002,3,USD,\n"
+
 // TestControlTotals reads sheets whose totals agree, or cannot be checked.
 // Totals that are plainly wrong are among the refused files.
 func TestControlTotals(t *testing.T) {
@@ -63,6 +65,15 @@ func TestControlTotals(t *testing.T) {
 			[]string{"4D control-total-unchecked"}},
 		{"a payee called Total", controlHead + "Total,Payeer,P10000003,1,USD\n", nil, nil},
 		{"a row without account is no total", controlHead + "C,Payeer,,1,USD\n", nil, []string{"4C account-empty"}},
+		{"nor if its remark speaks of a number", remarkHead + "C,Payeer,,1,USD,Order number 17\n", nil, []string{"4C account-empty"}},
+		{"nor if its remark speaks of a total", remarkHead + "C,Payeer,,1,USD,Total for October\n", nil, []string{"4C account-empty"}},
+		{"nor if that is all it has", remarkHead + ",Payeer,,1,USD,Total for October\n", nil, []string{"4C account-empty"}},
+		{"a subtotal that names its channel", controlHead + "Subtotal,Payeer,,13.50,USD\n",
+			[]importers.ControlTotal{{Row: 4, Column: "D", Currency: "USD", Given: "13.50", Found: "13.50", Agrees: true}}, nil},
+		{"a label behind the sum", "Amount,Currency,Channel,Account\n10.50,USD,Payeer,P10000001\n10.50,USD,Total due,\n",
+			[]importers.ControlTotal{{Row: 3, Column: "A", Currency: "USD", Given: "10.50", Found: "10.50", Agrees: true}}, nil},
+		{"a label behind other words", controlHead + "November,Total:,,13.50,USD\n",
+			[]importers.ControlTotal{{Row: 4, Column: "D", Currency: "USD", Given: "13.50", Found: "13.50", Agrees: true}}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
