@@ -39,6 +39,8 @@ func (set *ruleset) parseAmount(c cell, currency money.Currency) (amount money.A
 	}
 	amount, err := set.toAmount(plain, currency)
 	switch {
+	case err == nil && c.kind == kindText && maybeThousands(plain, currency):
+		return 0, false, AmountFormat
 	case errors.Is(err, money.ErrTooManyDecimals):
 		return 0, false, cmp.Or(code, AmountDecimals)
 	case errors.Is(err, money.ErrOverflow):
@@ -53,6 +55,14 @@ func (set *ruleset) parseAmount(c cell, currency money.Currency) (amount money.A
 		code = AmountTooLarge
 	}
 	return amount, true, code
+}
+
+// maybeThousands tells whether the text of an amount, here with a point, can be
+// taken for thousands: 1.000 is one dollar or a thousand. Nobody writes three
+// decimals of a currency that has two, except as thousands.
+func maybeThousands(plain string, currency money.Currency) bool {
+	whole, fraction, _ := strings.Cut(strings.TrimPrefix(plain, "-"), ".")
+	return len(fraction) == 3 && exponent(currency) < 3 && len(whole) <= 3 && whole[0] != '0'
 }
 
 // toAmount turns a plain decimal into minor units.
@@ -171,6 +181,8 @@ func amountFault(text string) Code {
 	return AmountFormat
 }
 
+func isLetterOrSign(r rune) bool { return unicode.IsLetter(r) || unicode.Is(unicode.Sc, r) }
+
 func foreignDigit(r rune) bool { return r > unicode.MaxASCII && unicode.IsDigit(r) }
 
 // isNotation recognises 1e3, 0x10, Inf and NaN: numbers to a computer, not
@@ -221,7 +233,7 @@ func (r *reader) amountMessage(code Code, c cell, currency money.Currency) strin
 	case AmountTooLarge:
 		return fmt.Sprintf("The amount has more than %d digits, cents included, which is more than any payout may have. Check it for a slip.", r.rules.MaxDigits)
 	case AmountFormat:
-		return r.formatMessage(c)
+		return r.formatMessage(c, currency)
 	}
 	return amountMessages[code]
 }
@@ -254,7 +266,7 @@ func (set *ruleset) ungrouped(text string) string {
 	return ""
 }
 
-func (r *reader) formatMessage(c cell) string {
+func (r *reader) formatMessage(c cell, currency money.Currency) string {
 	if r.rules.MinorUnits {
 		return "The amount is not a whole number of minor units, as the import profile says it is. Write 1050 for 10.50, or choose another profile."
 	}
@@ -269,6 +281,13 @@ func (r *reader) formatMessage(c cell) string {
 	if plain := r.rules.ungrouped(c.text); plain != "" && c.kind == kindText {
 		return fmt.Sprintf("The amount has separators between its thousands. Write %s.", plain)
 	}
+	if plain, code := r.rules.plainNumber(c.text); code == "" && maybeThousands(plain, currency) {
+		return fmt.Sprintf("The amount %s can be read in two ways, with decimals or with a separator between its thousands, and Payrun does not guess. "+
+			"Write it with the %d decimals of %s, or without the separator.", shown(c.text), exponent(currency), currency)
+	}
+	if c.kind == kindText && strings.ContainsFunc(c.text, isLetterOrSign) {
+		return "The amount has letters or a currency sign in it. Write the number alone; the currency has a column of its own."
+	}
 	return fmt.Sprintf("The amount is not a plain number with a decimal %s and %s, and Payrun does not guess. "+
-		"Write it so, or choose an import profile with a decimal %s if the sheet uses one.", mark, grouping, other)
+		"Write it like 1234%s50, or choose an import profile with a decimal %s if the sheet uses one.", mark, grouping, r.rules.DecimalMark, other)
 }
