@@ -140,6 +140,12 @@ func TestNumberFormats(t *testing.T) {
 		"[h]:mm":                        {kindDate, -1},
 		`"May"0.00`:                     {kindNumber, 2},
 		"[$-409]d-mmm-yy":               {kindDate, -1},
+		"#,##0.00,":                     {kindNumber, shownOtherwise},
+		`0.0,,"M"`:                      {kindNumber, shownOtherwise},
+		"#,##0,":                        {kindNumber, shownOtherwise},
+		";;;":                           {kindNumber, shownOtherwise},
+		`"paid"`:                        {kindNumber, shownOtherwise},
+		"":                              {kindNumber, -1},
 	} {
 		if got := formatByCode(code); got != want {
 			t.Errorf("formatByCode(%q) = %+v, want %+v", code, got, want)

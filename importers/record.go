@@ -19,7 +19,8 @@ const (
 type cell struct {
 	text string
 	kind kind
-	// decimals is how many decimals the number format shows, -1 for all.
+	// decimals is how many decimals the number format shows, -1 for all, or
+	// shownOtherwise.
 	decimals int8
 }
 

@@ -258,10 +258,15 @@ func (r *reader) judgeLimits(row *record, channel *Channel, currency money.Curre
 
 // judgeDisplay warns where the sheet shows another amount than it stores.
 func (r *reader) judgeDisplay(row *record, c cell, amount money.Amount, currency money.Currency) {
-	if c.kind != kindNumber || c.decimals < 0 {
+	if c.kind != kindNumber || c.decimals == -1 {
 		return
 	}
 	stored := shortestDecimal(c.text)
+	if c.decimals == shownOtherwise {
+		r.warn(row, FieldAmount, AmountDisplay, "The cell stores %s but its number format shows something else, such as thousands or nothing. Payrun pays the stored %s %s: confirm it, or correct the format.",
+			stored, money.Format(amount, currency), currency)
+		return
+	}
 	_, fraction, _ := strings.Cut(stored, ".")
 	if len(strings.TrimRight(fraction, "0")) > int(c.decimals) {
 		r.warn(row, FieldAmount, AmountDisplay, "The cell stores %s but its number format shows only %d decimals. Payrun pays the stored %s %s: confirm it, or correct the cell.",

@@ -211,6 +211,8 @@ func TestCells(t *testing.T) {
 		{"shown with fewer decimals", `<c r="D2" s="3"><v>99.6</v></c>`, "2D amount-display", 9960},
 		{"shown in full", `<c r="D2" s="4"><v>99.6</v></c>`, "", 9960},
 		{"shown with text", `<c r="D2" s="5"><v>99.6</v></c>`, "", 9960},
+		{"shown in thousands", `<c r="D2" s="7"><v>1500</v></c>`, "2D amount-display", 150000},
+		{"not shown", `<c r="D2" s="8"><v>1500</v></c>`, "2D amount-display", 150000},
 		{"format of text", `<c r="D2" s="6"><v>99.6</v></c>`, "", 9960},
 		{"account as number", numberCell("C2", "12345678901"), "2C account-number", 0},
 		{"account rounded", numberCell("C2", "1.23E+18"), "2C account-number", 0},
@@ -236,7 +238,7 @@ func TestCells(t *testing.T) {
 			if strings.Contains(tt.cell, `r="H2"`) {
 				row = strings.Replace(payoutRow(2), "</row>", tt.cell+"</row>", 1)
 			}
-			workbook := newBook(headerCells+row).styles("yyyy-mm-dd", "0.00%", "#,##0", "#,##0.00", `0.0" USD"`, "@")
+			workbook := newBook(headerCells+row).styles("yyyy-mm-dd", "0.00%", "#,##0", "#,##0.00", `0.0" USD"`, "@", "#,##0.00,", ";;;")
 			_, sink, err := readContent(t, "payouts.xlsx", workbook.bytes(t), importers.Rules{})
 			if err != nil {
 				t.Fatal(err)

@@ -33,6 +33,10 @@ type cellStyle struct {
 	decimals int8 // shown decimals, -1 for all
 }
 
+// shownOtherwise stands for the decimals of a format that shows something else
+// than the number: a thousandth of it, or nothing.
+const shownOtherwise = -2
+
 // The parts' XML, as far as it matters here.
 type (
 	workbookXML struct {
@@ -228,16 +232,29 @@ func formatByCode(code string) cellStyle {
 	switch {
 	case strings.Contains(bare, "%"):
 		return cellStyle{kindPercent, -1}
-	case strings.Contains(bare, "general") || strings.Contains(bare, "@") || bare == "":
+	case strings.Contains(bare, "general") || strings.Contains(bare, "@") || code == "":
 		return cellStyle{kindNumber, -1}
 	case strings.ContainsAny(bare, "ymdhs"):
 		return cellStyle{kindDate, -1}
-	case !strings.ContainsAny(bare, "0#?") || strings.Contains(bare, "e"):
+	case !strings.ContainsAny(bare, "0#?") || scaled(bare):
+		return cellStyle{kindNumber, shownOtherwise}
+	case strings.Contains(bare, "e"):
 		return cellStyle{kindNumber, -1}
 	}
 	_, fraction, _ := strings.Cut(bare, ".")
 	decimals := strings.IndexFunc(fraction+" ", func(r rune) bool { return !strings.ContainsRune("0#?", r) })
 	return cellStyle{kindNumber, int8(min(decimals, 30))}
+}
+
+// scaled tells whether a comma stands behind the last digit before the point,
+// or behind all: each such comma divides what is shown by a thousand.
+func scaled(bare string) bool {
+	for i := range len(bare) {
+		if bare[i] == ',' && (i+1 == len(bare) || !strings.ContainsRune("0#?", rune(bare[i+1]))) {
+			return true
+		}
+	}
+	return false
 }
 
 // bareFormat is the first section of a format code in lower case, without
