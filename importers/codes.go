@@ -60,6 +60,7 @@ const (
 	RowHidden         Code = "row-hidden"
 	RowImported       Code = "row-imported"
 	RowTest           Code = "row-test"
+	RowNote           Code = "row-note"
 	FieldCount        Code = "field-count"
 	CellFormula       Code = "cell-formula"
 	CellError         Code = "cell-error"

@@ -64,6 +64,11 @@ func TestControlTotals(t *testing.T) {
 			[]importers.ControlTotal{{Row: 4, Column: "D", Currency: "USD", Given: "see below", Found: "13.50"}},
 			[]string{"4D control-total-unchecked"}},
 		{"a payee called Total", controlHead + "Total,Payeer,P10000003,1,USD\n", nil, nil},
+		{"notes below the total do not count", controlHead + "Total,,,13.50,USD\n,,,,\nPrepared by: Mia\nCount,,,2,\n",
+			[]importers.ControlTotal{
+				{Row: 4, Column: "D", Currency: "USD", Given: "13.50", Found: "13.50", Agrees: true},
+				{Row: 7, Column: "D", Kind: "count", Given: "2", Found: "2", Agrees: true},
+			}, []string{"6 row-note"}},
 		{"a row without account is no total", controlHead + "C,Payeer,,1,USD\n", nil, []string{"4C account-empty"}},
 		{"nor if its remark speaks of a number", remarkHead + "C,Payeer,,1,USD,Order number 17\n", nil, []string{"4C account-empty"}},
 		{"nor if its remark speaks of a total", remarkHead + "C,Payeer,,1,USD,Total for October\n", nil, []string{"4C account-empty"}},

@@ -17,6 +17,10 @@ import (
 func (r *reader) judge(row *record) Row {
 	r.judgeShape(row)
 	payout := Row{Sheet: r.result.Sheet, Number: row.number}
+	if r.layout.isNote(row) {
+		r.fault(row, FieldIgnored, RowNote, "The row has neither an account nor an amount, so it is no payout. If it is a note, move it above the headings or delete it.")
+		return payout
+	}
 	channel := r.judgeChannel(row)
 	if channel != nil {
 		payout.Channel = channel.Code
@@ -37,6 +41,17 @@ func (r *reader) judge(row *record) Row {
 		}
 	}
 	return payout
+}
+
+// isNote tells whether a row has nothing in any column that a payout needs:
+// "Prepared by: Mia" below the table.
+func (l *layout) isNote(row *record) bool {
+	for _, field := range []Field{FieldAccount, FieldAmount, FieldChannel, FieldCurrency} {
+		if c := row.at(l.at[field]); c.kind != kindText || strings.TrimSpace(c.text) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // longestBeside is how many bytes of the columns without a meaning are kept.
@@ -88,7 +103,7 @@ func (r *reader) judgeShape(row *record) {
 	if row.hidden {
 		r.fault(row, FieldIgnored, RowHidden, "The row is hidden, by hand or by a filter. Unhide it to pay it, or delete it.")
 	}
-	if row.fields > 0 && row.fields != r.layout.fields {
+	if row.fields > 0 && row.fields != r.layout.fields && !r.layout.isNote(row) {
 		r.fault(row, FieldIgnored, FieldCount,
 			"The row has %d fields where the headings have %d, so its values may stand under the wrong headings. Look for a missing or an extra delimiter.",
 			row.fields, r.layout.fields)
