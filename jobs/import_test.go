@@ -371,7 +371,7 @@ func TestInboxAnswersWhatIsNoSheet(t *testing.T) {
 		s.must(err)
 		text, err := os.ReadFile(reasons[0])
 		s.must(err)
-		if !strings.Contains(string(text), ".xlsx") || !strings.Contains(string(text), "There is no annotated copy") {
+		if !strings.HasPrefix(string(text), "The file is in the old binary Excel format (.xls). Open it and save as .xlsx") || !strings.Contains(string(text), "There is no annotated copy") {
 			t.Errorf("the reasons read %q", text)
 		}
 	})

@@ -179,7 +179,7 @@ func (in *Inbox) file(ctx context.Context, path string, done Imported, importErr
 // programs, and as a copy of the sheet with its problems marked.
 func (in *Inbox) answer(ctx context.Context, path, target string, done Imported, importErr error) error {
 	j := done.Judgement(path, importErr)
-	words := reasons(done, importErr)
+	words := reasons(j)
 	err := done.Annotate(ctx, path, target+".problems.xlsx", j)
 	if sheets.NoCopy(err) {
 		words += "There is no annotated copy: " + err.Error() + ".\n"
@@ -189,13 +189,13 @@ func (in *Inbox) answer(ctx context.Context, path, target string, done Imported,
 		os.WriteFile(target+".problems.txt", []byte(words), 0o600))
 }
 
-func reasons(done Imported, importErr error) string {
+func reasons(j sheets.Judgement) string {
 	var text strings.Builder
-	fmt.Fprintln(&text, importErr)
-	for _, p := range done.Problems {
+	fmt.Fprintln(&text, j.Reason)
+	for _, p := range j.Problems {
 		fmt.Fprintln(&text, p.String())
 	}
-	if more := done.Found - len(done.Problems); more > 0 {
+	if more := j.Found - len(j.Problems); more > 0 {
 		fmt.Fprintf(&text, "%d more problems are not listed.\n", more)
 	}
 	return text.String()
