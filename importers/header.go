@@ -69,38 +69,44 @@ var aliases = [fieldCount][]string{
 	FieldChannel: {
 		"channel", "channel code", "wallet type", "wallet", "method", "payout mode", "payment method", "payout method",
 		"payout method type", "transfer mode", "payment mode", "payment system", "paysystem", "system", "provider",
-		"service", "ps", "способ выплаты", "платежная система", "платёжная система", "платіжна система", "канал",
+		"service", "ps", "способ выплаты", "платежная система", "платёжная система", "платіжна система",
+		"система выплаты", "способ оплаты", "спосіб виплати", "система виплати", "канал",
 	},
 	FieldAccount: {
 		"account", "account number", "account no", "wallet", "wallet id", "wallet number", "wallet address", "e-wallet",
 		"purse", "destination", "payee account", "payee identifier", "payee wallet", "to", "recipient", "recipient id",
 		"recipient account", "recipient wallet", "recipient detail", "beneficiary account", "bene id", "idap", "address",
+		"vpa", "crypto address", "card number",
 		"номер счета", "номер счёта", "номер кошелька", "кошелек", "кошелёк", "счет", "счёт", "получатель",
-		"рахунок", "номер рахунку", "номер гаманця", "гаманець", "отримувач",
+		"кошелек получателя", "кошелёк получателя", "счет получателя", "счёт получателя",
+		"рахунок", "номер рахунку", "номер гаманця", "гаманець", "отримувач", "гаманець отримувача", "рахунок отримувача",
 	},
 	FieldAmount: {
 		"amount", "sum", "payout amount", "payment amount", "service amount", "target amount", "receiving amount",
-		"transfer amount", "credited amount", "net amount", "value", "betrag", "сумма", "сумма выплаты", "сума", "сума виплати",
+		"transfer amount", "credited amount", "net amount", "value", "betrag", "сумма", "сумма выплаты", "сумма к выплате",
+		"сума", "сума виплати", "сума до виплати",
 	},
 	FieldCurrency: {
 		"currency", "currency code", "ccy", "cur", "payout currency", "target currency", "receiving currency",
-		"amount currency", "submitted amount currency", "währung", "валюта",
+		"amount currency", "submitted amount currency", "crypto currency", "währung",
+		"валюта", "валюта платежа", "валюта выплаты", "валюта платежу", "валюта виплати",
 	},
 	FieldPayee: {
 		"name", "full name", "recipient name", "beneficiary name", "account name", "payee name", "contact name",
-		"nickname", "payee", "recipient", "фио", "имя", "имя получателя", "получатель", "піб", "ім'я", "ім'я отримувача", "отримувач",
+		"nickname", "payee", "recipient", "sbp full name", "фио", "фио получателя", "имя", "имя получателя", "получатель",
+		"піб", "піб отримувача", "ім'я", "ім'я отримувача", "отримувач",
 	},
 	FieldRemark: {
 		"remark", "remarks", "note", "notes", "memo", "comment", "comments", "description", "message", "narration",
 		"payout narration", "ewallet message", "subject", "purpose", "reason", "kommentar",
-		"комментарий", "назначение", "описание", "примечание", "коментар", "призначення", "опис", "примітка",
+		"комментарий", "назначение", "назначение платежа", "описание", "примечание", "коментар", "призначення", "призначення платежу", "опис", "примітка",
 	},
 	FieldPayDate: {
 		"date", "scheduled date", "transfer date", "value date", "pay date", "payment date", "payout date", "execution date",
 		"дата", "дата выплаты", "дата виплати",
 	},
 	FieldPayeeID:  {"payee id", "contact id", "customer id", "user id", "beneficiary id", "external id", "id"},
-	FieldTest:     {"test", "is test", "test payment", "тест", "тестовый платеж", "тестовий платіж"},
+	FieldTest:     {"test", "is test", "test payment", "payment type (0/1)", "тест", "тестовый платеж", "тестовий платіж"},
 	FieldProblems: {ProblemsHeading},
 }
 
