@@ -2,6 +2,7 @@ package importers
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -109,15 +110,38 @@ func (channel *Channel) form(account string, currency money.Currency) (*AccountF
 	return nil, fmt.Sprintf("This is no %s wallet for %s, which is %s. Check the account and the channel.", channel.Name, currency, expected)
 }
 
+var letterAndDigits = regexp.MustCompile(`[A-Za-z]+[0-9]+`)
+
+// discreet is [shown] for text that should hold no account, but does where two
+// columns are swapped: what looks like a wallet shows its last four characters.
+func (set *ruleset) discreet(text string) string {
+	return shown(letterAndDigits.ReplaceAllStringFunc(text, func(word string) string {
+		for i := range set.Channels {
+			for _, form := range set.Channels[i].Accounts {
+				if form.usual(word) {
+					return masked(word)
+				}
+			}
+		}
+		return word
+	}))
+}
+
+// usual tells whether an account looks like the form's wallets, whether its
+// letters are capital or not.
+func (form AccountForm) usual(account string) bool {
+	digits := len(account) - len(form.Prefix)
+	return digits >= form.MinDigits && digits <= form.MaxDigits &&
+		strings.EqualFold(account[:len(form.Prefix)], form.Prefix) && isDigits(account[len(form.Prefix):])
+}
+
 // Usual tells whether an account looks like one of the channel's wallets, in
 // whatever currency and whether its letters are capital; if not, the text says
 // what those look like.
 func (channel *Channel) Usual(account string) (bool, string) {
 	var looks []string
 	for _, form := range channel.Accounts {
-		digits := len(account) - len(form.Prefix)
-		if digits >= form.MinDigits && digits <= form.MaxDigits &&
-			strings.EqualFold(account[:len(form.Prefix)], form.Prefix) && isDigits(account[len(form.Prefix):]) {
+		if form.usual(account) {
 			return true, ""
 		}
 		if look := form.Prefix + " and " + form.usualDigits(); !slices.Contains(looks, look) {

@@ -88,7 +88,7 @@ func (r *reader) about(row *record, field Field, code Code, severity Severity, m
 	if field != FieldIgnored {
 		column := r.layout.heading(field)
 		p.Column, p.Heading = column.Letter, column.Heading
-		p.Value = shown(row.at(r.layout.at[field]).text)
+		p.Value = r.rules.discreet(row.at(r.layout.at[field]).text)
 		if field == FieldAccount {
 			p.Value = masked(row.at(r.layout.at[field]).text)
 		}
@@ -145,7 +145,7 @@ func (r *reader) judgeChannel(row *record) *Channel {
 	}
 	channel := r.rules.channel(name)
 	if channel == nil {
-		r.fault(row, FieldChannel, ChannelUnknown, "There is no channel called %q. Use one of %s.", shown(name), r.rules.channelNames())
+		r.fault(row, FieldChannel, ChannelUnknown, "There is no channel called %q. Use one of %s.", r.rules.discreet(name), r.rules.channelNames())
 	}
 	return channel
 }
@@ -199,7 +199,7 @@ func (r *reader) knownCurrency(row *record, code string) money.Currency {
 			return ""
 		}
 	}
-	r.fault(row, FieldCurrency, CurrencyUnknown, "There is no currency %q. Write the three-letter code, such as USD.", shown(code))
+	r.fault(row, FieldCurrency, CurrencyUnknown, "There is no currency %q. Write the three-letter code, such as USD.", r.rules.discreet(code))
 	return ""
 }
 

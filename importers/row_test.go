@@ -185,6 +185,25 @@ func TestAboveLimit(t *testing.T) {
 	}
 }
 
+// TestAnAccountInAnotherColumn: whoever swaps two columns must not spread the
+// accounts in problems, which are stored, printed and sent.
+func TestAnAccountInAnotherColumn(t *testing.T) {
+	t.Parallel()
+	for _, row := range []csvRow{
+		{"Channel": "P10000001"}, {"Channel": "u100000000001"}, {"Amount": "P10000001"}, {"Currency": "FP10001"}, {"Payee": "=P10000001"},
+		{"Remark": "for P10000001&U1000001"}, {"Pay date": "P10000001"},
+	} {
+		_, sink, err := readContent(t, "payouts.csv", []byte(row.sheet()), importers.Rules{})
+		if err != nil || len(sink.problems) != 1 {
+			t.Fatalf("%v: got %v, %v", row, sink.problems, err)
+		}
+		p := sink.problems[0]
+		if text := p.Value + p.Message; strings.Contains(text, "1000") || !strings.Contains(p.Value, "…") {
+			t.Errorf("%v: an account in %q, %q", row, p.Value, p.Message)
+		}
+	}
+}
+
 // TestCells are what only the cells of a workbook can be.
 func TestCells(t *testing.T) {
 	t.Parallel()
