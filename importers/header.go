@@ -110,19 +110,12 @@ var aliases = [fieldCount][]string{
 	FieldProblems: {ProblemsHeading},
 }
 
-// headingAliases indexes the aliases by folded heading. A heading that the
-// rules assign by hand means that field and nothing else.
-func headingAliases(byHand map[string]Field) map[string][]Field {
+// headingAliases indexes the aliases by folded heading.
+func headingAliases() map[string][]Field {
 	index := make(map[string][]Field)
 	for field, names := range aliases {
 		for _, name := range names {
 			index[fold(name)] = append(index[fold(name)], Field(field))
-		}
-	}
-	for heading, field := range byHand {
-		index[fold(heading)] = []Field{field}
-		if field == FieldIgnored {
-			index[fold(heading)] = nil
 		}
 	}
 	return index
@@ -206,32 +199,66 @@ type heading struct {
 	column     int
 	text       string
 	candidates []Field
+	byHand     bool           // the rules assign its one candidate
 	currency   money.Currency // named in the heading of an amount
 }
 
 func (set *ruleset) headings(row *record) []heading {
 	var found []heading
+	var taken [fieldCount]bool
 	for i, c := range row.cells {
 		text := strings.TrimSpace(c.text)
-		if text != "" {
-			found = append(found, set.heading(i, text))
+		if text == "" {
+			continue
 		}
+		h := set.heading(i, text)
+		if h.byHand {
+			taken[h.candidates[0]] = true
+		}
+		found = append(found, h)
+	}
+	for i := range found {
+		found[i].leave(taken)
 	}
 	return found
 }
 
-// heading finds out what a heading may mean. The heading of an amount may
-// end with the currency: "Amount (USD)".
-func (set *ruleset) heading(column int, text string) heading {
-	if field, ok := set.letters[column]; ok {
-		h := heading{column: column, text: text}
-		if field != FieldIgnored {
-			h.candidates = []Field{field}
-		}
-		return h
+// leave gives up the fields that somebody assigned to other headings.
+func (h *heading) leave(taken [fieldCount]bool) {
+	if h.byHand {
+		return
 	}
-	h := heading{column: column, text: text, candidates: set.candidates(text)}
-	if name, currency := splitCurrency(text); h.candidates == nil && slices.Contains(set.candidates(name), FieldAmount) {
+	var left []Field
+	for _, field := range h.candidates {
+		if !taken[field] {
+			left = append(left, field)
+		}
+	}
+	h.candidates = left
+	if taken[FieldAmount] {
+		h.currency = ""
+	}
+}
+
+// heading finds out what a heading may mean. One that the rules assign, by
+// letter or by name, means that field and nothing else. The heading of an
+// amount may end with the currency: "Amount (USD)".
+func (set *ruleset) heading(column int, text string) heading {
+	h := heading{column: column, text: text}
+	field, assigned := set.letters[column]
+	if !assigned {
+		field, assigned = set.byHand[fold(text)]
+	}
+	switch {
+	case !assigned:
+		h.candidates = set.candidates(text)
+	case field == FieldIgnored:
+		return h
+	default:
+		h.candidates, h.byHand = []Field{field}, true
+	}
+	name, currency := splitCurrency(text)
+	if currency != "" && (slices.Contains(h.candidates, FieldAmount) || !h.byHand && slices.Contains(set.candidates(name), FieldAmount)) {
 		h.candidates, h.currency = []Field{FieldAmount}, currency
 	}
 	return h

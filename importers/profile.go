@@ -20,8 +20,9 @@ type Profile struct {
 	// Sheet names the sheet to read in a workbook that has several with data;
 	// the others are then left alone. "" means that there must be only one.
 	Sheet string
-	// Columns assigns headings to fields, before the known aliases.
-	// FieldIgnored keeps a column from being understood.
+	// Columns assigns headings to fields; no alias of another heading in the
+	// sheet then stands for the same field. FieldIgnored keeps a column from
+	// being understood.
 	Columns map[string]Field
 	// Letters does the same by column letter ("A"), whatever the heading.
 	Letters map[string]Field

@@ -97,7 +97,8 @@ type ruleset struct {
 	own, blocked map[string]bool
 	spellings    map[string]*Channel // names met in the sheet so far
 	aliases      map[string][]Field
-	letters      map[int]Field // columns that the profile assigns by letter
+	byHand       map[string]Field // folded headings that the profile assigns
+	letters      map[int]Field    // columns that the profile assigns by letter
 }
 
 func (rules Rules) compile() (*ruleset, error) {
@@ -118,7 +119,11 @@ func (rules Rules) compile() (*ruleset, error) {
 	if set.Channel != "" && set.channels[fold(set.Channel)] == nil {
 		return nil, fmt.Errorf("rules: channel %q is not among the channels", set.Channel)
 	}
-	set.aliases = headingAliases(rules.Columns)
+	set.aliases = headingAliases()
+	set.byHand = make(map[string]Field, len(rules.Columns))
+	for heading, field := range rules.Columns {
+		set.byHand[fold(heading)] = field
+	}
 	for letter, field := range rules.Letters {
 		column, _ := columnIndex(letter) // Validate saw it
 		set.letters[column] = field
