@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -29,6 +30,9 @@ type importCmd struct {
 func (c *importCmd) Run(a *app) error {
 	if c.Annotated != "" && len(c.Files) > 1 {
 		return usagef("--annotated names one file, but %d sheets are imported", len(c.Files))
+	}
+	if c.Annotated != "" && !strings.EqualFold(filepath.Ext(c.Annotated), ".xlsx") {
+		return usagef("the annotated copy is a workbook: give --annotated a name that ends in .xlsx")
 	}
 	if err := a.loadConfig(); err != nil {
 		return err
@@ -90,7 +94,10 @@ func (c *importCmd) annotate(a *app, path string, done jobs.Imported, importErr 
 	switch {
 	case c.Annotated != "":
 		if j := done.Judgement(path, importErr); j.Faulty() {
-			return markedCopy{path: c.Annotated}, done.Annotate(a.ctx, path, c.Annotated, j)
+			if err := done.Annotate(a.ctx, path, c.Annotated, j); err != nil {
+				return markedCopy{}, fmt.Errorf("there is no annotated copy: %w", err)
+			}
+			return markedCopy{path: c.Annotated}, nil
 		}
 	case !c.DryRun:
 		return a.annotateBeside(path, done, importErr), nil

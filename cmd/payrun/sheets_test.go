@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/xuri/excelize/v2"
@@ -116,6 +117,11 @@ func TestWhereTheCopyGoes(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "marked.xlsx")
 	p.run("import", "--dry-run", "--annotated", target, path).exits(exitSheet).says("marked.xlsx")
 	p.run("import", "--dry-run", "--annotated", target, path).exits(exitSheet).complains("marked.xlsx: file already exists")
+	lost := filepath.Join(t.TempDir(), "gone", "marked.xlsx")
+	if done := p.run("import", "--dry-run", "--annotated", lost, path).exits(exitSheet).complains("no annotated copy"); strings.Contains(done.out, lost) {
+		t.Errorf("a copy that was not written is offered:\n%s", done.out)
+	}
+	p.run("import", "--dry-run", "--annotated", "marked.csv", path).exits(exitUsage).complains("ends in .xlsx")
 	p.run("import", "--dry-run", "--annotated", target, path, path).exits(exitUsage).complains("--annotated names one file")
 	good := p.sheet(goodRows(2)...)
 	other := filepath.Join(t.TempDir(), "none.xlsx")
