@@ -104,8 +104,8 @@ func (e *Engine) reportHeldBack(ctx context.Context, done Disbursed) error {
 			return err
 		}
 		for _, g := range groups {
-			if !g.Meant {
-				reasons = append(reasons, fmt.Sprintf("%d payouts on channel %s in %s wait for %s", g.Payouts, g.Channel, g.Currency, g.Reason))
+			if !g.Meant && !g.Blocked {
+				reasons = append(reasons, fmt.Sprintf("on channel %s in %s %d %s", g.Channel, g.Currency, g.Payouts, g.Words()))
 			}
 		}
 	}

@@ -3,7 +3,9 @@ package jobs_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"payrun/internal/sandbox"
 	"payrun/jobs"
@@ -113,6 +115,36 @@ func TestARepayAsksAboutWhatItPaysAgain(t *testing.T) {
 			}
 		}
 		s.sound()
+	})
+}
+
+// A blocked payout has a case of its own: a second one, about payouts that
+// wait for limits or money, would send people the wrong way.
+func TestWhatIsBlockedIsNotCalledHeldBack(t *testing.T) {
+	settings := sandbox.Demo()
+	settings.TimeScale = 0.0001
+	each(t, settings, func(t *testing.T, s *shop) {
+		s.engine.Account = sandbox.DefaultAccount
+		truth := s.engine.Gateway
+		old, again := s.failedThenRepaid("R")
+		s.engine.Gateway = &twoFaced{truth, old.OrderNo(), jobs.Succeeded}
+		s.disburse()
+		s.approved(s.sheet(1)) // what is sent has the reasons of the rest looked at
+		s.disburse()
+		var kinds []string
+		open, err := s.book.Exceptions(t.Context())
+		s.must(err)
+		for _, e := range open {
+			kinds = append(kinds, e.Kind+" "+e.OrderNo)
+		}
+		if !slices.Equal(kinds, []string{ledger.ExceptionBlocked + " " + again.OrderNo()}) {
+			t.Errorf("open cases: %q", kinds)
+		}
+		waiting, err := s.book.Waiting(t.Context(), s.engine.Channels, time.Hour)
+		s.must(err)
+		if len(waiting) != 1 || !waiting[0].Blocked || waiting[0].Payouts != 1 {
+			t.Errorf("waiting: %+v", waiting)
+		}
 	})
 }
 

@@ -29,10 +29,28 @@ type Waiting struct {
 	Reason   string
 	Payouts  int64
 	Meant    bool // somebody wants it so: a stop, or a pay date
+	Blocked  bool // something is wrong with each, of which it has a case
 }
 
 // Stopped reports whether a stop holds the payouts.
 func (w Waiting) Stopped() bool { return w.Reason == waitForLift }
+
+// Words says what the payouts do instead of being sent, to follow their number.
+func (w Waiting) Words() string {
+	wait, are, reason := "wait", "are", w.Reason
+	if w.Payouts == 1 {
+		wait, are = "waits", "is"
+	} else if rest, ok := strings.CutPrefix(reason, "its "); ok {
+		reason = "their " + rest
+	}
+	switch {
+	case w.Blocked:
+		return are + " blocked: " + w.Reason
+	case w.Stopped():
+		return wait
+	}
+	return wait + " for " + reason
+}
 
 // Waiting groups the approved, unsent payouts by what they wait for.
 func (b *Book) Waiting(ctx context.Context, channels []string, limitsAge time.Duration) ([]Waiting, error) {
@@ -61,16 +79,16 @@ func (b *Book) waiting(ctx context.Context, channels []string, limitsAge time.Du
 			WHEN p.amount NOT BETWEEN l.minimum AND l.maximum THEN 'wider limits: the amount is outside'
 			WHEN g.currency IS NULL THEN 'a fresh balance from the gateway'
 			WHEN g.reported - g.committed + g.included < p.amount + p.fee_estimate THEN 'a higher balance at the gateway'
-			ELSE '`+waitForTurn+`' END AS reason
+			ELSE '`+waitForTurn+`' END AS reason, p.blocked <> '' AS blocked
 		FROM batches b JOIN payouts p ON p.batch_id = b.id AND p.state = 'UNSENT'
 		LEFT JOIN limits l ON l.channel = p.channel AND l.currency = p.currency AND l.fetched_at >= ?
 		LEFT JOIN balances g ON g.currency = p.currency AND g.fetched_at >= ?
-		WHERE b.state = 'APPROVED' AND `+which+` GROUP BY 1, 2, 4 ORDER BY 1, 2, 4`, append([]any{today, fresh, fresh}, args...)...)
+		WHERE b.state = 'APPROVED' AND `+which+` GROUP BY 1, 2, 4, 5 ORDER BY 1, 2, 4`, append([]any{today, fresh, fresh}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("find what payouts wait for: %w", err)
 	}
 	for i, w := range waiting {
-		if !slices.Contains(channels, w.Channel) {
+		if !w.Blocked && !slices.Contains(channels, w.Channel) {
 			waiting[i].Reason = "its channel to be switched on"
 		}
 		waiting[i].Meant = slices.Contains([]string{waitForLift, waitForDate, waitForTurn}, waiting[i].Reason)

@@ -134,3 +134,25 @@ func TestTheNextStepIsToConfirmWhatWasProposed(t *testing.T) {
 		}
 	})
 }
+
+// What payouts do instead of being sent is told of one and of many.
+func TestWhatPayoutsDoInsteadIsToldInWords(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		waiting ledger.Waiting
+		want    string
+	}{
+		{ledger.Waiting{Payouts: 1, Reason: "its turn"}, "waits for its turn"},
+		{ledger.Waiting{Payouts: 2, Reason: "its turn"}, "wait for their turn"},
+		{ledger.Waiting{Payouts: 2, Reason: "the pay date"}, "wait for the pay date"},
+		{ledger.Waiting{Payouts: 1, Reason: "stopped"}, "waits"},
+		{ledger.Waiting{Payouts: 2, Reason: "stopped"}, "wait"},
+		{ledger.Waiting{Payouts: 1, Reason: ledger.BlockedRepaid, Blocked: true}, "is blocked: " + ledger.BlockedRepaid},
+		{ledger.Waiting{Payouts: 2, Reason: ledger.BlockedKnown, Blocked: true}, "are blocked: " + ledger.BlockedKnown},
+	}
+	for _, tt := range tests {
+		if got := tt.waiting.Words(); got != tt.want {
+			t.Errorf("%d payouts, %q: they %q, want %q", tt.waiting.Payouts, tt.waiting.Reason, got, tt.want)
+		}
+	}
+}

@@ -54,8 +54,8 @@ func TestABatchSaysWhatItWaitsFor(t *testing.T) {
 	p.must("payout", "show", order).says("payrun stop lift wallet --of " + order)
 	p.must("stop", "list").says("wallet ****0907 on Perfect Money")
 	carl.must("stop", "lift", "everything").says("The stop of everything is lifted. Still stopped: payout "+order, "wallet ****0907 on Perfect Money (payrun stop list)").lacks("go again")
-	p.must("job", "list").says("1 payout approved on Perfect Money in USD wait", "which payrun serve asks for", "are stopped (payrun stop list)")
-	p.must("batch", "show", "1").says("Waits: payout "+order+" is stopped by mia", "wait for the channel's limits")
+	p.must("job", "list").says("1 payout approved on Perfect Money in USD waits for fresh limits of the channel, which payrun serve asks for", "are stopped (payrun stop list)")
+	p.must("batch", "show", "1").says("Waits: payout "+order+" is stopped by mia", "waits for fresh limits of the channel")
 
 	carl.must("stop", "channel", "perfect money", "--reason", "down").says("channel 11 (Perfect Money)")
 	carl.must("stop", "lift", "payout", order)

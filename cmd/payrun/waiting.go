@@ -33,7 +33,7 @@ func (a *app) whatHolds(batch int64) ([]string, error) {
 	}
 	for _, w := range waiting {
 		if !w.Stopped() {
-			sentences = append(sentences, fmt.Sprintf("%s on %s in %s %s", counted(w.Payouts, "payout", "payouts"), a.channelName(w.Channel), w.Currency, waitWords(w.Reason)))
+			sentences = append(sentences, fmt.Sprintf("%s on %s in %s %s", counted(w.Payouts, "payout", "payouts"), a.channelName(w.Channel), w.Currency, waitWords(w)))
 		}
 	}
 	return sentences, nil
@@ -57,34 +57,26 @@ func liftCommand(s ledger.Stop) string {
 	return strings.TrimSpace(fmt.Sprintf("payrun stop lift %s %s", s.Scope, subject))
 }
 
-// waitReasons are what payouts wait for while nothing is wrong with them; any
-// other reason blocks them.
-var waitReasons = []string{"the pay date", "its turn", "wider limits", "a fresh balance", "a higher balance", "its channel"}
-
 // waitWords says what some payouts do instead of being sent.
-func waitWords(reason string) string {
-	if reason == ledger.WaitForLimits {
-		return "wait for the channel's limits, which payrun serve asks for"
+func waitWords(w ledger.Waiting) string {
+	words := w.Words()
+	if w.Reason == ledger.WaitForLimits {
+		words += ", which payrun serve asks for"
 	}
-	for _, known := range waitReasons {
-		if strings.HasPrefix(reason, known) {
-			return "wait for " + reason
-		}
-	}
-	return "are blocked: " + reason
+	return words
 }
 
 // waitingWords adds the stop that holds a group of payouts.
 func (a *app) waitingWords(w ledger.Waiting, stops []ledger.Stop) string {
 	if !w.Stopped() {
-		return waitWords(w.Reason)
+		return waitWords(w)
 	}
 	for _, s := range stops {
 		if s.Scope == ledger.Everything || s.Scope == ledger.OneChannel && s.Subject == w.Channel {
-			return fmt.Sprintf("wait: %s is stopped by %s (%s)", a.stopWords(s), person(s.PlacedBy), liftCommand(s))
+			return fmt.Sprintf("%s: %s is stopped by %s (%s)", w.Words(), a.stopWords(s), person(s.PlacedBy), liftCommand(s))
 		}
 	}
-	return "wait: their batches, their wallets or they themselves are stopped (payrun stop list)"
+	return w.Words() + ": their batches, their wallets or they themselves are stopped (payrun stop list)"
 }
 
 // sentUnless says after an approval whether the batch is sent now.
