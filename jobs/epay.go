@@ -138,7 +138,7 @@ func epayReply(kind, outcome string, r epay.Reply, order epay.Order) Reply {
 	reply := Reply{
 		RetryAfter: r.RetryAfter,
 		Shut:       r.HTTPStatus == http.StatusUnauthorized || r.HTTPStatus == http.StatusForbidden,
-		Detail:     string(r.Reason),
+		Detail:     whyUnclear(r),
 		Evidence: ledger.Evidence{
 			Kind: kind, Outcome: outcome, Reason: string(r.Reason), HTTPStatus: int64(r.HTTPStatus), Code: r.Code,
 			Message: r.Message, GatewayOrder: order.GatewayOrderNo, Status: string(order.Status), Digest: r.Digest, Body: string(r.Raw),
@@ -154,6 +154,43 @@ func epayReply(kind, outcome string, r epay.Reply, order epay.Order) Reply {
 		reply.Verdict = Contrary
 	}
 	return reply
+}
+
+// whyUnclear says in words why an answer decides nothing, for cases, alerts and
+// a payout's story; "" when it decides something. The stable word of it stays
+// in the evidence.
+func whyUnclear(r epay.Reply) string {
+	words, ok := unclear[r.Reason]
+	if !ok {
+		return string(r.Reason)
+	}
+	if r.HTTPStatus >= http.StatusMultipleChoices {
+		words += fmt.Sprintf(" (HTTP %d)", r.HTTPStatus)
+	}
+	return words
+}
+
+var unclear = map[epay.Reason]string{
+	epay.ReasonLate:         "its time to leave was over before the first byte left",
+	epay.ReasonDial:         "no connection to the gateway came about",
+	epay.ReasonTLS:          "the gateway did not prove who it is (TLS)",
+	epay.ReasonTimeout:      "no answer came in time",
+	epay.ReasonCanceled:     "the call was broken off here",
+	epay.ReasonReset:        "the connection broke before the answer was whole",
+	epay.ReasonTruncated:    "the answer ends in the middle",
+	epay.ReasonEmpty:        "the answer is empty",
+	epay.ReasonTooLarge:     "the answer is too large to be read",
+	epay.ReasonRedirect:     "the gateway points elsewhere, which is not followed",
+	epay.ReasonThrottled:    "the gateway asks for fewer calls",
+	epay.ReasonServerError:  "the gateway answered with an error",
+	epay.ReasonNotJSON:      "the answer is not the gateway's, perhaps a proxy's page",
+	epay.ReasonTrailing:     "something follows the answer",
+	epay.ReasonMalformed:    "the answer does not have the documented form",
+	epay.ReasonIncomplete:   "the answer lacks something that is needed",
+	epay.ReasonUnsigned:     "the answer is not signed",
+	epay.ReasonBadSignature: "the answer is wrongly signed",
+	epay.ReasonForeignOrder: "the answer is about another order",
+	epay.ReasonMismatch:     "the answer is about another amount, currency or account",
 }
 
 // known fills in an order that the gateway has, after comparing it with ours.

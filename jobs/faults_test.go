@@ -81,6 +81,7 @@ func TestFaultsOfCreate(t *testing.T) {
 					t.Errorf("after the run %v, want %d %s; %+v", got, n, c.during, done)
 				}
 				s.kept(batch.ID, ledger.EvidenceCreate, c.reason, n)
+				s.inWords(batch.ID)
 				s.faults()
 				s.settle(batch.ID)
 				if got := s.states(batch.ID); got[c.ends] != n {
@@ -189,6 +190,17 @@ func (s *shop) kept(batch int64, kind, reason string, least int64) {
 		}
 	}
 	s.t.Errorf("evidence of %s for reason %q: %v, want %d", kind, reason, reasons, least)
+}
+
+// inWords fails the test when a case says what is wrong by a code word.
+func (s *shop) inWords(batch int64) {
+	s.t.Helper()
+	var codes []string
+	s.must(s.db.Select(s.t.Context(), &codes, `SELECT DISTINCT detail FROM exceptions
+		WHERE payout_id / 100000000 = ? AND detail NOT LIKE '% % %'`, batch))
+	if len(codes) > 0 {
+		s.t.Errorf("people are told %q", codes)
+	}
 }
 
 // lookedUp tracks until something of the batch was looked up.
