@@ -130,7 +130,7 @@ func TestCasesAreToldByTheirRealCauses(t *testing.T) {
 func TestEveryStopIsTold(t *testing.T) {
 	eachAt(t, func(t *testing.T, o *office, c *clock) {
 		must(t, o.PlaceStop(t.Context(), o.maker, ledger.Everything, "", "look at account U1234567, order ABCDEFGHIJKLMNOP00000001, 1000000.00 USD of 2026-11-21"))
-		o.tells(ledger.AlertStopped, "Stopped: everything, by user:mia",
+		o.tells(ledger.AlertStopped, "Stopped: everything, by mia",
 			"account ****4567, order ABCDEFGHIJKLMNOP00000001, 1000000.00 USD of 2026-11-21", "payrun stop lift")
 		must(t, o.Brake(t.Context(), "worker:w1", "16", "5 payouts in a row were refused"))
 		o.tells(ledger.AlertStopped, "Stopped: channel 16, by worker:w1", "5 payouts in a row")
@@ -140,7 +140,7 @@ func TestEveryStopIsTold(t *testing.T) {
 		must(t, o.LiftStop(t.Context(), o.checker, ledger.OneChannel, "16"))
 		o.tells(ledger.AlertStopped, "again; it was lifted 1m30s later")
 		must(t, o.PlaceStop(t.Context(), o.maker, ledger.OneWallet, ledger.Wallet("11", "U7654321"), "fraud"))
-		a := o.tells(ledger.AlertStopped, "Stopped: wallet ****4321 on channel 11, by user:mia")
+		a := o.tells(ledger.AlertStopped, "Stopped: wallet ****4321 on channel 11, by mia")
 		if strings.Contains(fmt.Sprintf("%+v", a), "7654321") {
 			t.Errorf("a whole account number: %+v", a)
 		}

@@ -241,9 +241,9 @@ func (b *Book) WatchBalance(ctx context.Context, currency money.Currency, report
 		known := g.AnchoredAt > g.LiftedAt
 		if known && missing > allowed {
 			return brake(ctx, tx, "system", "", fmt.Sprintf(
-				"the gateway's balance fell by %s %s more than all our claims explain: it held %s at %s, at most %s was claimed since, and it holds %s",
-				money.Format(missing, currency), currency, money.Format(g.Anchor-g.AnchorClaimed, currency), g.AnchoredAt,
-				money.Format(since, currency), money.Format(reported, currency)))
+				"the gateway's balance fell by %[1]s %[6]s more than all our claims explain: it held %[2]s %[6]s at %[3]s, at most %[4]s %[6]s was claimed since, and it holds %[5]s %[6]s",
+				money.Format(missing, currency), money.Format(g.Anchor-g.AnchorClaimed, currency), g.AnchoredAt.Time().Format("2006-01-02 15:04 UTC"),
+				money.Format(since, currency), money.Format(reported, currency), currency))
 		}
 		if known && reported+explained <= g.Anchor && now.Sub(g.AnchoredAt) < anchorAge {
 			return nil

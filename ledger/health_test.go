@@ -187,6 +187,11 @@ func TestABalanceThatFallsWithoutReasonStopsEverything(t *testing.T) {
 		if s := stops[0]; s.Scope != ledger.Everything || s.PlacedBy != "system" || !strings.Contains(s.Reason, "more than all our claims explain: it held 14") {
 			t.Errorf("stopped %+v", s)
 		}
+		raised, err := o.Raise(ctx, ledger.AlertRules{})
+		must(t, err)
+		if told := raised[len(raised)-1]; told.Kind != ledger.AlertStopped || told.Detail != stops[0].Reason {
+			t.Errorf("what people are told is masked: %s", told.Detail)
+		}
 		must(t, o.LiftStop(ctx, o.checker, ledger.Everything, ""))
 		quiet("a checker has looked")
 		real -= money.Amount(1_000_00)

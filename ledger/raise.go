@@ -273,7 +273,7 @@ func (b *Book) raiseStops(ctx context.Context, _ AlertRules) (raised []Alert, er
 func (s dueStop) alert() Alert {
 	a := Alert{
 		Once: fmt.Sprint("stop ", s.ID), Kind: AlertStopped, Subject: s.Name(), Since: s.PlacedAt,
-		Summary: "Stopped: " + s.Name() + ", by " + s.PlacedBy, Detail: discreet(s.Reason),
+		Summary: "Stopped: " + s.Name() + ", by " + strings.TrimPrefix(s.PlacedBy, "user:"), Detail: discreet(s.Reason),
 		NextStep: "payrun stop list shows what is stopped; when the reason is gone, a checker lifts it with payrun stop lift",
 	}
 	if s.Scope == Everything && strings.HasPrefix(s.Reason, restoreReason) {

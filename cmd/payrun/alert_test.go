@@ -44,14 +44,14 @@ func TestAStopIsToldByWebhookAndMail(t *testing.T) {
 	if len(posts) != 2 || posts[0].Kind != "test" || posts[1].Kind != "stopped" || posts[1].Detail != "the rate looks wrong" || posts[1].Source != "SANDBOX" {
 		t.Errorf("posted %+v", posts)
 	}
-	if len(letters) != 2 || letters[1].Subject != "Payrun, SANDBOX: Stopped: channel 16, by user:mia" || !letters[1].Secured || letters[1].User != "payrun" {
+	if len(letters) != 2 || letters[1].Subject != "Payrun, SANDBOX: Stopped: channel 16, by mia" || !letters[1].Secured || letters[1].User != "payrun" {
 		t.Errorf("mailed %+v", letters)
 	}
 	serving.errOut.line(t, "msg=alert")
 	serving.signal(syscall.SIGTERM)
 	serving.wait().exits(exitOK).silent(secrets...)
 
-	p.must("alert", "list").says("Stopped: channel 16, by user:mia", "Told by webhook", "Told by mail").silent(secrets...)
+	p.must("alert", "list").says("Stopped: channel 16, by mia", "Told by webhook", "Told by mail").silent(secrets...)
 	var listed []alertView
 	p.must("alert", "list", "--json").document(&listed)
 	if len(listed) != 1 || len(listed[0].Deliveries) != 2 || listed[0].Deliveries[1].DeliveredAt == "" || listed[0].ID != posts[1].ID {

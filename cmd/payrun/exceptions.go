@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"strings"
 
 	"payrun/internal/database"
 	"payrun/ledger"
@@ -39,7 +40,7 @@ func (c *exceptionsListCmd) Run(a *app) error {
 }
 
 func (a *app) printCase(e ledger.Exception, now database.Instant) {
-	about := cmp.Or(e.Subject, "everything")
+	about := cmp.Or(strings.TrimSpace(e.Subject), "everything")
 	switch {
 	case e.OrderNo != "":
 		about = "payout " + e.OrderNo

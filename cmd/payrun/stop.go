@@ -281,7 +281,7 @@ func (c *stopListCmd) Run(a *app) error {
 		}
 		t := newTable(a.out, "stopped", "by", "since", "reason")
 		for _, s := range stops {
-			t.row(a.stopWords(s), s.PlacedBy, a.localTime(s.PlacedAt), s.Reason)
+			t.row(a.stopWords(s), person(s.PlacedBy), a.localTime(s.PlacedAt), s.Reason)
 		}
 		t.flush()
 		for _, s := range stops {
