@@ -196,7 +196,7 @@ func (b *Book) Story(ctx context.Context, orderNo string) (Payout, []Step, error
 		return p, nil, fmt.Errorf("story of %s: %w", orderNo, err)
 	}
 	var steps []Step
-	err = b.db.Select(ctx, &steps, story, p.BatchID, p.ID, p.ID, p.ID, p.ID, p.ID, p.ID, p.ID, p.OrderNo())
+	err = b.db.Select(ctx, &steps, story, p.BatchID, p.ID, p.ID, p.ID, p.ID, p.ID, p.ID, p.ID, p.ID, p.OrderNo())
 	if err != nil {
 		return p, nil, fmt.Errorf("story of %s: %w", orderNo, err)
 	}
@@ -210,6 +210,10 @@ func (b *Book) Story(ctx context.Context, orderNo string) (Payout, []Step, error
 	return p, steps, nil
 }
 
+// holding is true of a stop s that holds a payout p; see Stop.Holds.
+const holding = `(s.scope = 'everything' OR s.scope = 'channel' AND s.subject = p.channel OR s.scope = 'batch' AND s.subject = CAST(p.batch_id AS TEXT)
+	OR s.scope = 'wallet' AND s.subject = p.channel || ' ' || lower(p.account) OR s.scope = 'payout' AND s.payout_id = p.id)`
+
 var story = `
 	SELECT created_at AS at, id, CASE WHEN from_state = '' THEN to_state ELSE from_state || ' to ' || to_state END AS what,
 	       actor, reason || CASE WHEN note = '' THEN '' ELSE ': ' || note END AS detail, 0 AS amount, '' AS currency
@@ -218,7 +222,9 @@ var story = `
 	SELECT created_at, id, from_state || ' to ' || to_state, actor, reason || CASE WHEN note = '' THEN '' ELSE ': ' || note END, 0, ''
 	FROM events WHERE payout_id > 0 AND payout_id = ?
 	UNION ALL
-	SELECT created_at, id, 'attempt ' || number, worker, 'limits ' || limits_source, 0, '' FROM attempts WHERE payout_id = ?
+	SELECT created_at, id, 'attempt ' || number, worker,
+	       CASE limits_source WHEN 'gateway' THEN 'within the limits that the gateway named' ELSE 'within the configured limits' END, 0, ''
+	FROM attempts WHERE payout_id = ?
 	UNION ALL
 	SELECT created_at, id, kind || ' ' || outcome, CASE kind WHEN 'statement' THEN 'two people' ELSE 'gateway' END,
 	       CASE WHEN code = '' THEN '' ELSE 'code ' || code END || CASE WHEN gateway_status = '' THEN '' ELSE ' status ' || gateway_status END
@@ -231,6 +237,13 @@ var story = `
 	UNION ALL
 	SELECT opened_at, id, 'case ' || kind, '', detail || CASE WHEN closed_at = 0 THEN '; open' ELSE '; closed: ' || resolution END, 0, ''
 	FROM exceptions WHERE payout_id > 0 AND payout_id = ?
+	UNION ALL
+	SELECT s.placed_at, s.id, 'stop of ' || CASE s.scope WHEN 'payout' THEN 'the payout' WHEN 'wallet' THEN 'its wallet'
+	       WHEN 'batch' THEN 'its batch' WHEN 'channel' THEN 'its channel' ELSE s.scope END, s.placed_by,
+	       s.reason || CASE WHEN s.lifted_at = 0 THEN '; in force' ELSE '; lifted by ' || s.lifted_by END, 0, ''
+	FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.approved_at > 0
+	JOIN stops s ON ` + holding + ` AND (s.lifted_at = 0 OR s.lifted_at > b.approved_at)
+	WHERE p.id = ? AND (p.state = 'UNSENT' OR s.placed_at <= coalesce((SELECT max(a.created_at) FROM attempts a WHERE a.payout_id = p.id), p.ended_at))
 	UNION ALL
 	SELECT q.created_at, q.id, 'proposal ' || q.id, 'user:' || u.name, q.outcome || ': ' || q.reason
 	       || CASE WHEN q.evidence = '' THEN '' ELSE '; evidence: ' || q.evidence END

@@ -1,8 +1,11 @@
 package ledger_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"payrun/internal/database"
 	"payrun/ledger"
@@ -213,4 +216,59 @@ func TestAStopWhileTheOneBeforeIsLifted(t *testing.T) {
 			o.sound()
 		})
 	}
+}
+
+// The story tells each stop that held the payout while it might have been
+// sent, who placed and who lifted it; other stops are not its story.
+func TestTheStoryTellsWhatHeldThePayout(t *testing.T) {
+	eachAt(t, func(t *testing.T, o *office, c *clock) {
+		ctx := t.Context()
+		during := func(scope ledger.Scope, subject, why string) {
+			t.Helper()
+			c.advance(time.Second)
+			must(t, o.PlaceStop(ctx, o.maker, scope, subject, why))
+			c.advance(time.Second)
+			must(t, o.LiftStop(ctx, o.checker, scope, subject))
+		}
+		during(ledger.Everything, "", "before its approval")
+		batch := o.approved("held", usd10("held", func(p *ledger.NewPayout) { p.Account = "U1234567" }))
+		order := numbered(batch, 1)
+		during(ledger.Everything, "", "fire drill")
+		during(ledger.OneChannel, "11", "down")
+		during(ledger.OneChannel, "16", "another channel")
+		during(ledger.OneBatch, fmt.Sprint(batch.ID), "wrong month")
+		during(ledger.OneWallet, ledger.Wallet("11", "U1234567"), "fraud")
+		during(ledger.OnePayout, order, "wrong payee")
+		must(t, o.PlaceStop(ctx, o.maker, ledger.OneWallet, ledger.Wallet("11", "U1234567"), "fraud again"))
+		told := func() (lines []string) {
+			_, steps, err := o.Story(ctx, order)
+			must(t, err)
+			for _, s := range steps {
+				if strings.HasPrefix(s.What, "stop") {
+					lines = append(lines, fmt.Sprintf("%s|%s|%s", s.What, s.Actor, s.Detail))
+				}
+			}
+			return lines
+		}
+		want := []string{
+			"stop of everything|user:mia|fire drill; lifted by user:charles",
+			"stop of its channel|user:mia|down; lifted by user:charles",
+			"stop of its batch|user:mia|wrong month; lifted by user:charles",
+			"stop of its wallet|user:mia|fraud; lifted by user:charles",
+			"stop of the payout|user:mia|wrong payee; lifted by user:charles",
+			"stop of its wallet|user:mia|fraud again; in force",
+		}
+		if got := told(); !slices.Equal(got, want) {
+			t.Errorf("told %q\nwant %q", got, want)
+		}
+		must(t, o.LiftStop(ctx, o.checker, ledger.OneWallet, ledger.Wallet("11", "U1234567")))
+		c.advance(time.Second)
+		o.refresh()
+		o.put(o.claim(1)[0], ledger.Succeeded)
+		during(ledger.Everything, "", "after it was sent")
+		if got := told(); len(got) != len(want) || !strings.HasSuffix(got[5], "; lifted by user:charles") {
+			t.Errorf("after it was sent: %q", got)
+		}
+		o.sound()
+	})
 }
