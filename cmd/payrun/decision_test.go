@@ -64,7 +64,8 @@ func TestDecideAndRepayOnTheSandbox(t *testing.T) {
 	checker.run("decision", "confirm", number).exits(exitRefused).complains("the proposal is confirmed")
 	p.must("decision", "list").says("No proposal waits")
 	p.must("decision", "list", "--all").says("confirmed by demo-checker")
-	p.must("payout", "show", closed).says("proposal "+number, "user:demo-maker", "statement paid", "CLOSED to SUCCEEDED", "entry corrected")
+	p.must("payout", "show", closed).says("proposal "+number, "user:demo-maker", "statement paid", "CLOSED to SUCCEEDED", "entry corrected").
+		says("sent, the gateway took it", "asked, it was closed", "status 8 (closed)").lacks("ended-closed")
 	p.must("exceptions").says("Nothing needs a person.")
 
 	checker.must("payout", "decide", paid, "--as", "failed", "--reason", "came back", "--evidence", "line 3")

@@ -265,7 +265,8 @@ func (c *payoutShowCmd) Run(a *app) error {
 		a.sayf("")
 		t := newTable(a.out, "at", "what", "who", "detail")
 		for _, s := range steps {
-			t.row(a.localTime(s.At), s.What, s.Actor, s.Detail)
+			what, detail := told(s)
+			t.row(a.localTime(s.At), what, s.Actor, detail)
 		}
 		t.flush()
 	})
