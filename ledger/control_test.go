@@ -108,6 +108,16 @@ func TestKnownOrders(t *testing.T) {
 		if got := known("acct@example.com"); len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
 			t.Errorf("known %v, want %v", got, want)
 		}
+		accepted = answered(claims[8], ledger.Accepted, ledger.ByAcceptance)
+		accepted.GatewayOrder = "G8"
+		o.record(accepted)
+		f := answered(claims[8], ledger.Review, ledger.ByConflict)
+		f.From = ledger.Accepted
+		o.record(f)
+		o.decide(claims[8].OrderNo(), got(9_00))
+		if got := known("acct@example.com"); len(got) != 3 || got[0] != want[0] {
+			t.Errorf("known %v, want %v: it has another amount than we ordered", got, want)
+		}
 		if got := known("another@example.com"); len(got) != 0 {
 			t.Errorf("another account's gateway knows %v", got)
 		}

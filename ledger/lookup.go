@@ -145,7 +145,8 @@ func (b *Book) NextLookup(ctx context.Context) (database.Instant, error) {
 }
 
 // KnownOrders returns a few payouts that the gateway is known to have, the
-// newest ones: look-ups of them must succeed. It reads the ends that were
+// newest ones: look-ups of them must succeed, which leaves out those that it
+// has otherwise than we ordered them. It reads the ends that were
 // booked last and the payouts under way, never the whole history.
 func (b *Book) KnownOrders(ctx context.Context, account string) ([]Payout, error) {
 	const columns = `SELECT p.id, p.batch_id, p.ordinal, p.channel, p.account, p.amount, p.currency, p.gateway_order_no, b.order_prefix `
@@ -153,7 +154,7 @@ func (b *Book) KnownOrders(ctx context.Context, account string) ([]Payout, error
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		ended, open = nil, nil
 		err := tx.Select(ctx, &ended, columns+`FROM (SELECT e.id AS entry, e.payout_id FROM entries e ORDER BY e.id DESC LIMIT 1000) n
-			JOIN payouts p ON p.id = n.payout_id AND p.gateway_order_no <> '' AND p.state IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED')
+			JOIN payouts p ON p.id = n.payout_id AND p.gateway_order_no <> '' AND p.moved = 0 AND p.state IN ('SUCCEEDED', 'FAILED', 'FAILED_FEE', 'CLOSED')
 			JOIN batches b ON b.id = p.batch_id AND b.gateway_account = ? ORDER BY n.entry DESC LIMIT 3`, account)
 		if err != nil {
 			return err

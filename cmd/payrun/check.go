@@ -279,35 +279,15 @@ func (k *checking) disbelieved(what string, reply jobs.Reply) error {
 
 func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
 
-// errEnough ends a walk over payouts.
-var errEnough = errors.New("enough")
-
-// sentPayout finds a payout that the gateway has confirmed.
+// sentPayout finds a payout that the gateway has confirmed, and that is not
+// disputed.
 func (k *checking) sentPayout() (found ledger.Payout, ok bool, err error) {
 	if k.book == nil {
 		return found, false, nil
 	}
-	batches, err := k.book.Batches(k.ctx)
-	if err != nil {
+	known, err := k.book.KnownOrders(k.ctx, k.gatewayAccount())
+	if err != nil || len(known) == 0 {
 		return found, false, err
 	}
-	for _, b := range batches {
-		if b.State != ledger.Approved || b.GatewayAccount != k.gatewayAccount() {
-			continue
-		}
-		err := k.book.EachPayout(k.ctx, b.ID, func(p *ledger.Payout) error {
-			if p.GatewayOrder == "" {
-				return nil
-			}
-			found = *p
-			return errEnough
-		})
-		if errors.Is(err, errEnough) {
-			return found, true, nil
-		}
-		if err != nil {
-			return found, false, err
-		}
-	}
-	return found, false, nil
+	return known[0], true, nil
 }

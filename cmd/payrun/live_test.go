@@ -166,6 +166,25 @@ func TestAnswersThatLeaveEverythingInDoubtAreReported(t *testing.T) {
 	omitting.run("check").exits(exitGateway).says("FAIL  answers", "which it has, cannot be believed", "payouts would stay in doubt", "lack fields that the manual promises")
 }
 
+// A payout that the gateway has otherwise than we ordered it is a case; it does
+// not make the check fail.
+func TestCheckAsksAboutNoDisputedOrder(t *testing.T) {
+	t.Parallel()
+	settings := sandbox.Demo()
+	settings.Faults.Rules = []sandbox.Fault{{At: sandbox.Query, Kind: sandbox.FaultMismatch}}
+	p := newPlace(t).live(settings)
+	admin, maker, checker := p.people()
+	p.as(admin).must("funds", "add", "100.00", "USD", "--evidence", "x")
+	p.as(maker).must("run", p.sheet(goodRows(1)...))
+	p.as(checker).must("batch", "approve", "1")
+	p.must("job", "run", "disburse").says("1 sent")
+	eventually(t, "it is under review", func() bool {
+		p.must("job", "run", "track")
+		return p.states(1)["REVIEW"] == 1
+	})
+	p.must("check").says("no order was sent yet that could be looked up")
+}
+
 // omit stands between us and a gateway, and takes a member's name out of what
 // the gateway answers to look-ups.
 func omit(t *testing.T, gateway, member string) (url string) {
