@@ -439,18 +439,20 @@ func TestWhatIsGivenUpStaysVisible(t *testing.T) {
 // to be confirmed, and by whom; once that is refused it says its own next step.
 func TestATellingKnowsOfAnOpenProposal(t *testing.T) {
 	eachAt(t, func(t *testing.T, o *office, c *clock) {
-		o.approved("november", sheet("n", 2))
-		claims := o.claim(2)
+		o.approved("november", sheet("n", 3))
+		claims := o.claim(3)
 		var numbers []int64
-		for _, claim := range claims {
+		for i, claim := range claims {
 			o.put(claim, ledger.Unknown)
-			numbers = append(numbers, o.propose(o.maker, claim.OrderNo(), said(ledger.OutcomePaid)))
+			as := []ledger.Outcome{ledger.OutcomePaid, ledger.OutcomePaid, ledger.OutcomeSendAgain}[i]
+			numbers = append(numbers, o.propose(o.maker, claim.OrderNo(), said(as)))
 		}
 		must(t, o.Refuse(t.Context(), o.checker, numbers[1], "no such line"))
 		c.advance(30 * time.Minute)
 		want := map[string]string{
 			claims[0].OrderNo(): fmt.Sprintf("a checker other than mia: payrun decision confirm %d; payrun payout show", numbers[0]),
 			claims[1].OrderNo(): "wait, the money stays held",
+			claims[2].OrderNo(): fmt.Sprintf("a checker other than mia: payrun decision confirm %d, but first wait, the money stays held", numbers[2]),
 		}
 		for _, a := range o.told() {
 			if a.Kind == ledger.ExceptionInDoubt && !strings.HasPrefix(a.NextStep, want[a.OrderNo]) {

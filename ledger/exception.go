@@ -55,8 +55,10 @@ func (b *Book) Exceptions(ctx context.Context) ([]Exception, error) {
 }
 
 // nextStepNow is the next step of a case x: to confirm what somebody has
-// proposed about its payout, where somebody has.
+// proposed about its payout, where somebody has, once what it rests on is
+// proven.
 const nextStepNow = `coalesce((SELECT 'a checker other than ' || u.name || ': payrun decision confirm ' || q.id
+	|| CASE WHEN q.outcome IN ('failed', 'send-again') AND substr(x.next_step, 1, 5) = 'wait,' THEN ', but first ' || x.next_step ELSE '' END
 	FROM open_proposals w JOIN proposals q ON q.id = w.proposal_id JOIN users u ON u.id = q.proposed_by
 	WHERE x.payout_id > 0 AND w.payout_id = x.payout_id), x.next_step) AS next_step`
 

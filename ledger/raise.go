@@ -188,7 +188,7 @@ func (c dueCase) alert() Alert {
 	switch {
 	case c.PayoutID > 0:
 		about += fmt.Sprintf(", %s %s to %s, batch %d", money.Format(c.Amount, c.Currency), c.Currency, Mask(c.Account), c.BatchID)
-		if !strings.Contains(next, "payrun payout") {
+		if !strings.Contains(next, "payrun payout show") {
 			next += "; payrun payout show " + c.orderNo() + " tells all of it"
 		}
 	case c.BatchID > 0:

@@ -147,7 +147,7 @@ func checkRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts [
 		case p.State != Failed && p.State != FailedFee:
 			why = fmt.Sprintf("is %s; only one that failed can be paid again", p.State)
 		case p.GatewayOrder == "":
-			why = "was never known to the gateway, which therefore cannot confirm that it failed; pay it in a new sheet"
+			why = "has no order at the gateway that is as we ordered it, and so the gateway cannot confirm that it failed; pay it in a new sheet"
 		case p.Again != "":
 			why = "is paid again already, as " + p.Again
 		case p.Disputed != "":

@@ -187,7 +187,7 @@ func nextFor(p ledger.Payout, again string) string {
 			return "paid again as " + again
 		}
 		if p.GatewayOrder == "" {
-			return "the gateway never knew it: pay it in a new sheet"
+			return "the gateway cannot confirm that it failed: pay it in a new sheet"
 		}
 		return "payrun repay " + p.OrderNo() + " --reason … pays it again"
 	case ledger.Closed:
