@@ -28,8 +28,9 @@ type Waiting struct {
 	Currency money.Currency
 	Reason   string
 	Payouts  int64
-	Meant    bool // somebody wants it so: a stop, or a pay date
-	Blocked  bool // something is wrong with each, of which it has a case
+	Date     string // "2006-01-02": the earliest pay date, of those that wait for it
+	Meant    bool   // somebody wants it so: a stop, or a pay date
+	Blocked  bool   // something is wrong with each, of which it has a case
 }
 
 // Stopped reports whether a stop holds the payouts.
@@ -48,6 +49,10 @@ func (w Waiting) Words() string {
 		return are + " blocked: " + w.Reason
 	case w.Stopped():
 		return wait
+	case w.Date != "" && w.Payouts == 1:
+		return wait + " for " + reason + ", " + w.Date
+	case w.Date != "":
+		return wait + " for " + reason + ", the first for " + w.Date
 	}
 	return wait + " for " + reason
 }
@@ -79,7 +84,7 @@ func (b *Book) waiting(ctx context.Context, channels []string, limitsAge time.Du
 			WHEN p.amount NOT BETWEEN l.minimum AND l.maximum THEN 'wider limits: the amount is outside'
 			WHEN g.currency IS NULL THEN 'a fresh balance from the gateway'
 			WHEN g.reported - g.committed + g.included < p.amount + p.fee_estimate THEN 'a higher balance at the gateway'
-			ELSE '`+waitForTurn+`' END AS reason, p.blocked <> '' AS blocked
+			ELSE '`+waitForTurn+`' END AS reason, p.blocked <> '' AS blocked, min(p.pay_date) AS date
 		FROM batches b JOIN payouts p ON p.batch_id = b.id AND p.state = 'UNSENT'
 		LEFT JOIN limits l ON l.channel = p.channel AND l.currency = p.currency AND l.fetched_at >= ?
 		LEFT JOIN balances g ON g.currency = p.currency AND g.fetched_at >= ?
@@ -90,6 +95,9 @@ func (b *Book) waiting(ctx context.Context, channels []string, limitsAge time.Du
 	for i, w := range waiting {
 		if !w.Blocked && !slices.Contains(channels, w.Channel) {
 			waiting[i].Reason = "its channel to be switched on"
+		}
+		if waiting[i].Reason != waitForDate {
+			waiting[i].Date = ""
 		}
 		waiting[i].Meant = slices.Contains([]string{waitForLift, waitForDate, waitForTurn}, waiting[i].Reason)
 	}

@@ -144,7 +144,8 @@ func TestWhatPayoutsDoInsteadIsToldInWords(t *testing.T) {
 	}{
 		{ledger.Waiting{Payouts: 1, Reason: "its turn"}, "waits for its turn"},
 		{ledger.Waiting{Payouts: 2, Reason: "its turn"}, "wait for their turn"},
-		{ledger.Waiting{Payouts: 2, Reason: "the pay date"}, "wait for the pay date"},
+		{ledger.Waiting{Payouts: 1, Reason: "the pay date", Date: "2026-12-24"}, "waits for the pay date, 2026-12-24"},
+		{ledger.Waiting{Payouts: 2, Reason: "the pay date", Date: "2026-12-24"}, "wait for the pay date, the first for 2026-12-24"},
 		{ledger.Waiting{Payouts: 1, Reason: "stopped"}, "waits"},
 		{ledger.Waiting{Payouts: 2, Reason: "stopped"}, "wait"},
 		{ledger.Waiting{Payouts: 1, Reason: ledger.BlockedRepaid, Blocked: true}, "is blocked: " + ledger.BlockedRepaid},

@@ -63,6 +63,20 @@ func TestABatchSaysWhatItWaitsFor(t *testing.T) {
 	carl.must("stop", "lift", "channel", "Perfect Money").says("The stop of channel 11 (Perfect Money) is lifted: payouts go again.")
 }
 
+// Whoever asks why a payout is not sent is told its day.
+func TestAPayDateIsShown(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	admin, maker, checker := p.people()
+	p.as(admin).must("funds", "add", "1000.00", "USD", "--evidence", "x")
+	p.as(maker).must("import", p.file("december.csv", "channel,account,amount,currency,pay date\nPayeer,P10000907,10.50,USD,2999-12-24\n", 0o600))
+	p.as(maker).must("batch", "submit", "1")
+	p.as(checker).must("batch", "approve", "1")
+	p.must("payout", "show", p.orders(1)[0]).says("pay date 2999-12-24: not sent before")
+	p.must("batch", "show", "1").says("1 payout on Payeer in USD waits for the pay date, 2999-12-24")
+	p.must("job", "list").says("1 payout approved on Payeer in USD waits for the pay date, 2999-12-24.")
+}
+
 // The commands of a next step work as they stand.
 func TestNextStepsOfWarnings(t *testing.T) {
 	t.Parallel()

@@ -131,6 +131,7 @@ type payoutView struct {
 	Account      string          `json:"account"` // masked
 	Amount       string          `json:"amount"`
 	Currency     money.Currency  `json:"currency"`
+	PayDate      string          `json:"pay_date,omitempty"` // not sent before
 	Fee          string          `json:"fee"`
 	FeeKnown     bool            `json:"fee_known"`
 	GatewayOrder string          `json:"gateway_order,omitempty"`
@@ -183,7 +184,7 @@ func viewPayout(p ledger.Payout, steps []ledger.Step) payoutView {
 	return payoutView{
 		Order: p.OrderNo(), State: p.State, Batch: p.BatchID, Sheet: p.Sheet, Row: p.Row, Reference: p.Reference, Payee: p.Payee, Beside: p.Beside,
 		Channel: p.Channel, Account: p.MaskedAccount(), Amount: decimal(p.Amount, p.Currency), Currency: p.Currency,
-		Fee: decimal(fee(p), p.Currency), FeeKnown: p.FeeKnown != 0, GatewayOrder: p.GatewayOrder, Status: p.Status,
+		PayDate: p.PayDate, Fee: decimal(fee(p), p.Currency), FeeKnown: p.FeeKnown != 0, GatewayOrder: p.GatewayOrder, Status: p.Status,
 		Rate: p.Rate, Received: received(p), Attempts: p.Attempts, Blocked: p.Blocked, Repays: p.Repays,
 		SentAt: instant(p.SentAt), EndedAt: instant(p.EndedAt),
 		Steps: views(steps, func(s ledger.Step) stepView { return stepView{instant(s.At), s.What, s.Actor, s.Detail} }),
