@@ -81,7 +81,11 @@ func (b *Backup) name(ctx context.Context, target string) (string, error) {
 
 func refuseTaken(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		folder := filepath.Dir(path)
+		if _, err = os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: there is no folder %s; make it, or name another", ledger.ErrNotFound, folder)
+		}
+		return err
 	}
 	if err != nil {
 		return err

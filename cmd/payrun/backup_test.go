@@ -140,6 +140,16 @@ func TestABackupOfBrokenBooksSaysSo(t *testing.T) {
 	}
 }
 
+func TestABackupIntoNoFolderSaysSo(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.people()
+	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	for _, to := range []string{filepath.Join(nowhere, "x.db"), nowhere + string(filepath.Separator)} {
+		p.run("backup", to).exits(exitRefused).complains("there is no folder "+nowhere, "make it")
+	}
+}
+
 func TestABackupThatDoesNotFitIsNotOffered(t *testing.T) {
 	t.Parallel()
 	b := newPayer(t)
