@@ -138,6 +138,9 @@ func (a *app) printDecision(d ledger.Decision) {
 		a.sayf("  fee: %s", amount(d.NamedFee, d.Currency))
 	}
 	switch {
+	case d.Verdict == "" && d.State != d.Stood:
+		a.sayf("  the payout has moved on and is %s, so nothing is left to confirm; next, %s: payrun decision withdraw %d, or a checker: payrun decision refuse %d --reason …",
+			d.State, d.Proposer, d.Proposal, d.Proposal)
 	case d.Verdict == "":
 		a.sayf("  next, a checker other than %s: payrun decision confirm %d, or payrun decision refuse %d --reason …", d.Proposer, d.Proposal, d.Proposal)
 	case d.Note == "":

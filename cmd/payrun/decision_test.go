@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"payrun/internal/sandbox"
 )
 
 // demoTokens are the tokens of the people that run makes on the sandbox, as a
@@ -98,4 +100,25 @@ func TestCloseACase(t *testing.T) {
 	maker2.run("exceptions", "close", "1", "--reason", "r").exits(exitRefused).complains("needs the role checker")
 	checker2.run("exceptions", "close", "4711", "--reason", "r").exits(exitRefused).complains("no open case about no single payout has this number")
 	p.must("exceptions", "--json").says("[]")
+}
+
+// A proposal that the gateway's answer has overtaken is not shown as one to be
+// confirmed.
+func TestAProposalThatWasOvertakenSaysSo(t *testing.T) {
+	t.Parallel()
+	settings := sandbox.Demo()
+	settings.Faults.Rules = []sandbox.Fault{{At: sandbox.Create, Kind: sandbox.FaultLostReply}}
+	p := newPlace(t).live(settings)
+	admin, maker, checker := p.people()
+	p.as(admin).must("funds", "add", "100.00", "USD", "--evidence", "x")
+	p.as(maker).must("run", p.sheet(goodRows(1)...))
+	p.as(checker).must("batch", "approve", "1")
+	p.must("job", "run", "disburse")
+	p.as(maker).must("payout", "decide", p.orders(1)[0], "--as", "paid", "--reason", "they wrote", "--evidence", "line 7")
+	p.must("decision", "list").says("payrun decision confirm")
+	eventually(t, "the gateway's answer ends it", func() bool {
+		p.must("job", "run", "track")
+		return p.states(1)["SUCCEEDED"] == 1
+	})
+	p.must("decision", "list").says("it was UNKNOWN", "has moved on and is SUCCEEDED", "payrun decision withdraw").lacks("payrun decision confirm")
 }
