@@ -112,7 +112,7 @@ type Progress struct {
 	Currency money.Currency
 	Payouts  int64
 	Amount   money.Amount
-	Fees     money.Amount // taken or, where none are known, estimated; 0 unless paid for
+	Fees     money.Amount // taken or, where none are known, estimated; of what failed, those that a correction left with the gateway
 }
 
 // Progress counts a batch's payouts by state and currency.
@@ -120,7 +120,9 @@ func (b *Book) Progress(ctx context.Context, batch int64) ([]Progress, error) {
 	var progress []Progress
 	err := b.db.Select(ctx, &progress, `SELECT CASE WHEN p.state = 'UNSENT' THEN b.state ELSE p.state END AS state,
 		p.currency, count(*) AS payouts, sum(p.amount) AS amount,
-		sum(CASE WHEN p.state IN ('SUCCEEDED', 'FAILED_FEE') THEN p.fee ELSE 0 END) AS fees
+		sum(CASE WHEN p.state IN ('SUCCEEDED', 'FAILED_FEE') THEN p.fee
+			WHEN p.state = 'FAILED' AND EXISTS (SELECT 1 FROM entries k WHERE k.payout_id > 0 AND k.payout_id = p.id AND k.corrects > 0) THEN p.fee
+			ELSE 0 END) AS fees
 		FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.state <> 'STAGING' WHERE p.id BETWEEN ? AND ?
 		GROUP BY 1, 2 ORDER BY 1, 2`, firstID(batch), lastID(batch))
 	return progress, err

@@ -123,3 +123,25 @@ func TestVerifyNamesAForgedAmount(t *testing.T) {
 		o.sound()
 	})
 }
+
+// The fee that a correction leaves with the gateway is counted where the batch
+// is looked at, as it is booked.
+func TestAFeeThatACorrectionLeftIsCounted(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		batch := o.approved("corrected", sheet("c", 3))
+		claims := o.claim(3)
+		o.put(claims[0], ledger.Succeeded)
+		o.put(claims[1], ledger.Succeeded)
+		o.put(claims[2], ledger.Failed)
+		o.decide(claims[0].OrderNo(), said(ledger.OutcomeFailed))
+		progress, err := o.Progress(t.Context(), batch.ID)
+		must(t, err)
+		fees := map[ledger.State]money.Amount{}
+		for _, p := range progress {
+			fees[p.State] += p.Fees
+		}
+		if booked := o.usd().Fees; fees[ledger.Failed] != 50 || fees[ledger.Failed]+fees[ledger.Succeeded] != booked {
+			t.Errorf("fees %v, booked %d", fees, booked)
+		}
+	})
+}

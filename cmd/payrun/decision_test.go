@@ -88,6 +88,11 @@ func TestDecideAndRepayOnTheSandbox(t *testing.T) {
 	p.must("payout", "show", strings.ToLower(paid)).says("Payout "+paid, "received")
 	maker.must("batch", "submit", "2")
 	checker.must("batch", "approve", "2")
+
+	maker.must("payout", "decide", paid, "--as", "failed", "--reason", "came back", "--evidence", "line 3")
+	p.must("decision", "list", "--json").document(&open)
+	checker.must("decision", "confirm", fmt.Sprint(open[0].Proposal))
+	p.must("payout", "show", paid).says("entry corrected", "the fee of", "was kept; nothing was paid")
 	p.must("verify").says("re-pays", "proposals", "corrections")
 }
 

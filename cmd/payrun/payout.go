@@ -252,7 +252,7 @@ func (c *payoutShowCmd) Run(a *app) error {
 	view.Cases, view.PaidAgain = views(cases, viewException), again[p.OrderNo()]
 	view.Stops = views(stops, viewStop)
 	return a.show(view, func() {
-		a.printPayout(p)
+		a.printPayout(p, corrected(steps))
 		for _, s := range stops {
 			a.sayf("  STOPPED: %s", a.heldBy(s, a.liftOf(s, p)))
 		}
@@ -284,7 +284,7 @@ func (a *app) statusInWords(p ledger.Payout) string {
 	return fmt.Sprintf("%s (%s) since %s", p.Status, name, a.localTime(p.StatusAt))
 }
 
-func (a *app) printPayout(p ledger.Payout) {
+func (a *app) printPayout(p ledger.Payout, corrected bool) {
 	a.sayf("Payout %s: %s, %s to %s on %s", p.OrderNo(), p.State, amount(p.Amount, p.Currency), p.MaskedAccount(), a.channelName(p.Channel))
 	a.sayf("  batch %d, row %d of the sheet, reference %q, payee %q", p.BatchID, p.Row, p.Reference, p.Payee)
 	if p.PayDate != "" {
@@ -294,7 +294,7 @@ func (a *app) printPayout(p ledger.Payout) {
 		a.sayf("  pays %s again", p.Repays)
 	}
 	if p.GatewayOrder != "" {
-		a.sayf("  the gateway calls it %s: status %s; %s", p.GatewayOrder, a.statusInWords(p), gatewayTerms(p))
+		a.sayf("  the gateway calls it %s: status %s; %s", p.GatewayOrder, a.statusInWords(p), gatewayTerms(p, corrected))
 	}
 	if p.Moved > 0 && p.State == ledger.Succeeded {
 		a.sayf("  really paid %s, as two people found; fee %s", amount(p.Moved, p.Currency), amount(fee(p), p.Currency))
@@ -327,26 +327,30 @@ func (a *app) liftOf(s ledger.Stop, p ledger.Payout) string {
 	return liftCommand(s)
 }
 
+// corrected reports whether people corrected an end of the payout.
+func corrected(story []ledger.Step) bool {
+	return slices.ContainsFunc(story, func(s ledger.Step) bool { return s.What == "entry "+string(ledger.ByCorrection) })
+}
+
 // gatewayTerms says what the gateway took and paid out, or for a payout that
-// was not paid, what it had named.
-func gatewayTerms(p ledger.Payout) string {
+// was not paid, what it had named. Of one that people corrected the fee is what
+// stayed with the gateway.
+func gatewayTerms(p ledger.Payout, corrected bool) string {
 	took := amount(fee(p), p.Currency)
 	named := "the gateway named " + orNone(p.Received) + " to receive"
 	if p.FeeKnown != 0 {
 		named = fmt.Sprintf("the gateway named fee %s and %s to receive", took, orNone(p.Received))
 	}
-	switch p.State {
-	case ledger.Succeeded:
+	switch {
+	case p.State == ledger.Succeeded:
 		return fmt.Sprintf("fee %s, rate %s, received %s", took, orNone(p.Rate), orNone(p.Received))
-	case ledger.FailedFee:
+	case p.State == ledger.FailedFee, p.State == ledger.Failed && corrected && p.Fee > 0:
 		return fmt.Sprintf("the fee of %s was kept; nothing was paid", took)
-	case ledger.Failed:
-		if p.FeeKnown == 0 && p.Received == "" {
-			return "nothing was paid"
-		}
+	case p.State == ledger.Failed && p.FeeKnown == 0 && p.Received == "":
+		return "nothing was paid"
+	case p.State == ledger.Failed:
 		return named + "; nothing was paid"
-	}
-	if p.FeeKnown == 0 && p.Received == "" {
+	case p.FeeKnown == 0 && p.Received == "":
 		return "fee " + took + ", estimated"
 	}
 	return named
