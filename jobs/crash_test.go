@@ -318,6 +318,9 @@ func TestKilledBetweenSendAndReply(t *testing.T) {
 func TestKilledBetweenReplyAndCommit(t *testing.T) {
 	eachDoomed(t, func(t *testing.T, d *doomed) {
 		batch := d.approved(d.sheet(12))
+		// The last reply is still to come: with it the run would end, and record
+		// them all, perhaps before it is killed.
+		d.faults(sandbox.Fault{At: sandbox.Create, Kind: sandbox.FaultDelay, Wait: victimCall, Stored: true, Times: 1})
 		todo := d.task("disburse")
 		todo.Linger = time.Hour // replies wait for more replies
 		d.after(12, todo)
