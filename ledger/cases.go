@@ -134,7 +134,7 @@ func (b *Book) nextStep(g grounds) string {
 	case g.Notified > 0:
 		return missing + "; with its word two people decide: " + paid + " or " + failed
 	case missing != "":
-		return "wait, the money stays held: " + missing + "; should a statement show it as paid: " + paid
+		return "wait, the money stays held: " + missing + "; if a statement shows it paid: " + paid
 	case spent != "":
 		return "proven absent, but not to be sent again: " + spent + "; two people may call it failed: " + failed
 	case b.resend == ResendAutomatic:

@@ -199,7 +199,7 @@ func TestCasesFollowTheDoubt(t *testing.T) {
 			t.Fatalf("%d cases", len(open))
 		}
 		for _, e := range open {
-			if e.Detail != "no answer" || e.OpenedAt.Time() != opened.UTC() || e.NextStep != `wait, the money stays held: the gateway has said "not found" 1 of 3 times; the next look-up is at 2026-11-02 09:01:30 UTC; should a statement show it as paid: payrun payout decide `+e.OrderNo+` --as paid --reason … --evidence "statement line"` {
+			if e.Detail != "no answer" || e.OpenedAt.Time() != opened.UTC() || e.NextStep != `wait, the money stays held: the gateway has said "not found" 1 of 3 times; the next look-up is at 2026-11-02 09:01:30 UTC; if a statement shows it paid: payrun payout decide `+e.OrderNo+` --as paid --reason … --evidence "statement line"` {
 				t.Errorf("case %+v", e)
 			}
 		}
