@@ -25,6 +25,7 @@ type jobListCmd struct{}
 type jobView struct {
 	Job      string `json:"job"`
 	Schedule string `json:"schedule"`
+	Missed   string `json:"missed"`
 	Next     string `json:"next"`
 	Last     string `json:"last,omitempty"`
 	Outcome  string `json:"outcome,omitempty"`
@@ -32,8 +33,8 @@ type jobView struct {
 	Worker   string `json:"worker,omitempty"`
 }
 
-func viewJob(s jobs.JobStatus) jobView {
-	v := jobView{Job: s.Job, Schedule: s.Spec, Next: instant(s.NextDueAt)}
+func (a *app) viewJob(s jobs.JobStatus) jobView {
+	v := jobView{Job: s.Job, Schedule: s.Spec, Missed: string(a.missed(s.Job)), Next: instant(s.NextDueAt)}
 	if s.Last != nil {
 		v.Last, v.Outcome, v.Detail, v.Worker = instant(s.Last.StartedAt), outcome(s.Last), s.Last.Detail, s.Last.Worker
 	}
@@ -82,7 +83,7 @@ func (c *jobListCmd) Run(a *app) error {
 		return err
 	}
 	document := map[string]any{
-		"jobs":    views(statuses, viewJob),
+		"jobs":    views(statuses, a.viewJob),
 		"workers": views(workers, viewWorker),
 		"waiting": views(waiting, func(w ledger.Waiting) waitingView {
 			return waitingView{w.Channel, string(w.Currency), w.Reason, w.Payouts}
@@ -102,13 +103,13 @@ func (a *app) printJobs(statuses []jobs.JobStatus) {
 		a.sayf("No job was ever scheduled here: payrun serve does that.")
 		return
 	}
-	t := newTable(a.out, "job", "schedule", "next", "last", "outcome", "detail")
+	t := newTable(a.out, "job", "schedule", "if missed", "next", "last", "outcome", "detail")
 	for _, s := range statuses {
 		if s.Last == nil {
-			t.row(s.Job, s.Spec, a.localTime(s.NextDueAt), "-", "not run on schedule yet", "")
+			t.row(s.Job, s.Spec, string(a.missed(s.Job)), a.localTime(s.NextDueAt), "-", "not run on schedule yet", "")
 			continue
 		}
-		t.row(s.Job, s.Spec, a.localTime(s.NextDueAt), a.localTime(s.Last.StartedAt), outcome(s.Last), s.Last.Detail)
+		t.row(s.Job, s.Spec, string(a.missed(s.Job)), a.localTime(s.NextDueAt), a.localTime(s.Last.StartedAt), outcome(s.Last), s.Last.Detail)
 	}
 	t.flush()
 }
@@ -241,25 +242,33 @@ func track(e *jobs.Engine) func(context.Context) error {
 
 // plans are the jobs that run at set times, each in exactly one process.
 func (a *app) plans(worker string, gateway jobs.Gateway) []jobs.Plan {
-	spec := a.config.Schedules
+	plan := func(job string, run func(context.Context) (string, error)) jobs.Plan {
+		return jobs.Plan{Job: job, Spec: a.config.Schedules[job], Missed: a.missed(job), Run: run}
+	}
 	plans := []jobs.Plan{
-		{Job: "limits", Spec: spec["limits"], Missed: jobs.RunOnce, Run: func(ctx context.Context) (string, error) {
-			return "", a.limitsJob(gateway).Run(ctx)
-		}},
-		{Job: "settle", Spec: spec["settle"], Missed: jobs.RunOnce, Run: func(context.Context) (string, error) {
+		plan("limits", func(ctx context.Context) (string, error) { return "", a.limitsJob(gateway).Run(ctx) }),
+		plan("settle", func(context.Context) (string, error) {
 			day, err := a.settle("worker:" + worker)
 			return "day " + day.BusinessDay, err
-		}},
-		{Job: "report", Spec: spec["report"], Missed: jobs.RunOnce, Run: func(context.Context) (string, error) {
+		}),
+		plan("report", func(context.Context) (string, error) {
 			path, summary, err := a.writeReport(reports.Filter{}, "", "worker:"+worker)
 			return fmt.Sprintf("%s, %d payouts", path, summary.Payouts), err
-		}},
-		{Job: "verify", Spec: spec["verify"], Missed: jobs.RunOnce, Run: (&jobs.Verify{Book: a.book, Actor: "worker:" + worker}).Run},
+		}),
+		plan("verify", (&jobs.Verify{Book: a.book, Actor: "worker:" + worker}).Run),
 	}
 	if a.config.Inbox.Folder != "" {
-		plans = append(plans, jobs.Plan{Job: "import", Spec: spec["import"], Missed: jobs.RunOnce, Run: a.inboxes})
+		plans = append(plans, plan("import", a.inboxes))
 	}
 	return plans
+}
+
+// missed is what happens to a job's run whose time passed while nothing ran.
+func (a *app) missed(job string) jobs.Missed {
+	if slices.Contains(a.config.SkipMissed, job) {
+		return jobs.SkipLate
+	}
+	return jobs.RunOnce
 }
 
 // checkSchedules names a schedule that makes no sense before anything runs.

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -36,6 +38,25 @@ func TestServeEndsWhenItsListenerFails(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "stopped listening") || exitCode(err) != exitFailure {
 		t.Errorf("got %v, exit code %d", err, exitCode(err))
 	}
+}
+
+// A run that was missed while nothing ran is made up for, or skipped where the
+// settings say so.
+func TestMissedRuns(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "PAYRUN_LISTEN=127.0.0.1:0", "PAYRUN_SCHEDULE_SKIP_MISSED=report", "PAYRUN_LOG_LEVEL=info")
+	serveUntil := func(job, says string) {
+		t.Helper()
+		c := p.start("serve")
+		eventually(t, job+" "+says, func() bool { return strings.Contains(p.run("job", "why", job).out, says) })
+		c.signal(os.Interrupt)
+		c.wait().exits(exitOK)
+	}
+	serveUntil("verify", "Due next at")
+	sqlite(t, filepath.Join(p.data, "payrun.db"), "UPDATE schedules SET next_due_at = next_due_at - 2 * 86400000000 WHERE job IN ('report', 'verify')")
+	serveUntil("verify", "checks passed")
+	p.must("job", "list").says("run once", "skip")
+	p.must("job", "why", "report").says("skipped")
 }
 
 func TestServeWarnsWhenNobodyCanPay(t *testing.T) {

@@ -43,9 +43,11 @@ type Config struct {
 	Warnings  Warnings
 	Reports   string // folder
 	Schedules map[string]string
-	Alert     Alert
-	LogLevel  slog.Level
-	LogFormat string // text or json
+	// SkipMissed are the jobs whose missed runs are not made up for.
+	SkipMissed []string
+	Alert      Alert
+	LogLevel   slog.Level
+	LogFormat  string // text or json
 
 	// Sources tells where each value came from: "environment" or FILE:LINE.
 	// A key that is missing has its default.

@@ -60,6 +60,8 @@ func sample(t *testing.T, k config.Key) (value string) {
 	switch {
 	case strings.HasSuffix(k.Name, "_file"):
 		return write(t, "secret", "sqlite:of-a-file\n", 0o600)
+	case k.Name == "schedule.skip_missed":
+		return "report,verify"
 	case strings.HasPrefix(k.Name, "schedule."):
 		return "@every 7m"
 	}
@@ -178,7 +180,7 @@ func view(c config.Config) map[string]any {
 		"data": c.Data, "zone": c.Zone.String(), "database": string(c.DatabaseURL), "connections": c.Connections,
 		"generation": c.GenerationFile, "asking": c.AskAfterRestore,
 		"gateway": c.Gateway, "key": string(c.Gateway.Key), "previous": string(c.Gateway.PreviousKey), "channels": c.Channels,
-		"tracking": c.Tracking, "resend": c.Resend, "brakes": c.Brakes, "listen": c.Listen, "inbox": c.Inbox, "sheets": c.Sheets, "profiles": c.Profiles, "warnings": c.Warnings, "reports": c.Reports, "schedules": c.Schedules,
+		"tracking": c.Tracking, "resend": c.Resend, "brakes": c.Brakes, "listen": c.Listen, "inbox": c.Inbox, "sheets": c.Sheets, "profiles": c.Profiles, "warnings": c.Warnings, "reports": c.Reports, "schedules": c.Schedules, "skip missed": c.SkipMissed,
 		"level": c.LogLevel, "format": c.LogFormat,
 		"alert": c.Alert, "webhook secret": string(c.Alert.WebhookSecret), "mail password": string(c.Alert.MailPassword),
 	}

@@ -109,6 +109,7 @@ var runningKeys = []Key{
 	{Name: "schedule.settle", Default: "5 4 * * *", Doc: "when the business day closes; `CRON_TZ=Zone` in front sets its zone"},
 	{Name: "schedule.report", Default: "15 4 * * *", Doc: "when the workbook is written"},
 	{Name: "schedule.verify", Default: "35 4 * * *", Doc: "when every promise of the ledger is checked"},
+	{Name: "schedule.skip_missed", List: true, Doc: "jobs whose missed runs are skipped, and said to be; those of all others are made up for once"},
 	{Name: "log.level", Default: "info", Doc: "`debug`, `info`, `warn` or `error`; `demo` and `run` default to `warn`"},
 	{Name: "log.format", Default: "text", Doc: "`text` or `json`"},
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,9 +28,10 @@ func (l *loader) config() Config {
 			Answers:   l.number("resend_answers", 2, 1000), Grace: l.duration("resend_grace"), Attempts: l.number("resend_attempts", 1, 100),
 		},
 	}
-	for _, job := range []string{"import", "limits", "settle", "report", "verify"} {
+	for _, job := range scheduled {
 		c.Schedules[job] = l.text("schedule." + job)
 	}
+	c.SkipMissed = l.skipMissed()
 	c.Reports = cmp.Or(l.text("reports.folder"), filepath.Join(c.Data, "reports"))
 	c.Profiles = cmp.Or(l.text("profiles.folder"), filepath.Join(c.Data, "profiles"))
 	c.Warnings = l.warnings()
@@ -37,6 +39,19 @@ func (l *loader) config() Config {
 	c.AskAfterRestore = l.duration("database.ask_after_restore")
 	c.GenerationFile = cmp.Or(l.text("database.generation_file"), generationFile(c))
 	return c
+}
+
+// scheduled are the jobs that have a schedule.
+var scheduled = []string{"import", "limits", "settle", "report", "verify"}
+
+func (l *loader) skipMissed() []string {
+	jobs := l.words("schedule.skip_missed")
+	for _, job := range jobs {
+		if !slices.Contains(scheduled, job) {
+			l.wrong("schedule.skip_missed: there is no job %q; there are %s", job, strings.Join(scheduled, ", "))
+		}
+	}
+	return jobs
 }
 
 func (l *loader) brakes() Brakes {
