@@ -63,6 +63,7 @@ type disbursing struct {
 }
 
 type outcome struct {
+	order   string
 	finding ledger.Finding
 	reply   Reply
 }
@@ -175,7 +176,7 @@ func (d *disbursing) call(ctx context.Context, c ledger.Claim, due departure) {
 		judge = d.Judge.Asked
 	}
 	// In this order: while outcomes cannot be written, nothing more is claimed.
-	d.outcomes <- outcome{judge(c, reply), reply}
+	d.outcomes <- outcome{c.OrderNo(), judge(c, reply), reply}
 	d.window.finished()
 }
 
@@ -300,11 +301,11 @@ func (d *disbursing) count(o outcome) {
 	case o.reply.Verdict == Refused:
 		d.done.Refused++
 		d.Counters.Refused.Add(1)
-		d.Log.Warn("refused by the gateway", "payout", f.PayoutID, "code", f.Evidence.Code, "message", f.Evidence.Message)
+		d.Log.Warn("refused by the gateway", "payout", o.order, "code", f.Evidence.Code, "message", f.Evidence.Message)
 	case f.To == ledger.Unknown, f.To == ledger.Review:
 		d.done.InDoubt++
 		d.Counters.InDoubt.Add(1)
-		d.Log.Warn("in doubt", "payout", f.PayoutID, "why", f.Note)
+		d.Log.Warn("in doubt", "payout", o.order, "why", f.Note)
 	default:
 		d.done.Accepted++
 		d.Counters.Accepted.Add(1)

@@ -10,11 +10,13 @@ import (
 
 // exceptionsCmd shows what a person has to look at.
 type exceptionsCmd struct {
-	List  exceptionsListCmd  `cmd:"" default:"1" help:"Open cases, oldest first: what is wrong, since when, and what to do next."`
+	List  exceptionsListCmd  `cmd:"" default:"withargs" help:"Open cases, oldest first: what is wrong, since when, and what to do next."`
 	Close exceptionsCloseCmd `cmd:"" help:"Close a case that is about no single payout (checker)."`
 }
 
-type exceptionsListCmd struct{}
+type exceptionsListCmd struct {
+	Limit int `help:"How many to print at most; --json has all." default:"100"`
+}
 
 // Run lists cases.
 func (c *exceptionsListCmd) Run(a *app) error {
@@ -33,7 +35,11 @@ func (c *exceptionsListCmd) Run(a *app) error {
 		if len(open) == 0 {
 			a.sayf("Nothing needs a person.")
 		}
-		for _, e := range open {
+		for i, e := range open {
+			if i == c.Limit {
+				a.sayf("%s, opened later: --limit %d shows all", counted(len(open)-i, "more case", "more cases"), len(open))
+				break
+			}
 			a.printCase(e, now)
 		}
 	})

@@ -204,6 +204,7 @@ func TestInbox(t *testing.T) {
 		p.must("job", "run", "import").says("november: no import profile of that name with an owner, 1 sheet in it is not read")
 	}
 	cases := p.must("exceptions").says("inbox-folder", "payrun profile add november FILE")
+	p.must("exceptions", "--limit", "0").says("1 more case, opened later: --limit 1 shows all")
 	if strings.Count(cases.out, "inbox-folder") != 1 || strings.Contains(cases.out, "empty") {
 		t.Errorf("cases: %s", cases.out)
 	}
