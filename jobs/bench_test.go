@@ -28,7 +28,7 @@ type instant struct{ jobs.Gateway }
 
 func (instant) Submit(_ context.Context, o jobs.Order) jobs.Reply {
 	return jobs.Reply{Verdict: jobs.Known, Status: jobs.Processing, FeeKnown: true, Evidence: ledger.Evidence{
-		Kind: ledger.EvidenceCreate, Outcome: "accepted", HTTPStatus: 200, Code: "1", GatewayOrder: "2" + o.Number, Status: "1",
+		Kind: ledger.EvidenceCreate, Heard: "accepted", HTTPStatus: 200, Code: "1", GatewayOrder: "2" + o.Number, Status: "1",
 		Digest: strings.Repeat("0", 64), Body: strings.Repeat("x", 400),
 	}}
 }

@@ -17,7 +17,7 @@ import (
 // The ledger looks for words of the gateway's package in evidence.
 func TestTheBrakesKnowTheGatewaysWords(t *testing.T) {
 	t.Parallel()
-	if epay.Rejected.String() != ledger.OutcomeRejected || string(epay.ReasonBadSignature) != ledger.ReasonBadSignature {
+	if epay.Rejected.String() != string(ledger.HeardRejected) || string(epay.ReasonBadSignature) != ledger.ReasonBadSignature {
 		t.Errorf("the gateway says %q and %q", epay.Rejected, epay.ReasonBadSignature)
 	}
 }

@@ -86,7 +86,7 @@ func (c *control) end(ctx context.Context, due []ledger.Lookup, replies []*Reply
 		case due[i].SendByAge <= 0:
 			reply.Evidence.Reason = mayStillBeSent
 		default:
-			reply.Verdict, reply.Evidence.Outcome = Absent, ledger.OutcomeAbsent
+			reply.Verdict, reply.Evidence.Heard = Absent, ledger.HeardAbsent
 			reply.Evidence.Reason = "order " + c.order.OrderNo() + " was known just before and just after"
 		}
 	}

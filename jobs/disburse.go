@@ -237,13 +237,10 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due departure) 
 
 const stoppedBefore = "stopped before its turn"
 
-// outcomeNotSent is the word in evidence for what was not handed over.
-const outcomeNotSent = "not-sent"
-
 // notHandedOver is the reply to a payout that this worker never gave to the
 // gateway's client.
 func notHandedOver(why string) Reply {
-	return Reply{Verdict: NotSent, Detail: why, Evidence: ledger.Evidence{Kind: ledger.EvidenceCreate, Outcome: outcomeNotSent, Reason: why}}
+	return Reply{Verdict: NotSent, Detail: why, Evidence: ledger.Evidence{Kind: ledger.EvidenceCreate, Heard: ledger.HeardNotSent, Reason: why}}
 }
 
 // record writes outcomes in batches until the channel closes.

@@ -400,7 +400,7 @@ func TestNotFoundIsNoAnswerOnceTheGatewayNotified(t *testing.T) {
 		s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.State == ledger.Approved })
 		for i := range doubts {
 			no := s.number(batch, i+1)
-			s.must(s.book.Notify(t.Context(), no, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
+			s.must(s.book.Notify(t.Context(), no, ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: "7"}))
 			s.unblock(no)
 		}
 		s.sent(batch.ID)

@@ -88,7 +88,7 @@ func (g *EPAY) Submit(ctx context.Context, o Order) Reply {
 		reply.Verdict = Refused
 		reply.Detail = fmt.Sprintf("refused with code %s: %s", outcome.Code, outcome.Message)
 		if slices.Contains(g.notCreated, outcome.Code) {
-			reply.Evidence.Outcome = ledger.OutcomeNotCreated
+			reply.Evidence.Heard = ledger.HeardNotCreated
 		}
 	case epay.Unknown:
 		if differs := difference(o, outcome.Order); outcome.Reason == epay.ReasonMismatch && outcome.Order.Amount != "" && differs != "" {
@@ -106,9 +106,9 @@ func (g *EPAY) Lookup(ctx context.Context, o Order) Reply {
 	case epay.Found:
 		switch epayStatus(answer.Order.Status) {
 		case FailedReleased, FailedFeeKept:
-			reply.Evidence.Outcome = ledger.OutcomeUnpaid
+			reply.Evidence.Heard = ledger.HeardUnpaid
 		case ClosedUnclear:
-			reply.Evidence.Outcome = ledger.OutcomeClosed
+			reply.Evidence.Heard = ledger.HeardClosed
 		}
 		return known(reply, o, answer.Order)
 	case epay.Refused:
@@ -124,23 +124,23 @@ func (g *EPAY) ParseNotification(contentType string, body []byte) (Notification,
 	if err != nil {
 		return Notification{}, err
 	}
-	outcome := "verified"
+	heard := ledger.Heard("verified")
 	if n.Order.Status.Final() {
-		outcome = ledger.OutcomeEnded
+		heard = ledger.HeardEnded
 	}
 	return Notification{OrderNo: n.Order.OrderNo, Evidence: ledger.Evidence{
-		Kind: ledger.EvidenceCallback, Outcome: outcome,
+		Kind: ledger.EvidenceCallback, Heard: heard,
 		GatewayOrder: n.Order.GatewayOrderNo, Status: string(n.Order.Status), Digest: n.Digest, Body: string(body),
 	}}, nil
 }
 
-func epayReply(kind, outcome string, r epay.Reply, order epay.Order) Reply {
+func epayReply(kind, heard string, r epay.Reply, order epay.Order) Reply {
 	reply := Reply{
 		RetryAfter: r.RetryAfter,
 		Shut:       r.HTTPStatus == http.StatusUnauthorized || r.HTTPStatus == http.StatusForbidden,
 		Detail:     whyUnclear(r),
 		Evidence: ledger.Evidence{
-			Kind: kind, Outcome: outcome, Reason: string(r.Reason), HTTPStatus: int64(r.HTTPStatus), Code: r.Code,
+			Kind: kind, Heard: ledger.Heard(heard), Reason: string(r.Reason), HTTPStatus: int64(r.HTTPStatus), Code: r.Code,
 			Message: r.Message, GatewayOrder: order.GatewayOrderNo, Status: string(order.Status), Digest: r.Digest, Body: string(r.Raw),
 		},
 	}

@@ -23,7 +23,7 @@ var judge = jobs.Judge{
 }
 
 var (
-	someEvidence = ledger.Evidence{Kind: ledger.EvidenceLookup, Outcome: "o", Code: "1", GatewayOrder: "G1", Status: "s", Digest: "d"}
+	someEvidence = ledger.Evidence{Kind: ledger.EvidenceLookup, Heard: "o", Code: "1", GatewayOrder: "G1", Status: "s", Digest: "d"}
 	somePayout   = ledger.Payout{ID: 100000007, BatchID: 1, Ordinal: 7, AttemptID: 44, Attempts: 1, Amount: 10_00, Currency: "USD"}
 )
 
@@ -36,7 +36,7 @@ func says(status jobs.Status, word string) jobs.Reply {
 }
 
 func silent(verdict jobs.Verdict) jobs.Reply {
-	return jobs.Reply{Verdict: verdict, Detail: "why", Evidence: ledger.Evidence{Kind: ledger.EvidenceLookup, Outcome: "o", Reason: "why"}}
+	return jobs.Reply{Verdict: verdict, Detail: "why", Evidence: ledger.Evidence{Kind: ledger.EvidenceLookup, Heard: "o", Reason: "why"}}
 }
 
 // judgement is what a finding decides: the rest of it repeats the reply.

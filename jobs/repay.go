@@ -44,7 +44,7 @@ func (d *disbursing) stillFailed(ctx context.Context, c ledger.Claim, due depart
 func aboutOld(c ledger.Claim, reply Reply, what string) Reply {
 	detail := fmt.Sprintf("it pays %s again, and the gateway %s", c.Repays, what)
 	e := reply.Evidence
-	e.Outcome, e.Reason, e.GatewayOrder, e.Status = outcomeNotSent, detail, "", ""
+	e.Heard, e.Reason, e.GatewayOrder, e.Status = ledger.HeardNotSent, detail, "", ""
 	return Reply{Verdict: NotSent, Detail: detail, Evidence: e, RetryAfter: reply.RetryAfter, Shut: reply.Shut}
 }
 

@@ -38,7 +38,7 @@ func (s *shop) failedThenRepaid(reference string) (old, again ledger.Payout) {
 	s.follow(first.ID)
 	old = s.only(first)
 	var said int64 // what two people may rest on, were it under review
-	s.must(s.db.Get(ctx, &said, "SELECT count(*) FROM evidence WHERE payout_id = ? AND kind = 'lookup' AND outcome = ?", old.ID, ledger.OutcomeUnpaid))
+	s.must(s.db.Get(ctx, &said, "SELECT count(*) FROM evidence WHERE payout_id = ? AND kind = 'lookup' AND outcome = ?", old.ID, ledger.HeardUnpaid))
 	if said == 0 {
 		s.t.Error("no look-up is on file as saying that it ended unpaid")
 	}

@@ -228,7 +228,7 @@ func (t *throttled) Submit(ctx context.Context, o Order) Reply {
 func (t *throttled) Lookup(ctx context.Context, o Order) Reply {
 	if err := t.wait(ctx, &t.lookups, o.Slot); err != nil {
 		const why = "stopped while waiting for its turn"
-		return Reply{Detail: why, Evidence: ledger.Evidence{Kind: ledger.EvidenceLookup, Outcome: outcomeNotSent, Reason: why}}
+		return Reply{Detail: why, Evidence: ledger.Evidence{Kind: ledger.EvidenceLookup, Heard: ledger.HeardNotSent, Reason: why}}
 	}
 	return t.Gateway.Lookup(ctx, o)
 }

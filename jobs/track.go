@@ -130,7 +130,7 @@ func (e *Engine) ask(ctx context.Context, o Order, slot time.Time) Reply {
 func (e *Engine) conclude(ctx context.Context, findings []ledger.Finding, done *Tracked) error {
 	var denied []int64
 	for _, f := range findings {
-		if f.Evidence != nil && f.Evidence.Outcome == ledger.OutcomeAbsent {
+		if f.Evidence != nil && f.Evidence.Heard == ledger.HeardAbsent {
 			denied = append(denied, f.PayoutID)
 		}
 	}

@@ -79,7 +79,7 @@ func TestADoubtIsToldWhenItLastsTooLong(t *testing.T) {
 func TestCasesAreToldByTheirRealCauses(t *testing.T) {
 	const stranger = "STRANGERSTRANGER00000001"
 	callback := func(status string) ledger.Evidence {
-		return ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: status, HTTPStatus: 200, Digest: "d", Body: "b"}
+		return ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: status, HTTPStatus: 200, Digest: "d", Body: "b"}
 	}
 	tests := map[string]struct {
 		cause func(*office, ledger.Claim)

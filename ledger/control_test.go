@@ -132,9 +132,9 @@ func TestWhatNotificationsSayIsKept(t *testing.T) {
 		claim := o.claim(1)[0]
 		o.put(claim, ledger.Accepted)
 		c.advance(time.Hour)
-		notify := func(outcome, status string) {
+		notify := func(heard ledger.Heard, status string) {
 			t.Helper()
-			must(t, o.Notify(t.Context(), claim.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: outcome, Status: status}))
+			must(t, o.Notify(t.Context(), claim.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: heard, Status: status}))
 		}
 		contradict := func(conflict bool, status string) {
 			t.Helper()
@@ -153,18 +153,18 @@ func TestWhatNotificationsSayIsKept(t *testing.T) {
 		kept("", 0)
 		notify("verified", "1")
 		kept("", 0)
-		notify(ledger.OutcomeEnded, "7")
+		notify(ledger.HeardEnded, "7")
 		kept("7", 0)
 		contradict(true, "6")
 		contradict(true, "6")
-		notify(ledger.OutcomeEnded, "7") // says the same again
+		notify(ledger.HeardEnded, "7") // says the same again
 		kept("7", 2)
 		contradict(false, "") // no answer
 		kept("7", 2)
 		contradict(false, "1") // not ended, it says now
 		kept("7", 0)
 		contradict(true, "6")
-		notify(ledger.OutcomeEnded, "6")
+		notify(ledger.HeardEnded, "6")
 		kept("6", 0)
 		o.sound()
 	})
@@ -190,7 +190,7 @@ func TestCasesFollowTheDoubt(t *testing.T) {
 		for i := range findings {
 			f := &findings[i]
 			f.From, f.Note = ledger.Unknown, "code 4404"
-			f.Evidence = &ledger.Evidence{Kind: ledger.EvidenceLookup, Outcome: ledger.OutcomeAbsent, HTTPStatus: 200, Code: "4404"}
+			f.Evidence = &ledger.Evidence{Kind: ledger.EvidenceLookup, Heard: ledger.HeardAbsent, HTTPStatus: 200, Code: "4404"}
 		}
 		o.record(findings...)
 		open, err := o.Exceptions(t.Context())

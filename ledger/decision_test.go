@@ -44,7 +44,7 @@ func (o *office) absent(c *clock, claim ledger.Claim, in ledger.State) {
 	for range 3 {
 		f := looked(claim, in, in, "")
 		f.Evidence = &ledger.Evidence{
-			Kind: ledger.EvidenceLookup, Outcome: ledger.OutcomeAbsent, HTTPStatus: 200, Code: "90", Message: "no such order", Digest: "d",
+			Kind: ledger.EvidenceLookup, Heard: ledger.HeardAbsent, HTTPStatus: 200, Code: "90", Message: "no such order", Digest: "d",
 		}
 		o.record(f)
 		c.advance(16 * time.Minute)
@@ -381,7 +381,7 @@ func TestTwoPeopleUpholdAnEnd(t *testing.T) {
 		}{{ledger.Succeeded, ledger.OutcomePaid}, {ledger.Failed, ledger.OutcomeFailed}} {
 			no := claims[i].OrderNo()
 			o.put(claims[i], tt.state)
-			must(t, o.Notify(t.Context(), no, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "8"}))
+			must(t, o.Notify(t.Context(), no, ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: "8"}))
 			if got := o.exceptionsOf(claims[i].ID); got != ledger.ExceptionContrary {
 				t.Fatalf("cases %q", got)
 			}
@@ -409,7 +409,7 @@ func TestWhatIsBlockedHasAWayOut(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		batch := o.approved("blocked", sheet("b", 3))
 		no := func(ordinal int) string { return fmt.Sprintf("%s%08d", batch.OrderPrefix, ordinal) }
-		must(t, o.Notify(t.Context(), no(1), ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
+		must(t, o.Notify(t.Context(), no(1), ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: "7"}))
 		o.tamper("UPDATE payouts SET account = 'P1MALLORY' WHERE ordinal = 2")
 		c := o.claim(10)
 		if len(c) != 1 || c[0].Ordinal != 3 {
@@ -471,20 +471,20 @@ func TestTheGatewaysNewestWordCounts(t *testing.T) {
 		o.approved("words", sheet("w", 3))
 		claims := o.claim(3)
 		reply := answered(claims[2], ledger.Review, ledger.ByConflict)
-		reply.Evidence.Outcome, reply.Evidence.Status = ledger.OutcomeUnpaid, "6"
+		reply.Evidence.Heard, reply.Evidence.Status = ledger.HeardUnpaid, "6"
 		o.record(reply)
 		hasty := o.propose(o.maker, claims[2].OrderNo(), said(ledger.OutcomeFailed))
 		o.refused("it said so in no look-up", o.Confirm(t.Context(), o.checker, hasty), ledger.ErrConflict, "does not say that it ended unpaid")
 		must(t, o.Withdraw(t.Context(), o.maker, hasty))
 		claims = claims[:2]
-		say := func(c ledger.Claim, outcome, status string) {
+		say := func(c ledger.Claim, heard ledger.Heard, status string) {
 			f := looked(c, ledger.Review, ledger.Review, "")
-			f.Evidence.Outcome, f.Evidence.Status = outcome, status
+			f.Evidence.Heard, f.Evidence.Status = heard, status
 			o.record(f)
 		}
 		for _, c := range claims {
 			o.put(c, ledger.Review)
-			say(c, ledger.OutcomeUnpaid, "6")
+			say(c, ledger.HeardUnpaid, "6")
 		}
 		say(claims[1], "found", "7")
 		o.decide(claims[0].OrderNo(), said(ledger.OutcomeFailed))

@@ -10,7 +10,7 @@ import (
 // Evidence is what a gateway said, kept for ever.
 type Evidence struct {
 	Kind         string // EvidenceCreate, EvidenceLookup, EvidenceCallback, EvidenceStatement
-	Outcome      string // the gateway package's word: accepted, rejected, unknown, …; "ended" of a callback about an end
+	Heard        Heard  `db:"outcome"`
 	Reason       string // why it is unknown
 	HTTPStatus   int64  `db:"http_status"`
 	Code         string
@@ -21,28 +21,37 @@ type Evidence struct {
 	Body         string // the raw answer
 }
 
-// Outcomes that the ledger acts on.
+// Heard is what was heard from the gateway, in a word of the gateway's package
+// (accepted, rejected, unknown, …) or one of those below. Evidence of what two
+// people stated has their [Outcome] there.
+type Heard string
+
+// What the ledger acts on.
 const (
-	// OutcomeAbsent marks a look-up that counts for a [Proof]: the answer had
+	// HeardAbsent marks a look-up that counts for a [Proof]: the answer had
 	// the learned shape of "not found", and just before and just after it the
 	// gateway knew another order.
-	OutcomeAbsent = "absent"
-	// OutcomeNotCreated marks the refusal of a create call with a code that is
+	HeardAbsent Heard = "absent"
+	// HeardNotCreated marks the refusal of a create call with a code that is
 	// proven to mean that no order was made.
-	OutcomeNotCreated = "not-created"
-	// OutcomeEnded marks a notification about an end.
-	OutcomeEnded = "ended"
-	// OutcomeUnpaid marks a look-up's answer that the order ended without the
+	HeardNotCreated Heard = "not-created"
+	// HeardEnded marks a notification about an end.
+	HeardEnded Heard = "ended"
+	// HeardUnpaid marks a look-up's answer that the order ended without the
 	// payee being paid, also when the order is not as we ordered it.
-	OutcomeUnpaid = "ended-unpaid"
-	// OutcomeClosed marks a look-up's answer that the order is closed, which
+	HeardUnpaid Heard = "ended-unpaid"
+	// HeardClosed marks a look-up's answer that the order is closed, which
 	// says nothing about the money.
-	OutcomeClosed = "ended-closed"
+	HeardClosed Heard = "ended-closed"
+	// HeardRejected marks the refusal of a create call, which the brakes count.
+	HeardRejected Heard = "rejected"
+	// HeardNotSent marks what was not handed over, so that nothing was heard.
+	HeardNotSent Heard = "not-sent"
 )
 
 // ended is the status of the end that a notification tells, "" of any other.
 func (e Evidence) ended() string {
-	if e.Outcome != OutcomeEnded {
+	if e.Heard != HeardEnded {
 		return ""
 	}
 	return storable(e.Status)
@@ -72,13 +81,13 @@ const evidenceColumns = `id, payout_id, attempt_id, kind, outcome, reason, http_
 	gateway_order_no, gateway_status, digest, body, created_at, seal`
 
 func (a answer) seal() string {
-	return digest(a.ID, a.PayoutID, a.AttemptID, a.Kind, a.Outcome, a.Reason, a.HTTPStatus, a.Code, a.Message,
+	return digest(a.ID, a.PayoutID, a.AttemptID, a.Kind, string(a.Heard), a.Reason, a.HTTPStatus, a.Code, a.Message,
 		a.GatewayOrder, a.Status, a.Digest, a.Body, int64(a.CreatedAt))
 }
 
 // texts are the fields of evidence that come from outside.
 func (e *Evidence) texts() []*string {
-	return []*string{&e.Kind, &e.Outcome, &e.Reason, &e.Code, &e.Message, &e.GatewayOrder, &e.Status, &e.Digest, &e.Body}
+	return []*string{&e.Kind, (*string)(&e.Heard), &e.Reason, &e.Code, &e.Message, &e.GatewayOrder, &e.Status, &e.Digest, &e.Body}
 }
 
 // insertEvidence dates and seals the evidence of findings, and stores it

@@ -30,11 +30,9 @@ type Brakes struct {
 	BalancePercent int
 }
 
-// The words of a gateway's package that the brakes look for in evidence.
-const (
-	OutcomeRejected    = "rejected"
-	ReasonBadSignature = "bad-signature"
-)
+// ReasonBadSignature is the word of a gateway's package that the brakes look
+// for in evidence.
+const ReasonBadSignature = "bad-signature"
 
 // calls counts how calls on one channel went.
 type calls struct {
@@ -84,7 +82,7 @@ func (r *recording) tally() []calls {
 		}
 		c.Sent++
 		switch {
-		case f.Evidence.Outcome == OutcomeRejected, f.Evidence.Outcome == OutcomeNotCreated:
+		case f.Evidence.Heard == HeardRejected, f.Evidence.Heard == HeardNotCreated:
 			c.Refused++
 		case f.To == Unknown:
 			c.InDoubt++

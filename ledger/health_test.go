@@ -25,13 +25,13 @@ func braked(t *testing.T, test func(*testing.T, *office, *clock)) {
 
 func refused(c ledger.Claim) ledger.Finding {
 	f := answered(c, ledger.Unknown, ledger.ByDoubt)
-	f.Evidence.Outcome = ledger.OutcomeRejected
+	f.Evidence.Heard = ledger.HeardRejected
 	return f
 }
 
 func leftInDoubt(c ledger.Claim) ledger.Finding {
 	f := answered(c, ledger.Unknown, ledger.ByDoubt)
-	f.Evidence.Outcome = "unknown"
+	f.Evidence.Heard = "unknown"
 	return f
 }
 

@@ -57,7 +57,7 @@ func TestAPayoutTheGatewayKnowsAlreadyIsNotSent(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		batch := o.approved("known", sheet("k", 2))
 		no := batch.OrderPrefix + "00000001"
-		must(t, o.Notify(t.Context(), no, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
+		must(t, o.Notify(t.Context(), no, ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: "7"}))
 		claims := o.claim(10)
 		if len(claims) != 1 || claims[0].OrderNo() == no {
 			t.Errorf("claimed %v", claims)
@@ -79,7 +79,7 @@ func TestANotificationsLookupIsNotPutOff(t *testing.T) {
 		o.approved("nudge", sheet("n", 1))
 		c := o.claim(1)[0]
 		o.put(c, ledger.Accepted)
-		must(t, o.Notify(t.Context(), c.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
+		must(t, o.Notify(t.Context(), c.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: "7"}))
 		o.record(looked(c, ledger.Accepted, ledger.Accepted, ledger.ByFinding))
 		due, err := o.DueLookups(t.Context(), ledger.LookupOrder{Max: 5, Lease: 1})
 		must(t, err)

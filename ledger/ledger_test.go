@@ -118,7 +118,7 @@ func (o *office) claim(max int) []ledger.Claim {
 func answered(c ledger.Claim, to ledger.State, reason ledger.Reason) ledger.Finding {
 	return ledger.Finding{
 		PayoutID: c.ID, AttemptID: c.AttemptID, From: ledger.Sending, To: to, Reason: reason,
-		Evidence: &ledger.Evidence{Kind: ledger.EvidenceCreate, Outcome: "accepted", HTTPStatus: 200, Code: "1", Status: "1", Digest: "d"},
+		Evidence: &ledger.Evidence{Kind: ledger.EvidenceCreate, Heard: "accepted", HTTPStatus: 200, Code: "1", Status: "1", Digest: "d"},
 		Fee:      50, FeeKnown: true, NextLookup: time.Minute,
 	}
 }

@@ -63,25 +63,25 @@ func (d *doubtful) denied(waits ...time.Duration) {
 	d.t.Helper()
 	for _, wait := range waits {
 		d.clock.advance(wait)
-		d.looked(ledger.OutcomeAbsent, "")
+		d.looked(ledger.HeardAbsent, "")
 	}
 }
 
 // looked records a look-up that leaves the payout where it stands.
-func (d *doubtful) looked(outcome, gatewayOrder string) {
+func (d *doubtful) looked(heard ledger.Heard, gatewayOrder string) {
 	d.t.Helper()
 	p := d.payout(d.doubt.OrderNo())
 	d.record(ledger.Finding{
 		PayoutID: p.ID, AttemptID: p.AttemptID, From: p.State, To: p.State, NextLookup: time.Minute, Note: "code 4404",
 		Evidence: &ledger.Evidence{
-			Kind: ledger.EvidenceLookup, Outcome: outcome, HTTPStatus: 200, Code: "4404", Message: "no order " + d.doubt.OrderNo() + " here", GatewayOrder: gatewayOrder,
+			Kind: ledger.EvidenceLookup, Heard: heard, HTTPStatus: 200, Code: "4404", Message: "no order " + d.doubt.OrderNo() + " here", GatewayOrder: gatewayOrder,
 		},
 	})
 }
 
 func (d *doubtful) notified(status string) {
 	d.t.Helper()
-	must(d.t, d.Notify(d.t.Context(), d.doubt.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: ledger.OutcomeEnded, Status: status}))
+	must(d.t, d.Notify(d.t.Context(), d.doubt.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: ledger.HeardEnded, Status: status}))
 }
 
 // conclude returns the state that the payout is in after it.
@@ -288,13 +288,13 @@ func TestAnAttemptThatStayedHereDoesNotCount(t *testing.T) {
 func TestARefusalFailsOnlyWithProof(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name    string
-		outcome string
-		waits   []time.Duration
-		ends    ledger.State
+		name  string
+		heard ledger.Heard
+		waits []time.Duration
+		ends  ledger.State
 	}{
-		{"proven code and absent", ledger.OutcomeNotCreated, []time.Duration{0, time.Hour, time.Hour}, ledger.Failed},
-		{"proven code, not denied enough", ledger.OutcomeNotCreated, []time.Duration{0, time.Hour}, ledger.Unknown},
+		{"proven code and absent", ledger.HeardNotCreated, []time.Duration{0, time.Hour, time.Hour}, ledger.Failed},
+		{"proven code, not denied enough", ledger.HeardNotCreated, []time.Duration{0, time.Hour}, ledger.Unknown},
 		{"any code and absent", "rejected", []time.Duration{0, time.Hour, time.Hour}, ledger.Unknown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -303,7 +303,7 @@ func TestARefusalFailsOnlyWithProof(t *testing.T) {
 				d.refresh()
 				d.doubt = d.claim(1)[0]
 				f := answered(d.doubt, ledger.Unknown, ledger.ByDoubt)
-				f.Evidence.Outcome = c.outcome
+				f.Evidence.Heard = c.heard
 				d.record(f)
 				d.clock.advance(time.Minute)
 				d.denied(c.waits...)
@@ -330,7 +330,7 @@ func TestANotificationBeatsARelease(t *testing.T) {
 				_, err := d.Conclude(t.Context(), "worker:w1", []int64{d.doubt.ID})
 				return err
 			}
-			return d.Notify(t.Context(), d.doubt.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: ledger.OutcomeEnded, Status: "7"})
+			return d.Notify(t.Context(), d.doubt.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: ledger.HeardEnded, Status: "7"})
 		})
 		p := d.payout(d.doubt.OrderNo())
 		if p.State != ledger.Unknown && p.Blocked == "" {
@@ -512,7 +512,7 @@ func TestNoSecondSendWithoutProof(t *testing.T) {
 			},
 			"deny": func(*rapid.T) {
 				inDoubt()
-				d.looked(ledger.OutcomeAbsent, "")
+				d.looked(ledger.HeardAbsent, "")
 				if c.now().After(sendBy) {
 					answers = append(answers, c.now())
 				}
@@ -520,7 +520,7 @@ func TestNoSecondSendWithoutProof(t *testing.T) {
 			"deny more": func(*rapid.T) {
 				inDoubt()
 				c.advance(11 * time.Minute)
-				d.looked(ledger.OutcomeAbsent, "")
+				d.looked(ledger.HeardAbsent, "")
 				answers = append(answers, c.now())
 			},
 			"conclude": func(rt *rapid.T) {

@@ -354,7 +354,7 @@ func (l *life) notify(*rapid.T) {
 		l.rt.Skip("no payouts")
 	}
 	p := rapid.SampledFrom(all).Draw(l.rt, "payout")
-	l.must(l.Notify(l.ctx, p.no, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "notified", Status: "7"}))
+	l.must(l.Notify(l.ctx, p.no, ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "notified", Status: "7"}))
 	for _, other := range l.payouts {
 		other.disputed = true // a case about one is a case about its payee and amount
 		waits := slices.Contains([]ledger.State{ledger.Valid, ledger.Submitted, ledger.Approved}, other.state)

@@ -315,7 +315,7 @@ func TestAGatewaysTextIsKeptHoweverBroken(t *testing.T) {
 			f := answered(c, ledger.Unknown, ledger.ByDoubt)
 			f.Note, f.GatewayOrder, f.Status, f.Rate, f.Received = tt.said, tt.said, tt.said, tt.said, tt.said
 			f.Evidence = &ledger.Evidence{
-				Kind: ledger.EvidenceCreate, Outcome: tt.said, Reason: tt.said, Code: tt.said, Message: tt.said,
+				Kind: ledger.EvidenceCreate, Heard: ledger.Heard(tt.said), Reason: tt.said, Code: tt.said, Message: tt.said,
 				GatewayOrder: tt.said, Status: tt.said, Digest: tt.said, Body: tt.said,
 			}
 			if n, err := o.Record(t.Context(), "worker:w1", []ledger.Finding{f}); n != 1 || err != nil {
@@ -343,7 +343,7 @@ func TestAGatewaysTextIsKeptHoweverBroken(t *testing.T) {
 
 func TestANotificationIsKeptAndOnlyHurriesTheLookup(t *testing.T) {
 	eachAt(t, func(t *testing.T, o *office, c *clock) {
-		said := ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "notified", Code: "1", Status: "7", Digest: "d", Body: "status=7"}
+		said := ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "notified", Code: "1", Status: "7", Digest: "d", Body: "status=7"}
 		states := []ledger.State{ledger.Unknown, ledger.Accepted, ledger.Review, ledger.Sending, ledger.Succeeded, ledger.Failed}
 		o.approved("notified", sheet("n", len(states)))
 		claims := o.claim(len(states))
@@ -374,7 +374,7 @@ func TestANotificationWakesAPayoutUnderReview(t *testing.T) {
 		f := answered(claim, ledger.Review, ledger.ByConflict)
 		f.NextLookup = 0
 		o.record(f)
-		must(t, o.Notify(t.Context(), claim.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "notified"}))
+		must(t, o.Notify(t.Context(), claim.OrderNo(), ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "notified"}))
 		if next := o.payout(claim.OrderNo()).NextLookup; !next.Time().Equal(c.now().UTC()) {
 			t.Errorf("next look-up %s", next)
 		}
@@ -385,7 +385,7 @@ func TestEveryNotificationAboutAForeignOrderIsSeen(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		foreign := []string{"SOMEBODYELSES", strings.Repeat("A", 16) + "00000001", "", "\xff\x00broken", strings.Repeat("\x00", 16) + "00000001"}
 		for _, orderNo := range foreign {
-			if err := o.Notify(t.Context(), orderNo, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "notified", Body: orderNo}); err != nil {
+			if err := o.Notify(t.Context(), orderNo, ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "notified", Body: orderNo}); err != nil {
 				t.Errorf("order %q: %v", orderNo, err)
 			}
 		}

@@ -119,7 +119,7 @@ func TestWhatMayNotBePaidAgain(t *testing.T) {
 			_, err := o.Repay(ctx, tt.by, tt.orders, ledger.Scrutiny{}, tt.reason)
 			o.refused(name, err, tt.want, "")
 		}
-		must(t, o.Notify(ctx, orders[7], ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
+		must(t, o.Notify(ctx, orders[7], ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: "7"}))
 		_, err = o.Repay(ctx, o.maker, orders[7:8], ledger.Scrutiny{}, "again")
 		o.refused("disputed", err, ledger.ErrConflict, "a case of the kind contrary")
 		number := o.propose(o.maker, orders[8], said(ledger.OutcomePaid))
@@ -137,7 +137,7 @@ func TestWhatMayNotBePaidAgain(t *testing.T) {
 func TestADisputeAboutThePayeeAndAmountCounts(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		one, other := o.failed("one", 1)[0], o.failed("other", 1)[0]
-		must(t, o.Notify(t.Context(), one, ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: "7"}))
+		must(t, o.Notify(t.Context(), one, ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: "7"}))
 		_, err := o.Repay(t.Context(), o.maker, []string{other}, ledger.Scrutiny{}, "again")
 		o.refused("disputed", err, ledger.ErrConflict, "may have been paid")
 		o.decide(one, said(ledger.OutcomeFailed)) // the dispute is settled

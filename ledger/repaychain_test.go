@@ -12,7 +12,7 @@ import (
 
 // notifiedPaid is a verified notification that an order was paid.
 func notifiedPaid() ledger.Evidence {
-	return ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: ledger.OutcomeEnded, Status: "7"}
+	return ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: ledger.HeardEnded, Status: "7"}
 }
 
 // again has failed payouts paid again, approved by a second person.

@@ -12,7 +12,7 @@ import (
 
 // spoken is a verified notification that an order ended.
 func spoken(status string) ledger.Evidence {
-	return ledger.Evidence{Kind: ledger.EvidenceCallback, Outcome: "ended", Status: status}
+	return ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: status}
 }
 
 // What the gateway spoke of it may have: it is asked about before anything is
@@ -152,8 +152,8 @@ func TestAGenerationOfNoStoreIsNotKept(t *testing.T) {
 // people, counts for more than what it notified, and nothing less does.
 func TestTheWrittenWordOverrulesANotification(t *testing.T) {
 	ways := map[string]func(o *office, c *clock) string{
-		"a look-up says it ended unpaid": func(o *office, _ *clock) string { return o.contradicted(ledger.OutcomeUnpaid, "6") },
-		"a look-up says it is closed":    func(o *office, _ *clock) string { return o.contradicted(ledger.OutcomeClosed, "8") },
+		"a look-up says it ended unpaid": func(o *office, _ *clock) string { return o.contradicted(ledger.HeardUnpaid, "6") },
+		"a look-up says it is closed":    func(o *office, _ *clock) string { return o.contradicted(ledger.HeardClosed, "8") },
 		"look-ups say it is not there": func(o *office, c *clock) string {
 			o.learn()
 			claim := o.claim(1)[0]
@@ -185,7 +185,7 @@ func TestTheWrittenWordOverrulesANotification(t *testing.T) {
 
 // contradicted brings a payout under review: notified as paid, while a look-up
 // says otherwise.
-func (o *office) contradicted(outcome, status string) (orderNo string) {
+func (o *office) contradicted(heard ledger.Heard, status string) (orderNo string) {
 	o.t.Helper()
 	claim := o.claim(1)[0]
 	f := answered(claim, ledger.Accepted, ledger.ByAcceptance)
@@ -193,7 +193,7 @@ func (o *office) contradicted(outcome, status string) (orderNo string) {
 	o.record(f)
 	must(o.t, o.Notify(o.t.Context(), claim.OrderNo(), spoken("7")))
 	f = looked(claim, ledger.Accepted, ledger.Review, ledger.ByConflict)
-	f.Evidence.Outcome, f.Evidence.Status = outcome, status
+	f.Evidence.Heard, f.Evidence.Status = heard, status
 	o.record(f)
 	return claim.OrderNo()
 }

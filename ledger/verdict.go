@@ -265,7 +265,7 @@ func (d *deciding) movedOn() string {
 func (d *deciding) finding(to State, reason Reason) Finding {
 	said := sha256.Sum256([]byte(d.Evidence))
 	e := &Evidence{
-		Kind: EvidenceStatement, Outcome: string(d.Outcome), Reason: d.note(), Message: d.FileName,
+		Kind: EvidenceStatement, Heard: Heard(d.Outcome), Reason: d.note(), Message: d.FileName,
 		Digest: hex.EncodeToString(said[:]), Body: d.Evidence,
 	}
 	if d.FileDigest != "" {
@@ -387,10 +387,10 @@ func (d *deciding) unpaid(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find what the gateway answered: %w", err)
 	}
-	switch newest := strings.Join(last, ""); {
-	case newest == OutcomeUnpaid, newest == OutcomeClosed && d.written():
+	switch newest := Heard(strings.Join(last, "")); {
+	case newest == HeardUnpaid, newest == HeardClosed && d.written():
 		return "", nil
-	case newest == OutcomeClosed:
+	case newest == HeardClosed:
 		return "the gateway only says that it is closed: ask it what became of the money, and add its written word as evidence", nil
 	case newest == "contradicted":
 		return "the gateway's answer to a look-up and its notification disagree: ask the gateway what became of it, and add its written word as evidence", nil

@@ -145,7 +145,7 @@ var ends = []end{
 func (e end) finding(c ledger.Claim) ledger.Finding {
 	return ledger.Finding{
 		PayoutID: c.ID, AttemptID: c.AttemptID, From: ledger.Sending, To: e.to, Reason: e.reason, Note: "the gateway said so",
-		Evidence:     &ledger.Evidence{Kind: ledger.EvidenceCreate, Outcome: "accepted", HTTPStatus: 200, Code: "1", Status: e.status, Digest: "d"},
+		Evidence:     &ledger.Evidence{Kind: ledger.EvidenceCreate, Heard: "accepted", HTTPStatus: 200, Code: "1", Status: e.status, Digest: "d"},
 		GatewayOrder: fmt.Sprintf("E%016d", c.ID), Status: e.status, Fee: 41, FeeKnown: c.Ordinal%4 != 0,
 		Rate: "1.0000", Received: money.Format(c.Amount, c.Currency) + " " + string(c.Currency), NextLookup: time.Minute,
 	}

@@ -223,10 +223,10 @@ func (g *gateway) known(kind string, l *leg, withoutFee bool) jobs.Reply {
 	}
 	reply.Evidence.GatewayOrder, reply.Evidence.Status = l.id, l.status
 	if (reply.Status == jobs.FailedReleased || reply.Status == jobs.FailedFeeKept) && kind == ledger.EvidenceLookup {
-		reply.Evidence.Outcome = ledger.OutcomeUnpaid
+		reply.Evidence.Heard = ledger.HeardUnpaid
 	}
 	if reply.Status == jobs.ClosedUnclear && kind == ledger.EvidenceLookup {
-		reply.Evidence.Outcome = ledger.OutcomeClosed
+		reply.Evidence.Heard = ledger.HeardClosed
 	}
 	if !withoutFee {
 		reply.Fee, reply.FeeKnown = realFee, true
@@ -255,14 +255,14 @@ func silence(why string) jobs.Reply {
 
 func unsent(why string) jobs.Reply {
 	reply := silence(why)
-	reply.Verdict, reply.Evidence.Outcome = jobs.NotSent, "not-sent"
+	reply.Verdict, reply.Evidence.Heard = jobs.NotSent, ledger.HeardNotSent
 	return reply
 }
 
-func said(kind, outcome, code, message, body string) ledger.Evidence {
+func said(kind string, heard ledger.Heard, code, message, body string) ledger.Evidence {
 	sum := sha256.Sum256([]byte(body))
 	return ledger.Evidence{
-		Kind: kind, Outcome: outcome, HTTPStatus: 200, Code: code, Message: message,
+		Kind: kind, Heard: heard, HTTPStatus: 200, Code: code, Message: message,
 		Digest: hex.EncodeToString(sum[:]), Body: body,
 	}
 }

@@ -168,11 +168,11 @@ func (l line) ParseNotification(_ string, body []byte) (jobs.Notification, error
 	if n.Forged {
 		return jobs.Notification{}, errors.New("wrong signature")
 	}
-	outcome := "verified"
+	heard := ledger.Heard("verified")
 	if slices.Contains(ends, n.Status) {
-		outcome = "ended"
+		heard = ledger.HeardEnded
 	}
-	e := said(ledger.EvidenceCallback, outcome, "", "", string(body))
+	e := said(ledger.EvidenceCallback, heard, "", "", string(body))
 	e.GatewayOrder, e.Status = n.GatewayOrder, n.Status
 	return jobs.Notification{OrderNo: n.Number, Evidence: e}, nil
 }
