@@ -88,11 +88,12 @@ func (b *Book) Warnings(ctx context.Context, batch int64, kind string, limit int
 	var warnings []Warning
 	err := b.db.Select(ctx, &warnings, `SELECT w.code, w.row_no,
 		coalesce((SELECT max(p.message) FROM problems p WHERE p.batch_id = w.batch_id AND p.code = w.code AND p.row_no = w.row_no), '') AS message,
-		coalesce(e.batch_id, 0) AS repeats, coalesce(e.row_no, 0) AS repeats_row, coalesce(e.state, '') AS repeats_state,
+		coalesce(e.batch_id, 0) AS repeats, coalesce(e.row_no, 0) AS repeats_row,
+		coalesce(CASE WHEN e.state = 'UNSENT' THEN eb.state ELSE e.state END, '') AS repeats_state,
 		coalesce((SELECT min(c.actor) `+fromConfirmations(Maker)+`), '') AS maker,
 		coalesce((SELECT min(c.actor) `+fromConfirmations(Checker)+`), '') AS checker
 		FROM warnings w JOIN batches b ON b.id = w.batch_id AND b.state <> 'STAGING'
-		LEFT JOIN payouts e ON e.id = w.repeats AND w.repeats > 0
+		LEFT JOIN payouts e ON e.id = w.repeats AND w.repeats > 0 LEFT JOIN batches eb ON eb.id = e.batch_id
 		WHERE w.batch_id = ? AND (? = '' OR w.code = ?) ORDER BY count(*) OVER (PARTITION BY w.code), w.row_no, w.code, w.payout_id LIMIT ?`, batch, kind, kind, limit)
 	if err != nil {
 		return nil, err

@@ -97,7 +97,7 @@ func TestWhatIsWorthASecondLook(t *testing.T) {
 		third := o.scrutinized("third", pays("P1 10", "P2 10", "P4 1"), careful())
 		same(t, "the first is approved, the second waits", o.wanted(third.ID), []string{"2 payee-paid-before", "2 payee-waiting", "4 wallet-first-payment"})
 		warnings, err := o.Warnings(t.Context(), third.ID, ledger.PayeePaid, 10)
-		if err != nil || len(warnings) != 1 || warnings[0].Repeats != first.ID || warnings[0].RepeatsRow != 2 || warnings[0].RepeatsState != "UNSENT" {
+		if err != nil || len(warnings) != 1 || warnings[0].Repeats != first.ID || warnings[0].RepeatsRow != 2 || warnings[0].RepeatsState != ledger.Approved {
 			t.Errorf("the repeat is linked as %+v, %v", warnings, err)
 		}
 

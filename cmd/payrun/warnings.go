@@ -153,9 +153,9 @@ func warningWords(w ledger.Warning) string {
 	return warningMeaning(w.Code) + "."
 }
 
-// standing is a payout's state in words; UNSENT says nothing to people.
+// standing is a payout's state in words, the same for all before it is sent.
 func standing(s ledger.State) string {
-	if s == "UNSENT" {
+	if s == ledger.Valid || s == ledger.Submitted || s == ledger.Approved {
 		return "not sent yet"
 	}
 	return string(s)
