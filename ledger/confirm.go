@@ -59,13 +59,19 @@ func (b *Book) WarningKinds(ctx context.Context, batch int64) ([]WarningKind, er
 // confirmedBy is the condition that somebody with the role confirmed warning
 // w; further conditions on the confirmation c may follow.
 func confirmedBy(role Role, and ...string) string {
-	return "EXISTS (SELECT 1 " + fromConfirmations(role) + strings.Join(and, "") + ")"
+	return "EXISTS (SELECT 1 " + fromConfirmations("w", role) + strings.Join(and, "") + ")"
 }
 
-// fromConfirmations finds the confirmations c of warning w in a role.
-func fromConfirmations(role Role) string {
-	return fmt.Sprintf(`FROM confirmations c WHERE c.batch_id = w.batch_id AND c.code = w.code
-		AND c.row_no IN (0, w.row_no) AND c.role = '%s'`, role)
+// fromConfirmations finds the confirmations c of a warning in a role.
+func fromConfirmations(of string, role Role) string {
+	return fmt.Sprintf(`FROM confirmations c WHERE c.batch_id = %[1]s.batch_id AND c.code = %[1]s.code
+		AND c.row_no IN (0, %[1]s.row_no) AND c.role = '%[2]s'`, of, role)
+}
+
+// Confirmer is SQL for the name of who confirmed a warning, or the problem
+// that it is about, in a role; NULL for nobody.
+func Confirmer(of string, role Role) string {
+	return "(SELECT replace(min(c.actor), 'user:', '') " + fromConfirmations(of, role) + ")"
 }
 
 // Warning is one warning of a batch, with what it is about.
@@ -90,17 +96,13 @@ func (b *Book) Warnings(ctx context.Context, batch int64, kind string, limit int
 		coalesce((SELECT max(p.message) FROM problems p WHERE p.batch_id = w.batch_id AND p.code = w.code AND p.row_no = w.row_no), '') AS message,
 		coalesce(e.batch_id, 0) AS repeats, coalesce(e.row_no, 0) AS repeats_row,
 		coalesce(CASE WHEN e.state = 'UNSENT' THEN eb.state ELSE e.state END, '') AS repeats_state,
-		coalesce((SELECT min(c.actor) `+fromConfirmations(Maker)+`), '') AS maker,
-		coalesce((SELECT min(c.actor) `+fromConfirmations(Checker)+`), '') AS checker
+		coalesce(`+Confirmer("w", Maker)+`, '') AS maker,
+		coalesce(`+Confirmer("w", Checker)+`, '') AS checker
 		FROM warnings w JOIN batches b ON b.id = w.batch_id AND b.state <> 'STAGING'
 		LEFT JOIN payouts e ON e.id = w.repeats AND w.repeats > 0 LEFT JOIN batches eb ON eb.id = e.batch_id
 		WHERE w.batch_id = ? AND (? = '' OR w.code = ?) ORDER BY count(*) OVER (PARTITION BY w.code), w.row_no, w.code, w.payout_id LIMIT ?`, batch, kind, kind, limit)
 	if err != nil {
 		return nil, err
-	}
-	for i := range warnings {
-		w := &warnings[i]
-		w.Maker, w.Checker = strings.TrimPrefix(w.Maker, "user:"), strings.TrimPrefix(w.Checker, "user:")
 	}
 	return warnings, b.warnedPayouts(ctx, batch, warnings)
 }

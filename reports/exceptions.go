@@ -51,26 +51,26 @@ const toConfirm = `EXISTS (SELECT 1 FROM warnings w WHERE w.batch_id = q.batch_i
 const rowRefused = `(q.severity <> 'warning' OR EXISTS (SELECT 1 FROM problems o
 	WHERE o.batch_id = q.batch_id AND o.row_no = q.row_no AND o.sheet = q.sheet AND o.severity <> 'warning'))`
 
-// confirmer is who confirmed a problem q in a role, or NULL.
-func confirmer(role ledger.Role) string {
-	return `(SELECT replace(min(c.actor), 'user:', '') FROM confirmations c WHERE c.batch_id = q.batch_id AND c.code = q.code
-		AND c.row_no IN (0, q.row_no) AND c.role = '` + string(role) + `')`
-}
+// Who confirmed a problem q, or NULL.
+var (
+	itsMaker   = ledger.Confirmer("q", ledger.Maker)
+	itsChecker = ledger.Confirmer("q", ledger.Checker)
+)
 
 // problemNext says what to do about a problem q of batch b that a approved. A
 // row that was imported must not be handed in again: it would be paid twice.
 var problemNext = `CASE
 	WHEN b.state = 'CANCELLED' THEN 'the batch was discarded: nothing to do'
 	WHEN ` + toConfirm + ` THEN CASE
-		WHEN b.state = 'APPROVED' THEN coalesce('confirmed by ' || ` + confirmer(ledger.Maker) + ` || ', ', '')
-			|| 'checked by ' || coalesce(` + confirmer(ledger.Checker) + `, a.name) || '; the row was imported: nothing to do'
-		ELSE coalesce('confirmed by ' || ` + confirmer(ledger.Maker) + ` || '; the row was imported and waits with its batch: nothing to do',
+		WHEN b.state = 'APPROVED' THEN coalesce('confirmed by ' || ` + itsMaker + ` || ', ', '')
+			|| 'checked by ' || coalesce(` + itsChecker + `, a.name) || '; the row was imported: nothing to do'
+		ELSE coalesce('confirmed by ' || ` + itsMaker + ` || '; the row was imported and waits with its batch: nothing to do',
 			'confirm it: payrun batch confirm ' || q.batch_id || ' --row ' || q.row_no) END
 	WHEN ` + rowRefused + ` THEN 'correct the row and import it in a new sheet, if it should be paid'
 	ELSE 'the row was imported: nothing to do' END`
 
 // problemOpen is 1 for what somebody has to confirm, which comes first.
-var problemOpen = `CASE WHEN b.state NOT IN ('APPROVED', 'CANCELLED') AND ` + toConfirm + ` AND ` + confirmer(ledger.Maker) + ` IS NULL THEN 1 ELSE 0 END`
+var problemOpen = `CASE WHEN b.state NOT IN ('APPROVED', 'CANCELLED') AND ` + toConfirm + ` AND ` + itsMaker + ` IS NULL THEN 1 ELSE 0 END`
 
 // sources of exceptions, the most urgent first.
 var sources = []source{
