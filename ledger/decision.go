@@ -307,7 +307,9 @@ type Decision struct {
 	DecidedAt  database.Instant `db:"decided_at"`
 }
 
-const selectDecisions = "SELECT " + payoutColumns + `, q.id AS proposal, q.outcome, q.reason, q.evidence, q.file_name, q.file_digest,
+// SelectDecisions is SQL for every Decision, from proposals q about payouts p
+// of batches b; conditions may follow.
+const SelectDecisions = "SELECT " + payoutColumns + `, q.id AS proposal, q.outcome, q.reason, q.evidence, q.file_name, q.file_digest,
 	q.fee AS named_fee, q.fee_known AS fee_named, q.moved AS named_moved, q.state AS stood, m.name AS proposer, q.created_at AS proposed_at,
 	coalesce(d.verdict, '') AS verdict, coalesce(d.note, '') AS note, coalesce(c.name, '') AS decider, coalesce(d.created_at, 0) AS decided_at
 	FROM proposals q JOIN payouts p ON p.id = q.payout_id JOIN batches b ON b.id = p.batch_id JOIN users m ON m.id = q.proposed_by
@@ -319,21 +321,21 @@ const whereOpen = " WHERE q.id IN (SELECT w.proposal_id FROM open_proposals w)"
 // Proposals lists the proposals that wait for a second person, oldest first.
 func (b *Book) Proposals(ctx context.Context) ([]Decision, error) {
 	var open []Decision
-	err := b.db.Select(ctx, &open, selectDecisions+whereOpen+" ORDER BY q.id")
+	err := b.db.Select(ctx, &open, SelectDecisions+whereOpen+" ORDER BY q.id")
 	return open, err
 }
 
 // Decisions lists all proposals and what became of them, oldest first.
 func (b *Book) Decisions(ctx context.Context) ([]Decision, error) {
 	var all []Decision
-	err := b.db.Select(ctx, &all, selectDecisions+" ORDER BY q.id")
+	err := b.db.Select(ctx, &all, SelectDecisions+" ORDER BY q.id")
 	return all, err
 }
 
 // Decision finds one proposal and what became of it.
 func (b *Book) Decision(ctx context.Context, proposal int64) (Decision, error) {
 	var found Decision
-	err := b.db.Get(ctx, &found, selectDecisions+" WHERE q.id = ?", proposal)
+	err := b.db.Get(ctx, &found, SelectDecisions+" WHERE q.id = ?", proposal)
 	if err != nil {
 		return found, fmt.Errorf("proposal %d: %w", proposal, err)
 	}

@@ -78,7 +78,7 @@ func (b *Book) raiseProposals(ctx context.Context, rules AlertRules) (raised []A
 		return nil, err
 	}
 	var waiting []Decision
-	err = b.db.Select(ctx, &waiting, selectDecisions+whereOpen+` AND q.created_at <= ?
+	err = b.db.Select(ctx, &waiting, SelectDecisions+whereOpen+` AND q.created_at <= ?
 		AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.once = 'proposal ' || q.id) ORDER BY q.id LIMIT 500`, now.Add(-rules.Approval))
 	if err != nil || len(waiting) == 0 {
 		return nil, err

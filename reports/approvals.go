@@ -12,7 +12,7 @@ import (
 // The tables of the sheet share its columns. Digests and details stand where
 // the cells to their right are empty, and run on over them.
 var (
-	approvalWidths  = []float64{10, 28, 16, 18, 18, 18, 20, 20, 20, 10, 10, 10, 10, 10, 22}
+	approvalWidths  = []float64{10, 28, 16, 18, 18, 18, 20, 20, 20, 10, 15, 10, 10, 10, 10, 22}
 	approvalColumns = []column{
 		right("Batch", 0), left("Name", 0), left("State", 0), left("Made by", 0), left("Submitted by", 0), left("Approved by", 0),
 		right("Made at", 0), right("Submitted at", 0), right("Approved at", 0), right("Rows read", 0), right("Accepted", 0),
@@ -28,8 +28,8 @@ var (
 	}
 	decisionColumns = []column{
 		right("Proposal", 0), left("Order number", 0), left("Decided as", 0), left("It was", 0), left("Proposed by", 0), left("Verdict", 0),
-		right("Proposed at", 0), right("Decided at", 0), left("Decided by", 0), right("Fee", 0), left("Reason", 0), left("", 0),
-		left("Evidence", 0), left("", 0), left("Evidence file (SHA-256)", 0),
+		right("Proposed at", 0), right("Decided at", 0), left("Decided by", 0), right("Fee", 0), right("Really paid", 0), left("Reason", 0),
+		left("", 0), left("Evidence", 0), left("", 0), left("Evidence file (SHA-256)", 0),
 	}
 	auditColumns = []column{
 		right("Record", 0), left("Time (UTC)", 0), left("By", 0), left("Action", 0), left("Subject", 0), left("Detail", 0), left("", 0),
@@ -118,11 +118,7 @@ func (r *report) decisionRows(ctx context.Context, s *sheet) error {
 		return err
 	}
 	where := r.filter.payouts()
-	return each(ctx, r.tx, `SELECT p.ordinal, p.currency, b.order_prefix, q.id AS proposal, q.outcome, q.reason, q.evidence, q.file_name, q.file_digest,
-		q.fee AS named_fee, q.fee_known AS fee_named, q.state AS stood, m.name AS proposer, q.created_at AS proposed_at,
-		coalesce(d.verdict, '') AS verdict, coalesce(d.note, '') AS note, coalesce(c.name, '') AS decider, coalesce(d.created_at, 0) AS decided_at
-		FROM proposals q JOIN payouts p ON p.id = q.payout_id JOIN batches b ON b.id = p.batch_id JOIN users m ON m.id = q.proposed_by
-		LEFT JOIN decisions d ON d.proposal_id = q.id LEFT JOIN users c ON c.id = d.decided_by WHERE `+where.text+" ORDER BY q.id", where.args,
+	return each(ctx, r.tx, ledger.SelectDecisions+" WHERE "+where.text+" ORDER BY q.id", where.args,
 		func(d *ledger.Decision) error {
 			verdict, fee := string(d.Verdict), value{}
 			if verdict == "" {
@@ -132,8 +128,8 @@ func (r *report) decisionRows(ctx context.Context, s *sheet) error {
 				fee = amount(d.NamedFee, d.Currency)
 			}
 			return s.put([]value{count(d.Proposal), text(d.OrderNo()), text(string(d.Outcome)), text(string(d.Stood)), text(d.Proposer),
-				text(verdict), instant(d.ProposedAt), instant(d.DecidedAt), text(d.Decider), fee, text(d.Reason), {},
-				text(d.Evidence), {}, text(d.FileDigest)})
+				text(verdict), instant(d.ProposedAt), instant(d.DecidedAt), text(d.Decider), fee,
+				amount(d.NamedMoved, d.Currency).unlessZero(), text(d.Reason), {}, text(d.Evidence), {}, text(d.FileDigest)})
 		})
 }
 

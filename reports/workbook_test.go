@@ -464,6 +464,39 @@ func TestApprovalsNameEverybody(t *testing.T) {
 	})
 }
 
+// What two people found that a payee got instead of what was ordered is told
+// where they decided it, and nothing where they named no other amount.
+func TestDecisionsNameTheAmountThatReallyMoved(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		o.busy(60)
+		want := map[string]string{}
+		for no, p := range o.payouts() {
+			switch p.State {
+			case ledger.Review:
+				proposal, err := o.Propose(t.Context(), o.maker, no, ledger.Proposal{
+					Outcome: ledger.OutcomePaid, Reason: "so it says", Evidence: "line 9", Moved: p.Amount - 2_50,
+				})
+				must(t, err)
+				must(t, o.Confirm(t.Context(), o.checker, proposal))
+				want[no] = number(p.Amount-2_50, p.Currency)
+			case ledger.Succeeded:
+				o.correct(no)
+				want[no] = ""
+			}
+		}
+		path, _ := o.workbook(reports.Filter{})
+		rows := cells(t, path, "Approvals and audit")
+		head := slices.IndexFunc(rows, func(row []string) bool { return len(row) > 0 && row[0] == "Proposal" })
+		got := map[string]string{}
+		for _, line := range table(rows[head:])[:len(want)] {
+			got[line["Order number"]] = line["Really paid"]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestTextNeverBecomesAFormula(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		hostile := []string{"=cmd|' /C calc'!A0", "+1", "-2+3", "@SUM(1)", "\tx", "\rx", "=1+1\nnext", `quote " and, comma`, " leading", "_x000D_", "<b>&amp;", "\u202eabc", "'=1"}
