@@ -62,21 +62,11 @@ func (b *Book) insertAlerts(ctx context.Context, tx *database.Tx, alerts []Alert
 	if err != nil {
 		return nil, err
 	}
-	batches, since, texts := make([]int64, n), make([]database.Instant, n), make([][]string, 7)
-	for i := range texts {
-		texts[i] = make([]string, n)
-	}
+	given := database.NewRows(n, "v_id v_batch v_since", "v_once v_kind v_subject v_order v_summary v_detail v_next")
 	for i, a := range alerts {
-		batches[i], since[i] = a.BatchID, a.Since
-		for j, text := range []string{a.Once, a.Kind, a.Subject, a.OrderNo, a.Summary, a.Detail, a.NextStep} {
-			texts[j][i] = storable(text)
-		}
-	}
-	given := database.Rows{
-		database.Ints("v_id", numbers), database.Ints("v_batch", batches), database.Ints("v_since", since),
-		database.Texts("v_once", texts[0]), database.Texts("v_kind", texts[1]), database.Texts("v_subject", texts[2]),
-		database.Texts("v_order", texts[3]), database.Texts("v_summary", texts[4]), database.Texts("v_detail", texts[5]),
-		database.Texts("v_next", texts[6]),
+		given.AddInts(numbers[i], a.BatchID, int64(a.Since))
+		given.AddTexts(storable(a.Once), storable(a.Kind), storable(a.Subject), storable(a.OrderNo),
+			storable(a.Summary), storable(a.Detail), storable(a.NextStep))
 	}
 	news, err := database.Select[Alert](ctx, tx, given, "INSERT INTO alerts ("+alertColumns+`)
 		SELECT v_id, v_once, v_kind, v_subject, v_batch, v_order, v_summary, v_detail, v_next, v_since, ? FROM v WHERE true

@@ -32,18 +32,11 @@ func insertAttempts(ctx context.Context, tx *database.Tx, attempts []attempt) er
 	if err != nil {
 		return err
 	}
-	n := len(attempts)
-	numbers, payouts, tries, sendBys := make([]int64, n), make([]int64, n), make([]int64, n), make([]database.Instant, n)
-	orders, params, sources, workers, seals := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	for i, a := range attempts {
+	given := database.NewRows(len(attempts), "v_id v_payout v_number v_send_by", "v_order v_params v_source v_worker v_seal")
+	for _, a := range attempts {
 		a.CreatedAt = now
-		numbers[i], payouts[i], tries[i], sendBys[i] = a.ID, a.PayoutID, a.Number, a.SendBy
-		orders[i], params[i], sources[i], workers[i], seals[i] = a.OrderNo, a.ParamsDigest, a.LimitsSource, a.Worker, a.seal()
-	}
-	given := database.Rows{
-		database.Ints("v_id", numbers), database.Ints("v_payout", payouts), database.Ints("v_number", tries),
-		database.Texts("v_order", orders), database.Texts("v_params", params), database.Texts("v_source", sources),
-		database.Texts("v_worker", workers), database.Ints("v_send_by", sendBys), database.Texts("v_seal", seals),
+		given.AddInts(a.ID, a.PayoutID, a.Number, int64(a.SendBy))
+		given.AddTexts(a.OrderNo, a.ParamsDigest, a.LimitsSource, a.Worker, a.seal())
 	}
 	_, err = given.Exec(ctx, tx, "INSERT INTO attempts ("+attemptColumns+`)
 		SELECT v_id, v_payout, v_number, v_order, v_params, v_source, v_worker, v_send_by, ?, v_seal FROM v`, now)

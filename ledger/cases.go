@@ -162,15 +162,10 @@ func openExceptions(ctx context.Context, tx *database.Tx, cases []Exception) err
 	if err != nil {
 		return err
 	}
-	batches, payouts := make([]int64, n), make([]int64, n)
-	kinds, subjects, details, steps := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	given := database.NewRows(n, "v_id v_batch v_payout", "v_kind v_subject v_detail v_step")
 	for i, e := range cases {
-		batches[i], payouts[i], kinds[i] = e.BatchID, e.PayoutID, e.Kind
-		subjects[i], details[i], steps[i] = storable(e.Subject), storable(e.Detail), storable(e.NextStep)
-	}
-	given := database.Rows{
-		database.Ints("v_id", numbers), database.Texts("v_kind", kinds), database.Ints("v_batch", batches), database.Ints("v_payout", payouts),
-		database.Texts("v_subject", subjects), database.Texts("v_detail", details), database.Texts("v_step", steps),
+		given.AddInts(numbers[i], e.BatchID, e.PayoutID)
+		given.AddTexts(e.Kind, storable(e.Subject), storable(e.Detail), storable(e.NextStep))
 	}
 	_, err = given.Exec(ctx, tx, `INSERT INTO exceptions (id, kind, batch_id, payout_id, subject, detail, next_step, opened_at)
 		SELECT v_id, v_kind, v_batch, v_payout, v_subject, v_detail, replace(v_step, '`+anOrder+`',

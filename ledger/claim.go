@@ -381,14 +381,14 @@ func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
 	if err != nil {
 		return err
 	}
-	payouts, tries, leases := make([]int64, n), make([]int64, n), make([]database.Instant, n)
+	given := database.NewRows(n, "v_payout v_attempt v_number v_lease", "")
 	attempts, events := make([]attempt, n), make([]event, n)
 	committed := map[money.Currency]money.Amount{}
 	for i := range claims {
 		p := &claims[i]
 		p.AttemptID, p.State = numbers[i], Sending
 		sendBy := c.now.Add(p.SendBy)
-		payouts[i], tries[i], leases[i] = p.ID, p.Number, sendBy.Add(p.calls()*c.order.CallTimeout+leaseMargin)
+		given.AddInts(p.ID, p.AttemptID, p.Number, int64(sendBy.Add(p.calls()*c.order.CallTimeout+leaseMargin)))
 		attempts[i] = attempt{
 			ID: p.AttemptID, PayoutID: p.ID, Number: p.Number, OrderNo: p.OrderNo(), ParamsDigest: p.paramsDigest(),
 			LimitsSource: c.limitFor(p.Payout).Source, Worker: c.order.Worker, SendBy: sendBy,
@@ -398,9 +398,6 @@ func (c *claiming) commitAttempts(ctx context.Context, claims []Claim) error {
 			Actor: "worker:" + c.order.Worker, AttemptID: p.AttemptID,
 		}
 		committed[p.Currency] += p.Amount + p.FeeEstimate
-	}
-	given := database.Rows{
-		database.Ints("v_payout", payouts), database.Ints("v_attempt", numbers), database.Ints("v_number", tries), database.Ints("v_lease", leases),
 	}
 	// The state is compared as a text of its own: as it stands, PostgreSQL would
 	// take an index of unsent payouts that it believes to be empty, and walk it.

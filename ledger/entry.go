@@ -137,17 +137,10 @@ func balanced(lines []Line) error {
 }
 
 func insertEntries(ctx context.Context, tx *database.Tx, entries []entry) error {
-	n := len(entries)
-	numbers, batches, payouts, corrects := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
-	kinds, currencies, notes, actors, digests := make([]string, n), make([]money.Currency, n), make([]string, n), make([]string, n), make([]string, n)
-	for i, e := range entries {
-		numbers[i], batches[i], payouts[i], corrects[i] = e.id, e.batch, e.payout, e.corrects
-		kinds[i], currencies[i], notes[i], actors[i], digests[i] = e.kind, e.currency, e.note, e.actor, e.digest()
-	}
-	given := database.Rows{
-		database.Ints("v_id", numbers), database.Texts("v_kind", kinds), database.Texts("v_currency", currencies),
-		database.Ints("v_batch", batches), database.Ints("v_payout", payouts), database.Ints("v_corrects", corrects),
-		database.Texts("v_note", notes), database.Texts("v_actor", actors), database.Texts("v_digest", digests),
+	given := database.NewRows(len(entries), "v_id v_batch v_payout v_corrects", "v_kind v_currency v_note v_actor v_digest")
+	for _, e := range entries {
+		given.AddInts(e.id, e.batch, e.payout, e.corrects)
+		given.AddTexts(e.kind, string(e.currency), e.note, e.actor, e.digest())
 	}
 	_, err := given.Exec(ctx, tx, `INSERT INTO entries (id, day_id, kind, currency, batch_id, payout_id, corrects, note, actor, created_at, digest)
 		SELECT v_id, ?, v_kind, v_currency, v_batch, v_payout, v_corrects, v_note, v_actor, ?, v_digest FROM v`,
@@ -156,8 +149,7 @@ func insertEntries(ctx context.Context, tx *database.Tx, entries []entry) error 
 }
 
 func insertLines(ctx context.Context, tx *database.Tx, accounts map[accountKey]int64, entries []entry) error {
-	var entryIDs, positions, accountIDs, amounts []int64
-	var sides []Side
+	given := database.NewRows(3*len(entries), "v_entry v_position v_account v_amount", "v_side") // most have three
 	deltas := map[int64]int64{}
 	for _, e := range entries {
 		for i, l := range e.lines {
@@ -165,18 +157,14 @@ func insertLines(ctx context.Context, tx *database.Tx, accounts map[accountKey]i
 			if !ok {
 				return fmt.Errorf("account %s %s is not locked", e.currency, l.Account)
 			}
-			entryIDs, positions, accountIDs = append(entryIDs, e.id), append(positions, int64(i+1)), append(accountIDs, account)
-			amounts, sides = append(amounts, int64(l.Amount)), append(sides, l.Side)
+			given.AddInts(e.id, int64(i+1), account, int64(l.Amount))
+			given.AddTexts(string(l.Side))
 			if l.Side == Debit {
 				deltas[account] += int64(l.Amount)
 			} else {
 				deltas[account] -= int64(l.Amount)
 			}
 		}
-	}
-	given := database.Rows{
-		database.Ints("v_entry", entryIDs), database.Ints("v_position", positions), database.Ints("v_account", accountIDs),
-		database.Texts("v_side", sides), database.Ints("v_amount", amounts),
 	}
 	if _, err := given.Exec(ctx, tx, `INSERT INTO lines (entry_id, position, account_id, side, amount)
 		SELECT v_entry, v_position, v_account, v_side, v_amount FROM v`); err != nil {
@@ -186,11 +174,10 @@ func insertLines(ctx context.Context, tx *database.Tx, accounts map[accountKey]i
 }
 
 func addToBalances(ctx context.Context, tx *database.Tx, deltas map[int64]int64) error {
-	var accounts, changes []int64
+	given := database.NewRows(len(deltas), "v_account v_change", "")
 	for account, change := range deltas {
-		accounts, changes = append(accounts, account), append(changes, change)
+		given.AddInts(account, change)
 	}
-	given := database.Rows{database.Ints("v_account", accounts), database.Ints("v_change", changes)}
 	_, err := given.Exec(ctx, tx, "UPDATE accounts SET balance = balance + v_change FROM v WHERE accounts.id = v_account")
 	return err
 }

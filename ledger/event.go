@@ -42,20 +42,11 @@ func insertEvents(ctx context.Context, tx *database.Tx, events []event) error {
 	if err != nil {
 		return err
 	}
-	batches, payouts, attempts, evidence := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
-	from, to, reasons := make([]State, n), make([]State, n), make([]Reason, n)
-	notes, actors, digests, seals := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	given := database.NewRows(n, "v_id v_batch v_payout v_attempt v_evidence", "v_from v_to v_reason v_note v_actor v_digest v_seal")
 	for i, e := range events {
 		e.ID, e.CreatedAt, e.Note = numbers[i], now, storable(e.Note)
-		batches[i], payouts[i], attempts[i], evidence[i] = e.BatchID, e.PayoutID, e.AttemptID, e.EvidenceID
-		from[i], to[i], reasons[i] = e.From, e.To, e.Reason
-		notes[i], actors[i], digests[i], seals[i] = e.Note, e.Actor, e.Digest, e.seal()
-	}
-	given := database.Rows{
-		database.Ints("v_id", numbers), database.Ints("v_batch", batches), database.Ints("v_payout", payouts),
-		database.Texts("v_from", from), database.Texts("v_to", to), database.Texts("v_reason", reasons),
-		database.Texts("v_note", notes), database.Texts("v_actor", actors), database.Ints("v_attempt", attempts),
-		database.Ints("v_evidence", evidence), database.Texts("v_digest", digests), database.Texts("v_seal", seals),
+		given.AddInts(e.ID, e.BatchID, e.PayoutID, e.AttemptID, e.EvidenceID)
+		given.AddTexts(string(e.From), string(e.To), string(e.Reason), e.Note, e.Actor, e.Digest, e.seal())
 	}
 	_, err = given.Exec(ctx, tx, "INSERT INTO events ("+eventColumns+`)
 		SELECT v_id, v_batch, v_payout, v_from, v_to, v_reason, v_note, v_actor, v_attempt, v_evidence, v_digest, ?, v_seal FROM v`, now)

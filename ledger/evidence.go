@@ -97,26 +97,15 @@ func insertEvidence(ctx context.Context, tx *database.Tx, numbers []int64, findi
 	if err != nil {
 		return err
 	}
-	n := len(findings)
-	payouts, attempts, statuses, seals := make([]int64, n), make([]int64, n), make([]int64, n), make([]string, n)
-	texts := make([][]string, 9)
-	for i := range texts {
-		texts[i] = make([]string, n)
-	}
+	given := database.NewRows(len(findings), "v_id v_payout v_attempt v_http",
+		"v_kind v_outcome v_reason v_code v_message v_order v_status v_digest v_body v_seal")
 	for i, f := range findings {
 		a := answer{ID: numbers[i], PayoutID: f.PayoutID, AttemptID: f.AttemptID, Evidence: *f.Evidence, CreatedAt: now}
-		for j, text := range a.texts() {
+		for _, text := range a.texts() {
 			*text = storable(*text)
-			texts[j][i] = *text
 		}
-		payouts[i], attempts[i], statuses[i], seals[i] = a.PayoutID, a.AttemptID, a.HTTPStatus, a.seal()
-	}
-	given := database.Rows{
-		database.Ints("v_id", numbers), database.Ints("v_payout", payouts), database.Ints("v_attempt", attempts),
-		database.Texts("v_kind", texts[0]), database.Texts("v_outcome", texts[1]), database.Texts("v_reason", texts[2]),
-		database.Ints("v_http", statuses), database.Texts("v_code", texts[3]), database.Texts("v_message", texts[4]),
-		database.Texts("v_order", texts[5]), database.Texts("v_status", texts[6]), database.Texts("v_digest", texts[7]),
-		database.Texts("v_body", texts[8]), database.Texts("v_seal", seals),
+		given.AddInts(a.ID, a.PayoutID, a.AttemptID, a.HTTPStatus)
+		given.AddTexts(a.Kind, string(a.Heard), a.Reason, a.Code, a.Message, a.GatewayOrder, a.Status, a.Digest, a.Body, a.seal())
 	}
 	_, err = given.Exec(ctx, tx, "INSERT INTO evidence ("+evidenceColumns+`)
 		SELECT v_id, v_payout, v_attempt, v_kind, v_outcome, v_reason, v_http, v_code, v_message,

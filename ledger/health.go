@@ -133,14 +133,10 @@ func (r *recording) watch(ctx context.Context) error {
 }
 
 func (r *recording) count(ctx context.Context, tallied []calls) error {
-	n := len(tallied)
-	channels, sent, doubts, refused, bad := make([]string, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
-	for i, c := range tallied {
-		channels[i], sent[i], doubts[i], refused[i], bad[i] = c.Channel, c.Sent, c.InDoubt, c.Refused, c.BadSignatures
-	}
-	given := database.Rows{
-		database.Texts("v_channel", channels), database.Ints("v_sent", sent), database.Ints("v_doubt", doubts),
-		database.Ints("v_refused", refused), database.Ints("v_bad", bad),
+	given := database.NewRows(len(tallied), "v_sent v_doubt v_refused v_bad", "v_channel")
+	for _, c := range tallied {
+		given.AddInts(c.Sent, c.InDoubt, c.Refused, c.BadSignatures)
+		given.AddTexts(c.Channel)
 	}
 	// WHERE: without it SQLite takes ON for a join's.
 	_, err := given.Exec(ctx, r.tx, `INSERT INTO channel_minutes (channel, minute, worker, sent, in_doubt, refused, bad_signatures)

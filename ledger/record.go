@@ -316,38 +316,7 @@ func (r *recording) insertEvidence(ctx context.Context) error {
 // update is the guard: a finding changes only a payout that still stands
 // where the finding starts from, with the attempt it is about.
 func (r *recording) update(ctx context.Context) error {
-	n := len(r.findings)
-	payouts, attempts, fees, known, next, ended := make([]int64, n), make([]int64, n), make([]money.Amount, n), make([]int64, n), make([]database.Instant, n), make([]database.Instant, n)
-	conflicts := make([]int64, n)
-	from, to := make([]State, n), make([]State, n)
-	texts := make([][]string, 5)
-	for i := range texts {
-		texts[i] = make([]string, n)
-	}
-	for i, f := range r.findings {
-		payouts[i], attempts[i], fees[i], from[i], to[i] = f.PayoutID, f.AttemptID, f.Fee, f.From.stored(), f.To.stored()
-		if f.FeeKnown {
-			known[i] = 1
-		}
-		if f.NextLookup > 0 {
-			next[i] = r.now.Add(f.NextLookup)
-		}
-		if f.To.Final() {
-			ended[i] = r.now
-		}
-		if f.Conflict {
-			conflicts[i] = 1
-		}
-		for j, text := range []string{f.GatewayOrder, f.Status, f.Rate, f.Received, f.Block} {
-			texts[j][i] = storable(text)
-		}
-	}
-	given := database.Rows{
-		database.Ints("v_payout", payouts), database.Ints("v_attempt", attempts), database.Texts("v_from", from), database.Texts("v_to", to),
-		database.Ints("v_fee", fees), database.Ints("v_known", known), database.Ints("v_next", next), database.Ints("v_ended", ended),
-		database.Texts("v_order", texts[0]), database.Texts("v_status", texts[1]), database.Texts("v_rate", texts[2]), database.Texts("v_received", texts[3]),
-		database.Texts("v_block", texts[4]), database.Ints("v_conflict", conflicts),
-	}
+	given := r.rows()
 	// A fee that the gateway does not name is booked as estimated; what was
 	// booked when a payout ended stays. A look-up that is due already was asked
 	// for by a notification while this one was under way, and stays due.
@@ -375,6 +344,32 @@ func (r *recording) update(ctx context.Context) error {
 		r.changed[p.ID] = p
 	}
 	return nil
+}
+
+// rows are the findings for update's statement.
+func (r *recording) rows() database.Rows {
+	given := database.NewRows(len(r.findings), "v_payout v_attempt v_fee v_known v_next v_ended v_conflict",
+		"v_from v_to v_order v_status v_rate v_received v_block")
+	for _, f := range r.findings {
+		var known, conflict int64
+		var next, ended database.Instant
+		if f.FeeKnown {
+			known = 1
+		}
+		if f.NextLookup > 0 {
+			next = r.now.Add(f.NextLookup)
+		}
+		if f.To.Final() {
+			ended = r.now
+		}
+		if f.Conflict {
+			conflict = 1
+		}
+		given.AddInts(f.PayoutID, f.AttemptID, int64(f.Fee), known, int64(next), int64(ended), conflict)
+		given.AddTexts(string(f.From.stored()), string(f.To.stored()), storable(f.GatewayOrder), storable(f.Status),
+			storable(f.Rate), storable(f.Received), storable(f.Block))
+	}
+	return given
 }
 
 // eachChange calls f for every finding that changed a payout's state.

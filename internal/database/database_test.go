@@ -1,11 +1,13 @@
 package database_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -131,6 +133,43 @@ func TestBatchBindsEveryRowExactly(t *testing.T) {
 		for _, row := range got {
 			if want := words[row.ID-1] + "!"; row.Word != want {
 				t.Errorf("row %d = %q, want %q", row.ID, row.Word, want)
+			}
+		}
+	})
+}
+
+// Rows that are added one by one are bound like whole columns, and a row that
+// misses a value is refused.
+func TestRowsAreAddedOneByOne(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		batch := database.NewRows(2, "number half", "text ending")
+		for i := range int64(3) { // more than there is room for
+			batch.AddInts(2*i, i)
+			batch.AddTexts(fmt.Sprint("word ", i), "!")
+		}
+		var got []wordRow
+		err := db.InTx(t.Context(), func(tx *database.Tx) (err error) {
+			got, err = database.Select[wordRow](t.Context(), tx, batch,
+				"INSERT INTO words (id, word) SELECT number - half, text || ending FROM v RETURNING id, word")
+			return err
+		})
+		slices.SortFunc(got, func(a, b wordRow) int { return cmp.Compare(a.ID, b.ID) })
+		if want := []wordRow{{0, "word 0!"}, {1, "word 1!"}, {2, "word 2!"}}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("stored %v, %v; want %v", got, err, want)
+		}
+		for name, add := range map[string]func(database.Rows){
+			"a text too few":    func(r database.Rows) { r.AddInts(7, 7); r.AddTexts("!") },
+			"a number too many": func(r database.Rows) { r.AddInts(7, 7, 7); r.AddTexts("seven", "!") },
+		} {
+			uneven := database.NewRows(1, "number half", "text ending")
+			add(uneven)
+			err := db.InTx(t.Context(), func(tx *database.Tx) error {
+				_, err := uneven.Exec(t.Context(), tx, "INSERT INTO words (id, word) SELECT number, text FROM v")
+				return err
+			})
+			if err == nil || !strings.Contains(err.Error(), "rows") {
+				t.Errorf("%s: error %v", name, err)
 			}
 		}
 	})

@@ -17,14 +17,18 @@ import (
 // RETURNING becomes ambiguous.
 type Rows []Column
 
-// Column is one named column of Rows.
+// Column is one named column of Rows, of whole numbers or of texts.
 type Column struct {
-	name   string
-	kind   string // PostgreSQL element type
-	length int
-	array  any // for PostgreSQL
-	value  func(row int) any
+	name  string
+	kind  string // PostgreSQL element type
+	ints  pq.Int64Array
+	texts pq.StringArray
 }
+
+const (
+	bigint  = "bigint"
+	textual = "text"
+)
 
 // Ints makes a column of whole numbers.
 func Ints[T ~int64](name string, values []T) Column {
@@ -32,7 +36,7 @@ func Ints[T ~int64](name string, values []T) Column {
 	for i, v := range values {
 		plain[i] = int64(v)
 	}
-	return Column{name, "bigint", len(values), plain, func(row int) any { return plain[row] }}
+	return Column{name: name, kind: bigint, ints: plain}
 }
 
 // Texts makes a column of texts.
@@ -41,7 +45,51 @@ func Texts[T ~string](name string, values []T) Column {
 	for i, v := range values {
 		plain[i] = string(v)
 	}
-	return Column{name, "text", len(values), plain, func(row int) any { return plain[row] }}
+	return Column{name: name, kind: textual, texts: plain}
+}
+
+// NewRows makes columns of whole numbers and of texts, their names separated
+// by spaces, with room for n rows: for each of them call AddInts and AddTexts.
+func NewRows(n int, ints, texts string) Rows {
+	var r Rows
+	for _, name := range strings.Fields(ints) {
+		r = append(r, Column{name: name, kind: bigint, ints: make(pq.Int64Array, 0, n)})
+	}
+	for _, name := range strings.Fields(texts) {
+		r = append(r, Column{name: name, kind: textual, texts: make(pq.StringArray, 0, n)})
+	}
+	return r
+}
+
+// AddInts adds a row's whole numbers, in the order of their columns.
+func (r Rows) AddInts(values ...int64) {
+	for i, v := range values {
+		r[i].ints = append(r[i].ints, v)
+	}
+}
+
+// AddTexts adds a row's texts, in the order of their columns.
+func (r Rows) AddTexts(values ...string) {
+	columns := r[len(r)-len(values):]
+	for i, v := range values {
+		columns[i].texts = append(columns[i].texts, v)
+	}
+}
+
+func (c Column) length() int { return len(c.ints) + len(c.texts) }
+
+func (c Column) array() any {
+	if c.kind == textual {
+		return c.texts
+	}
+	return c.ints
+}
+
+func (c Column) value(row int) any {
+	if c.kind == textual {
+		return c.texts[row]
+	}
+	return c.ints[row]
 }
 
 // Exec runs "WITH v AS (the rows) query" and returns how many rows changed.
@@ -77,10 +125,10 @@ func (r Rows) each(dialect Dialect, run func(with string, values []any) error) e
 	if len(r) == 0 {
 		return nil
 	}
-	rows := r[0].length
+	rows := r[0].length()
 	for _, c := range r {
-		if c.length != rows {
-			return fmt.Errorf("column %s has %d rows, %s has %d", c.name, c.length, r[0].name, rows)
+		if c.length() != rows {
+			return fmt.Errorf("column %s has %d rows, %s has %d", c.name, c.length(), r[0].name, rows)
 		}
 	}
 	if rows == 0 {
@@ -102,7 +150,7 @@ func (r Rows) each(dialect Dialect, run func(with string, values []any) error) e
 func (r Rows) unnest() (string, []any) {
 	names, kinds, arrays := make([]string, len(r)), make([]string, len(r)), make([]any, len(r))
 	for i, c := range r {
-		names[i], kinds[i], arrays[i] = c.name, "?::"+c.kind+"[]", c.array
+		names[i], kinds[i], arrays[i] = c.name, "?::"+c.kind+"[]", c.array()
 	}
 	return "WITH v AS (SELECT * FROM unnest(" + strings.Join(kinds, ", ") + ") AS u(" + strings.Join(names, ", ") + ")) ", arrays
 }
