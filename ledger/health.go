@@ -202,6 +202,35 @@ const feesOf = "coalesce((SELECT a.balance FROM accounts a WHERE a.currency = g.
 // anchorAge is how long the balance is measured against one report.
 const anchorAge = 24 * time.Hour
 
+// anchored is what we know of a balance, with the report of it that it is
+// measured against.
+type anchored struct {
+	Currency      money.Currency
+	Claimed       money.Amount     // by us, until now
+	Anchor        money.Amount     // what the gateway reported, and our claims had taken by then
+	AnchorClaimed money.Amount     `db:"anchor_claimed"` // what they had taken
+	AnchoredAt    database.Instant `db:"anchored_at"`
+	LiftedAt      database.Instant `db:"lifted_at"` // of the newest stop of everything
+}
+
+// known reports whether it can be measured: a person who lifted a stop has
+// looked at what was reported before.
+func (g anchored) known() bool { return g.AnchoredAt > g.LiftedAt }
+
+// unexplained says in words by how much a reported balance fell below what our
+// claims explain, "" where that is less than so many percent of it.
+func (g anchored) unexplained(reported money.Amount, percent int) string {
+	held, since := g.Anchor-g.AnchorClaimed, g.Claimed-g.AnchorClaimed
+	missing, allowed := g.Anchor-reported-g.Claimed, (held+since)/100*money.Amount(percent)
+	if !g.known() || missing <= allowed {
+		return ""
+	}
+	return fmt.Sprintf(
+		"the gateway's balance fell by %[1]s %[6]s more than all our claims explain: it held %[2]s %[6]s at %[3]s, at most %[4]s %[6]s was claimed since, and it holds %[5]s %[6]s",
+		money.Format(missing, g.Currency), money.Format(held, g.Currency), g.AnchoredAt.Time().Format("2006-01-02 15:04 UTC"),
+		money.Format(since, g.Currency), money.Format(reported, g.Currency), g.Currency)
+}
+
 // WatchBalance compares a balance that the gateway just reported with what our
 // claims explain, and stops everything when it fell further. What it held and
 // what our claims took for certain (explained, from before it was asked) is at
@@ -212,14 +241,8 @@ func (b *Book) WatchBalance(ctx context.Context, currency money.Currency, report
 		return nil
 	}
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
-		var g struct {
-			Claimed       money.Amount
-			Anchor        money.Amount
-			AnchorClaimed money.Amount     `db:"anchor_claimed"`
-			AnchoredAt    database.Instant `db:"anchored_at"`
-			LiftedAt      database.Instant `db:"lifted_at"`
-		}
-		err := tx.Get(ctx, &g, `SELECT g.committed + `+feesOf+` AS claimed, g.anchor, g.anchor_claimed, g.anchored_at,
+		var g anchored
+		err := tx.Get(ctx, &g, `SELECT g.currency, g.committed + `+feesOf+` AS claimed, g.anchor, g.anchor_claimed, g.anchored_at,
 			(SELECT coalesce(max(s.lifted_at), 0) FROM stops s WHERE s.scope = 'everything') AS lifted_at
 			FROM balances g WHERE g.currency = ?`, currency)
 		if err != nil {
@@ -229,17 +252,10 @@ func (b *Book) WatchBalance(ctx context.Context, currency money.Currency, report
 		if err != nil {
 			return err
 		}
-		since := g.Claimed - g.AnchorClaimed
-		allowed := (g.Anchor - g.AnchorClaimed + since) / 100 * money.Amount(b.brakes.BalancePercent)
-		missing := g.Anchor - reported - g.Claimed
-		known := g.AnchoredAt > g.LiftedAt
-		if known && missing > allowed {
-			return brake(ctx, tx, "system", "", fmt.Sprintf(
-				"the gateway's balance fell by %[1]s %[6]s more than all our claims explain: it held %[2]s %[6]s at %[3]s, at most %[4]s %[6]s was claimed since, and it holds %[5]s %[6]s",
-				money.Format(missing, currency), money.Format(g.Anchor-g.AnchorClaimed, currency), g.AnchoredAt.Time().Format("2006-01-02 15:04 UTC"),
-				money.Format(since, currency), money.Format(reported, currency), currency))
+		if fall := g.unexplained(reported, b.brakes.BalancePercent); fall != "" {
+			return brake(ctx, tx, "system", "", fall)
 		}
-		if known && reported+explained <= g.Anchor && now.Sub(g.AnchoredAt) < anchorAge {
+		if g.known() && reported+explained <= g.Anchor && now.Sub(g.AnchoredAt) < anchorAge {
 			return nil
 		}
 		_, err = tx.Exec(ctx, "UPDATE balances SET anchor = ?, anchor_claimed = ?, anchored_at = ? WHERE currency = ?",

@@ -69,30 +69,38 @@ func (b *Book) DueLookups(ctx context.Context, order LookupOrder) ([]Lookup, err
 		if err != nil {
 			return err
 		}
-		payouts := make([]int64, len(due))
-		before, slots := 0, len(due)
-		if order.Control && slices.ContainsFunc(due, Lookup.InDoubt) {
-			before, slots = 1, slots+2
-		}
-		for i := range due {
-			l := &due[i]
-			payouts[i] = l.ID
-			l.Slot, l.StatusAge = reserved.local(before+i), now.Sub(l.StatusAt)
-			l.Before, l.After = reserved.local(max(0, before+i-1)), reserved.local(before+i+1)
-			l.SentAge, l.SendByAge = now.Sub(l.SentAt), now.Sub(l.SendBy)
-		}
+		taken := order.schedule(due, &reserved, now)
 		lookups = due
-		given := database.Rows{database.Ints("v_payout", payouts)}
+		given := database.NewRows(len(due), "v_payout", "")
+		for _, l := range due {
+			given.AddInts(l.ID)
+		}
 		_, err = given.Exec(ctx, tx, "UPDATE payouts SET next_lookup_at = ? FROM v WHERE payouts.id = v_payout", now.Add(order.Lease))
 		if err != nil {
 			return err
 		}
-		return reserved.use(ctx, tx, ForLookups, slots)
+		return reserved.use(ctx, tx, ForLookups, taken)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take due look-ups: %w", err)
 	}
 	return lookups, nil
+}
+
+// schedule gives look-ups their slots, with one before and one after them for
+// control look-ups where those are needed, and returns how many that takes.
+func (o LookupOrder) schedule(due []Lookup, reserved *slots, now database.Instant) int {
+	before, taken := 0, len(due)
+	if o.Control && slices.ContainsFunc(due, Lookup.InDoubt) {
+		before, taken = 1, taken+2
+	}
+	for i := range due {
+		l := &due[i]
+		l.Slot, l.StatusAge = reserved.local(before+i), now.Sub(l.StatusAt)
+		l.Before, l.After = reserved.local(max(0, before+i-1)), reserved.local(before+i+1)
+		l.SentAge, l.SendByAge = now.Sub(l.SentAt), now.Sub(l.SendBy)
+	}
+	return taken
 }
 
 // lockDue locks what is due: those in doubt first, but a quarter of the places

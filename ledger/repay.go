@@ -111,25 +111,17 @@ func lockRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts []
 	return checkRepayable(ctx, tx, batch, payouts)
 }
 
+// repayable is a payout that somebody wants to pay again.
+type repayable struct {
+	Payout
+	Again    string // the order number under which another batch pays it again
+	Disputed string // the kind of case that is open about its payee and amount
+	Proposal int64
+}
+
 // checkRepayable refuses the payouts that a batch may not pay again.
 func checkRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts []int64) error {
-	given := database.Rows{database.Ints("v_payout", payouts)}
-	type row struct {
-		Payout
-		Again    string // the order number under which it is paid again
-		Disputed string // the kind of case that is open about its payee and amount
-		Proposal int64
-	}
-	// A case about this payout, or about another one to the same payee over
-	// the same amount: then the two may have been mixed up.
-	all, err := database.Select[row](ctx, tx, given, "SELECT "+payoutColumns+`,
-		coalesce((SELECT max(`+orderNoOf("rb", "r")+`) FROM payouts r JOIN batches rb ON rb.id = r.batch_id
-			WHERE r.repays <> '' AND r.repays = `+orderNoOf("b", "p")+` AND `+live("rb", "r")+` AND rb.state <> 'STAGING' AND rb.id <> ?), '') AS again,
-		coalesce((SELECT max(x.kind) FROM exceptions x JOIN payouts o ON o.id = x.payout_id
-			WHERE x.closed_at = 0 AND `+isDispute+`
-			AND o.channel = p.channel AND o.account = p.account AND o.amount = p.amount AND o.currency = p.currency), '') AS disputed,
-		`+openProposal+` AS proposal
-		FROM v JOIN payouts p ON p.id = v_payout JOIN batches b ON b.id = p.batch_id ORDER BY p.id`, batch)
+	all, err := readRepayable(ctx, tx, batch, payouts)
 	if err != nil {
 		return err
 	}
@@ -142,26 +134,45 @@ func checkRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts [
 		return err
 	}
 	for _, p := range all {
-		var why string
-		switch {
-		case p.State != Failed && p.State != FailedFee:
-			why = fmt.Sprintf("is %s; only one that failed can be paid again", p.State)
-		case p.GatewayOrder == "":
-			why = "has no order at the gateway that is as we ordered it, and so the gateway cannot confirm that it failed; pay it in a new sheet"
-		case p.Again != "":
-			why = "is paid again already, as " + p.Again
-		case p.Disputed != "":
-			why = fmt.Sprintf("may have been paid: a case of the kind %s about its payee and amount is open (payrun exceptions)", p.Disputed)
-		case p.Proposal != 0:
-			why = fmt.Sprintf("may change: proposal %d about it is open", p.Proposal)
-		case doubtful[p.ID] != "":
-			why = "was a re-pay itself: " + doubtful[p.ID]
-		default:
-			continue
+		if why := p.refusal(doubtful[p.ID]); why != "" {
+			return fmt.Errorf("%w: payout %s %s", ErrConflict, p.OrderNo(), why)
 		}
-		return fmt.Errorf("%w: payout %s %s", ErrConflict, p.OrderNo(), why)
 	}
 	return nil
+}
+
+func readRepayable(ctx context.Context, tx *database.Tx, batch int64, payouts []int64) ([]repayable, error) {
+	given := database.Rows{database.Ints("v_payout", payouts)}
+	// A case about this payout, or about another one to the same payee over
+	// the same amount: then the two may have been mixed up.
+	return database.Select[repayable](ctx, tx, given, "SELECT "+payoutColumns+`,
+		coalesce((SELECT max(`+orderNoOf("rb", "r")+`) FROM payouts r JOIN batches rb ON rb.id = r.batch_id
+			WHERE r.repays <> '' AND r.repays = `+orderNoOf("b", "p")+` AND `+live("rb", "r")+` AND rb.state <> 'STAGING' AND rb.id <> ?), '') AS again,
+		coalesce((SELECT max(x.kind) FROM exceptions x JOIN payouts o ON o.id = x.payout_id
+			WHERE x.closed_at = 0 AND `+isDispute+`
+			AND o.channel = p.channel AND o.account = p.account AND o.amount = p.amount AND o.currency = p.currency), '') AS disputed,
+		`+openProposal+` AS proposal
+		FROM v JOIN payouts p ON p.id = v_payout JOIN batches b ON b.id = p.batch_id ORDER BY p.id`, batch)
+}
+
+// refusal says why the payout may not be paid again, "" when it may; doubtful
+// is what makes its chain doubtful, should it be a re-pay itself.
+func (p repayable) refusal(doubtful string) string {
+	switch {
+	case p.State != Failed && p.State != FailedFee:
+		return fmt.Sprintf("is %s; only one that failed can be paid again", p.State)
+	case p.GatewayOrder == "":
+		return "has no order at the gateway that is as we ordered it, and so the gateway cannot confirm that it failed; pay it in a new sheet"
+	case p.Again != "":
+		return "is paid again already, as " + p.Again
+	case p.Disputed != "":
+		return fmt.Sprintf("may have been paid: a case of the kind %s about its payee and amount is open (payrun exceptions)", p.Disputed)
+	case p.Proposal != 0:
+		return fmt.Sprintf("may change: proposal %d about it is open", p.Proposal)
+	case doubtful != "":
+		return "was a re-pay itself: " + doubtful
+	}
+	return ""
 }
 
 // disputes are the kinds of open cases in which a payee may have been paid
@@ -195,17 +206,19 @@ func paidAgain(ctx context.Context, tx *database.Tx, no string) (chain []Payout,
 	}
 }
 
+// link is one payout of a chain, each paying the next one again.
+type link struct {
+	Again    int64  // the re-pay that the chain is about
+	Disputed string // the kind of case that says it may have been paid
+	Instead  string // a cancelled re-pay of the same that may have been paid
+	Payout
+}
+
 // doubtfulChains says of re-pays, by payout, why they may not be sent: of what
 // they pay again, and what that paid again, and so on, one has not failed, or
 // a case says that it may have been paid, or that another re-pay of it was,
 // which had been cancelled. "" or nothing for those that may.
 func doubtfulChains(ctx context.Context, tx *database.Tx, payouts []Payout) (map[int64]string, error) {
-	type link struct {
-		Again    int64 // the re-pay that the chain is about
-		Disputed string
-		Instead  string // a cancelled re-pay of the same that may have been paid
-		Payout
-	}
 	var links []link
 	for _, p := range payouts {
 		links = append(links, link{Again: p.ID, Payout: p})
@@ -213,45 +226,54 @@ func doubtfulChains(ctx context.Context, tx *database.Tx, payouts []Payout) (map
 	why := map[int64]string{}
 	for {
 		links = slices.DeleteFunc(links, func(l link) bool { return l.Repays == "" || why[l.Again] != "" })
-		n := len(links)
-		if n == 0 {
+		if len(links) == 0 {
 			return why, nil
 		}
-		again, ids, prefixes, ordinals := make([]int64, n), make([]int64, n), make([]string, n), make([]int64, n)
-		for i, l := range links {
-			again[i], ids[i] = l.Again, l.ID
-			prefixes[i], ordinals[i], _ = splitOrderNo(l.Repays)
+		for _, l := range links {
 			why[l.Again] = l.Repays + ", which it pays again, is not on file"
 		}
-		given := database.Rows{
-			database.Ints("v_again", again), database.Ints("v_id", ids), database.Texts("v_prefix", prefixes), database.Ints("v_ordinal", ordinals),
-		}
-		// What is paid again is older, so a chain has an end.
-		found, err := database.Select[link](ctx, tx, given, "SELECT "+payoutColumns+`, v_again AS again,
-			coalesce((SELECT max(x.kind) FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0
-				AND `+isDispute+`), '') AS disputed,
-			coalesce((SELECT max(`+orderNoOf("ob", "o")+`) FROM payouts o JOIN batches ob ON ob.id = o.batch_id
-				WHERE o.repays <> '' AND o.repays = `+orderNoOf("b", "p")+` AND o.id <> v_id AND (o.state = 'SUCCEEDED' OR o.state = 'CANCELLED'
-				AND EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = o.id AND x.closed_at = 0 AND `+isDispute+`))), '') AS instead
-			FROM v JOIN batches b ON b.order_prefix = v_prefix AND b.order_prefix <> ''
-			JOIN payouts p ON p.id = `+idOf("b", "v_ordinal")+" AND p.id < v_id")
-		if err != nil {
+		var err error
+		if links, err = nextLinks(ctx, tx, links); err != nil {
 			return nil, fmt.Errorf("find what is paid again: %w", err)
 		}
-		for _, l := range found {
-			switch {
-			case l.State != Failed && l.State != FailedFee:
-				why[l.Again] = fmt.Sprintf("%s, which it pays again, is %s", l.OrderNo(), l.State)
-			case l.Disputed != "":
-				why[l.Again] = fmt.Sprintf("%s, which it pays again, may have been paid: a case of the kind %s about it is open", l.OrderNo(), l.Disputed)
-			case l.Instead != "":
-				why[l.Again] = fmt.Sprintf("%s, which was to pay %s again and was cancelled, may have been paid", l.Instead, l.OrderNo())
-			default:
+		for _, l := range links {
+			if why[l.Again] = l.doubt(); why[l.Again] == "" {
 				delete(why, l.Again)
 			}
 		}
-		links = found
 	}
+}
+
+// nextLinks finds what the payouts of links pay again. That is older, so a
+// chain has an end.
+func nextLinks(ctx context.Context, tx *database.Tx, links []link) ([]link, error) {
+	given := database.NewRows(len(links), "v_again v_id v_ordinal", "v_prefix")
+	for _, l := range links {
+		prefix, ordinal, _ := splitOrderNo(l.Repays)
+		given.AddInts(l.Again, l.ID, ordinal)
+		given.AddTexts(prefix)
+	}
+	return database.Select[link](ctx, tx, given, "SELECT "+payoutColumns+`, v_again AS again,
+		coalesce((SELECT max(x.kind) FROM exceptions x WHERE x.payout_id = p.id AND x.closed_at = 0
+			AND `+isDispute+`), '') AS disputed,
+		coalesce((SELECT max(`+orderNoOf("ob", "o")+`) FROM payouts o JOIN batches ob ON ob.id = o.batch_id
+			WHERE o.repays <> '' AND o.repays = `+orderNoOf("b", "p")+` AND o.id <> v_id AND (o.state = 'SUCCEEDED' OR o.state = 'CANCELLED'
+			AND EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = o.id AND x.closed_at = 0 AND `+isDispute+`))), '') AS instead
+		FROM v JOIN batches b ON b.order_prefix = v_prefix AND b.order_prefix <> ''
+		JOIN payouts p ON p.id = `+idOf("b", "v_ordinal")+" AND p.id < v_id")
+}
+
+// doubt says why the payout may have been paid after all, "" if nothing does.
+func (l link) doubt() string {
+	switch {
+	case l.State != Failed && l.State != FailedFee:
+		return fmt.Sprintf("%s, which it pays again, is %s", l.OrderNo(), l.State)
+	case l.Disputed != "":
+		return fmt.Sprintf("%s, which it pays again, may have been paid: a case of the kind %s about it is open", l.OrderNo(), l.Disputed)
+	case l.Instead != "":
+		return fmt.Sprintf("%s, which was to pay %s again and was cancelled, may have been paid", l.Instead, l.OrderNo())
+	}
+	return ""
 }
 
 // blockDoubtful keeps those of the payouts from being sent that are re-pays of

@@ -252,44 +252,7 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 	if err := s.checkCounts(counts); err != nil {
 		return Batch{}, err
 	}
-	rowsDigest := s.rows.sum()
-	publish := func(tx *database.Tx) error {
-		// One at a time, so that of two that pay the same payee one sees the other.
-		if err := tx.Queue(ctx, "publish"); err != nil {
-			return err
-		}
-		if err := s.scrutinize(ctx, tx, counts.Scrutiny); err != nil {
-			return err
-		}
-		if err := s.keepReading(ctx, tx, counts.Reading); err != nil {
-			return err
-		}
-		earlier, err := earlierBatch(ctx, tx, rowsDigest, s.account)
-		if err != nil {
-			return err
-		}
-		prefix := ""
-		if earlier == 0 {
-			prefix = orderPrefix(s.account, rowsDigest, 0)
-		}
-		n, err := tx.Exec(ctx, `UPDATE batches SET state = ?, order_prefix = ?, source_digest = ?, rows_digest = ?, repeats = ?,
-			rows_read = ?, accepted = ?, rejected = ?, blank = ? WHERE id = ? AND state = ?`,
-			Valid, prefix, counts.SourceDigest, rowsDigest, earlier,
-			counts.Read, counts.Accepted, counts.Rejected, counts.Blank, s.batch, staging)
-		if err != nil {
-			return err
-		}
-		if n != 1 {
-			return errCleared
-		}
-		if err := s.insertTotals(ctx, tx); err != nil {
-			return err
-		}
-		if err := lockRepayable(ctx, tx, s.batch, s.repays); err != nil {
-			return err
-		}
-		return batchEvent(ctx, tx, change{s.batch, "", Valid, byImport, s.name, s.by.Actor(), rowsDigest})
-	}
+	publish := func(tx *database.Tx) error { return s.publish(ctx, tx, counts) }
 	err := s.book.db.InTx(ctx, publish)
 	if database.IsUnique(err) { // the same sheet, published by someone else just now
 		err = s.book.db.InTx(ctx, publish)
@@ -299,6 +262,54 @@ func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
 	}
 	// It is published: a caller who gave up meanwhile must hear of it.
 	return s.book.Batch(context.WithoutCancel(ctx), s.batch)
+}
+
+func (s *Staging) publish(ctx context.Context, tx *database.Tx, counts Counts) error {
+	// One at a time, so that of two that pay the same payee one sees the other.
+	if err := tx.Queue(ctx, "publish"); err != nil {
+		return err
+	}
+	if err := s.scrutinize(ctx, tx, counts.Scrutiny); err != nil {
+		return err
+	}
+	if err := s.keepReading(ctx, tx, counts.Reading); err != nil {
+		return err
+	}
+	rowsDigest := s.rows.sum()
+	if err := s.makeBatch(ctx, tx, counts, rowsDigest); err != nil {
+		return err
+	}
+	if err := s.insertTotals(ctx, tx); err != nil {
+		return err
+	}
+	if err := lockRepayable(ctx, tx, s.batch, s.repays); err != nil {
+		return err
+	}
+	return batchEvent(ctx, tx, change{s.batch, "", Valid, byImport, s.name, s.by.Actor(), rowsDigest})
+}
+
+// makeBatch lets everybody see the staged rows, with order numbers unless they
+// repeat an earlier batch.
+func (s *Staging) makeBatch(ctx context.Context, tx *database.Tx, counts Counts, rowsDigest string) error {
+	earlier, err := earlierBatch(ctx, tx, rowsDigest, s.account)
+	if err != nil {
+		return err
+	}
+	prefix := ""
+	if earlier == 0 {
+		prefix = orderPrefix(s.account, rowsDigest, 0)
+	}
+	n, err := tx.Exec(ctx, `UPDATE batches SET state = ?, order_prefix = ?, source_digest = ?, rows_digest = ?, repeats = ?,
+		rows_read = ?, accepted = ?, rejected = ?, blank = ? WHERE id = ? AND state = ?`,
+		Valid, prefix, counts.SourceDigest, rowsDigest, earlier,
+		counts.Read, counts.Accepted, counts.Rejected, counts.Blank, s.batch, staging)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return errCleared
+	}
+	return nil
 }
 
 func (s *Staging) checkCounts(c Counts) error {
