@@ -279,8 +279,7 @@ func cellType(name []byte) (kind, bool) {
 
 // readCell reads up to the cell's closing tag and notes what it holds.
 func (s *sheetScanner) readCell(c *sheetCell) error {
-	var field byte // 'v', 'f', 'i' while inside that element
-	var phonetic, values, lists, formulas, length int
+	var in cellContent
 	c.from = len(s.row.numbers)
 	for {
 		t, err := s.xml.next()
@@ -289,40 +288,60 @@ func (s *sheetScanner) readCell(c *sheetCell) error {
 		}
 		switch depth := s.xml.depth; {
 		case t.kind == tokenClose && depth == 3:
-			c.to = len(s.row.numbers)
-			if values > 1 || lists > 1 || formulas > 1 {
+			c.to, c.formula = len(s.row.numbers), in.formulas > 0
+			if in.values > 1 || in.lists > 1 || in.formulas > 1 {
 				return damagedXML("a cell has two values").in(s.row.number, columnLetter(c.column))
 			}
 			return s.finishCell(c)
 		case t.kind == tokenClose && depth == 4:
-			field = 0
+			in.field = 0
 		case t.kind == tokenOpen && depth == 5:
-			switch string(t.name) {
-			case "v":
-				field, values = 'v', values+1
-			case "is":
-				field, lists = 'i', lists+1
-			case "f":
-				field, formulas, c.formula = 'f', formulas+1, true
-			case "c", "row":
+			if !in.open(t.name) {
 				return damagedXML("a cell stands inside another").in(s.row.number, columnLetter(c.column))
 			}
 		case t.kind == tokenOpen && string(t.name) == "rPh":
-			phonetic = depth
-		case t.kind == tokenClose && depth == phonetic-1:
-			phonetic = 0
-		case t.kind == tokenText && field != 0 && depth >= 5:
-			if length += len(t.text); length > longestCell*utf8Widest {
+			in.phonetic = depth
+		case t.kind == tokenClose && depth == in.phonetic-1:
+			in.phonetic = 0
+		case t.kind == tokenText && in.field != 0 && depth >= 5:
+			if in.length += len(t.text); in.length > longestCell*utf8Widest {
 				return refuse(CellTooLong, "A cell holds more than a spreadsheet cell can. Delete its content.").in(s.row.number, columnLetter(c.column))
 			}
-			switch {
-			case field == 'v':
-				c.filled = true
-				s.row.numbers = append(s.row.numbers, t.text...)
-			case field == 'i' && phonetic == 0 && depth >= 6:
-				c.filled = true
-			}
+			s.addText(c, &in, t.text)
 		}
+	}
+}
+
+// cellContent is where in a cell the scanner is, and what it has seen there.
+type cellContent struct {
+	field                           byte // 'v', 'f', 'i' while inside that element
+	phonetic                        int  // depth of the element with the reading aid, or 0
+	values, lists, formulas, length int
+}
+
+// open enters an element of a cell; it returns false for one that cannot be there.
+func (in *cellContent) open(name []byte) bool {
+	switch string(name) {
+	case "v":
+		in.field, in.values = 'v', in.values+1
+	case "is":
+		in.field, in.lists = 'i', in.lists+1
+	case "f":
+		in.field, in.formulas = 'f', in.formulas+1
+	case "c", "row":
+		return false
+	}
+	return true
+}
+
+// addText keeps what a cell shows: its value, or that it has a text of its own.
+func (s *sheetScanner) addText(c *sheetCell, in *cellContent, text []byte) {
+	switch {
+	case in.field == 'v':
+		c.filled = true
+		s.row.numbers = append(s.row.numbers, text...)
+	case in.field == 'i' && in.phonetic == 0 && s.xml.depth >= 6:
+		c.filled = true
 	}
 }
 
