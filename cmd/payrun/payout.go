@@ -232,44 +232,58 @@ func (c *payoutShowCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	p, steps, err := a.book.Story(a.ctx, order)
+	s, err := a.storyOf(order)
 	if err != nil {
 		return err
 	}
-	cases, err := a.casesOf(p)
-	if err != nil {
-		return err
+	view := viewPayout(s.Payout, s.steps)
+	view.Cases, view.PaidAgain, view.Stops = views(s.cases, viewException), s.again, views(s.stops, viewStop)
+	return a.show(view, func() { a.printStory(s) })
+}
+
+// story is all that is told about a payout.
+type story struct {
+	ledger.Payout
+	steps []ledger.Step
+	cases []ledger.Exception
+	stops []ledger.Stop
+	again string // the order number under which it is paid again
+}
+
+func (a *app) storyOf(order string) (s story, err error) {
+	if s.Payout, s.steps, err = a.book.Story(a.ctx, order); err != nil {
+		return s, err
 	}
-	again, err := a.paidAgain([]ledger.Payout{p})
-	if err != nil {
-		return err
+	if s.cases, err = a.casesOf(s.Payout); err != nil {
+		return s, err
 	}
-	stops, err := a.stopsOn(p)
+	again, err := a.paidAgain([]ledger.Payout{s.Payout})
 	if err != nil {
-		return err
+		return s, err
 	}
-	view := viewPayout(p, steps)
-	view.Cases, view.PaidAgain = views(cases, viewException), again[p.OrderNo()]
-	view.Stops = views(stops, viewStop)
-	return a.show(view, func() {
-		a.printPayout(p, corrected(steps))
-		for _, s := range stops {
-			a.sayf("  STOPPED: %s", a.heldBy(s, a.liftOf(s, p)))
-		}
-		for _, e := range cases {
-			a.sayf("  OPEN CASE, %s: %s. Next: %s", e.Kind, e.Detail, e.NextStep)
-		}
-		if next := nextFor(p, again[p.OrderNo()]); next != "" && len(cases) == 0 {
-			a.sayf("  next: %s", next)
-		}
-		a.sayf("")
-		t := newTable(a.out, "at", "what", "who", "detail")
-		for _, s := range steps {
-			what, detail := told(s)
-			t.row(a.localTime(s.At), what, s.Actor, detail)
-		}
-		t.flush()
-	})
+	s.again = again[s.OrderNo()]
+	s.stops, err = a.stopsOn(s.Payout)
+	return s, err
+}
+
+func (a *app) printStory(s story) {
+	a.printPayout(s.Payout, corrected(s.steps))
+	for _, stop := range s.stops {
+		a.sayf("  STOPPED: %s", a.heldBy(stop, a.liftOf(stop, s.Payout)))
+	}
+	for _, e := range s.cases {
+		a.sayf("  OPEN CASE, %s: %s. Next: %s", e.Kind, e.Detail, e.NextStep)
+	}
+	if next := nextFor(s.Payout, s.again); next != "" && len(s.cases) == 0 {
+		a.sayf("  next: %s", next)
+	}
+	a.sayf("")
+	t := newTable(a.out, "at", "what", "who", "detail")
+	for _, step := range s.steps {
+		what, detail := told(step)
+		t.row(a.localTime(step.At), what, step.Actor, detail)
+	}
+	t.flush()
 }
 
 // statusInWords is the gateway's status with its name and since when it is so.
