@@ -110,7 +110,7 @@ func (d *disbursing) claim(ctx context.Context, most int, channels []string) (le
 	before := time.Now()
 	claimed, err := d.Book.Claim(ctx, ledger.ClaimOrder{
 		Worker: d.Worker, Max: most, Channels: channels, Pace: d.Rate.Sends(),
-		Patience: d.Patience, CallTimeout: d.CallTimeout, LimitsAge: d.BoundsAge,
+		Patience: d.Patience, CallTimeout: d.CallTimeout, LimitsAge: d.LimitsAge,
 	})
 	d.window.claimed(len(claimed.Claims))
 	for _, c := range claimed.Claims {

@@ -33,8 +33,8 @@ type Engine struct {
 	CallTimeout time.Duration
 	// Patience is how late after its slot a payout may leave. Default 5 s.
 	Patience time.Duration
-	// BoundsAge is how old limits and balances may be to send on. Default 5 min.
-	BoundsAge time.Duration
+	// LimitsAge is how old limits and balances may be to send on. Default 5 min.
+	LimitsAge time.Duration
 	// Linger is how long outcomes wait to be written together. Default 50 ms.
 	Linger time.Duration
 	Judge  Judge
@@ -62,7 +62,7 @@ func (e *Engine) Defaults() error {
 	orElse(&e.InFlight, 1)
 	orElse(&e.CallTimeout, 30*time.Second)
 	orElse(&e.Patience, 5*time.Second)
-	orElse(&e.BoundsAge, 5*time.Minute)
+	orElse(&e.LimitsAge, 5*time.Minute)
 	orElse(&e.Linger, 50*time.Millisecond)
 	orElse(&e.Judge.ClosedAgain, 10*time.Minute)
 	if e.Judge.Accepted == nil {
@@ -99,7 +99,7 @@ func (e *Engine) reportHeldBack(ctx context.Context, done Disbursed) error {
 	e.heldBackAt = time.Now()
 	var reasons []string
 	if done.Waiting {
-		groups, err := e.Book.Waiting(ctx, e.Channels, e.BoundsAge)
+		groups, err := e.Book.Waiting(ctx, e.Channels, e.LimitsAge)
 		if err != nil {
 			return err
 		}

@@ -213,7 +213,7 @@ func (s *shop) worker(name string) *jobs.Engine {
 	e := s.engine
 	return &jobs.Engine{
 		Book: e.Book, Gateway: e.Gateway, Account: e.Account, Worker: name, Channels: e.Channels, Rate: e.Rate, InFlight: e.InFlight,
-		CallTimeout: e.CallTimeout, Patience: e.Patience, BoundsAge: e.BoundsAge, Linger: e.Linger, Judge: e.Judge, Log: e.Log,
+		CallTimeout: e.CallTimeout, Patience: e.Patience, LimitsAge: e.LimitsAge, Linger: e.Linger, Judge: e.Judge, Log: e.Log,
 	}
 }
 

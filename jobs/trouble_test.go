@@ -246,7 +246,7 @@ func TestRetryAfterSlowsEveryWorkerDown(t *testing.T) {
 func TestNothingIsSentOnStaleLimits(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
 		batch := s.approved(s.sheet(8))
-		s.engine.BoundsAge = time.Microsecond
+		s.engine.LimitsAge = time.Microsecond
 		s.faults(sandbox.Fault{At: sandbox.Limits, Kind: sandbox.FaultStatus, HTTPStatus: 503})
 		if err := s.limits.Run(t.Context()); err == nil {
 			t.Error("failing limits are not reported")
@@ -255,7 +255,7 @@ func TestNothingIsSentOnStaleLimits(t *testing.T) {
 			t.Errorf("%+v", done)
 		}
 		s.faults()
-		s.engine.BoundsAge = time.Minute
+		s.engine.LimitsAge = time.Minute
 		s.must(s.limits.Run(t.Context()))
 		if done := s.disburse(); done.Accepted != 8 {
 			t.Errorf("%+v", done)

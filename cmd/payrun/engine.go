@@ -68,7 +68,7 @@ func (a *app) newEngine(gateway jobs.Gateway) *jobs.Engine {
 	g, t := a.config.Gateway, a.config.Tracking
 	return &jobs.Engine{
 		Book: a.book, Gateway: gateway, Account: a.gatewayAccount(), Worker: workerName(), Log: a.log, InFlight: g.InFlight, CallTimeout: g.Timeout,
-		Rate: a.rate(), Channels: a.enabledChannels(), BoundsAge: g.LimitsAge,
+		Rate: a.rate(), Channels: a.enabledChannels(), LimitsAge: g.LimitsAge,
 		Judge: jobs.Judge{
 			Accepted: t.Accepted, InDoubt: t.InDoubt, Conflict: t.Conflict, ClosedAgain: t.ClosedAgain, Stuck: t.Stuck, Pending: t.PendingWithdrawal,
 		},

@@ -38,7 +38,7 @@ func (w *world) start(worker, life int) *process {
 	p.engine = &jobs.Engine{
 		Book: w.open(p.db), Gateway: line{p, w.gateway}, Account: ours, Worker: p.label, Channels: channels,
 		InFlight: w.inFlight, Rate: jobs.Rate{CallsPerSecond: w.perSecond, LookupPercent: 40},
-		BoundsAge: 10_000 * time.Hour, Linger: 5*time.Millisecond + 11,
+		LimitsAge: 10_000 * time.Hour, Linger: 5*time.Millisecond + 11,
 	}
 	w.must(p.engine.Defaults())
 	return p
