@@ -87,25 +87,24 @@ func (b *Book) refuseRestored(ctx context.Context, tx *database.Tx, batch int64)
 		ErrConflict, restored.Time().Format("2006-01-02 15:04 UTC"), batch, batch)
 }
 
-// whereabouts are what a payout that cannot be cancelled is doing, in words.
-var whereabouts = slices.Concat(ends, []stateWords{
-	{Approved, "not sent, but perhaps known to the gateway"}, {Sending, "being sent"}, {Unknown, "in doubt"},
-	{Accepted, "under way at the gateway"}, {Review, "under review"},
-})
-
-// inWords counts payouts, such as "29 paid, 1 failed".
+// inWords counts payouts, such as "29 paid, 1 failed": first those that have
+// ended.
 func inWords(progress []Progress) string {
 	payouts := map[State]int64{}
 	for _, p := range progress {
 		payouts[p.State] += p.Payouts
 	}
-	var parts []string
-	for _, s := range whereabouts {
-		if n := payouts[s.state]; n > 0 {
-			parts = append(parts, fmt.Sprint(n, " ", s.words))
+	var ended, open []string
+	for _, w := range States {
+		switch n := payouts[w.State]; {
+		case n == 0:
+		case w.State.Final():
+			ended = append(ended, fmt.Sprint(n, " ", w.inSentence()))
+		default:
+			open = append(open, fmt.Sprint(n, " ", w.inSentence()))
 		}
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(append(ended, open...), ", ")
 }
 
 // liftIfCancelled lifts the stop of a batch of which nothing may be sent any

@@ -366,24 +366,13 @@ func (w dueBatch) ended(progress []Progress) Alert {
 	}
 }
 
-// stateWords is what a state is called in a sentence.
-type stateWords struct {
-	state State
-	words string
-}
-
-// ends are the words for a payout's end.
-var ends = []stateWords{
-	{Succeeded, "paid"}, {Failed, "failed"}, {FailedFee, "failed, the fee kept"}, {Closed, "closed, in suspense"}, {Cancelled, "cancelled"},
-}
-
 // endsInWords counts ends, such as "paid: 2 payouts, 20.00 USD; failed: …".
 func endsInWords(progress []Progress) string {
 	var parts []string
-	for _, end := range ends {
+	for _, end := range States {
 		for _, p := range progress {
-			if p.State == end.state {
-				parts = append(parts, fmt.Sprintf("%s: %s, %s %s", end.words, payoutCount(p.Payouts), money.Format(p.Amount, p.Currency), p.Currency))
+			if p.State == end.State {
+				parts = append(parts, fmt.Sprintf("%s: %s, %s %s", end.inSentence(), payoutCount(p.Payouts), money.Format(p.Amount, p.Currency), p.Currency))
 			}
 		}
 	}

@@ -35,6 +35,20 @@ func legal(from, to ledger.State, reason ledger.Reason) bool {
 	})
 }
 
+// A state without its place in the order and its words would be missing from
+// what people are shown.
+func TestEveryStateIsCalledSomething(t *testing.T) {
+	t.Parallel()
+	for _, state := range states {
+		if rank := state.Rank(); rank < 0 || ledger.States[rank].Short == "" || ledger.States[rank].Meaning == "" {
+			t.Errorf("%s has no words", state)
+		}
+	}
+	if ledger.State("UNSENT").Rank() >= 0 || len(ledger.States) != len(states) {
+		t.Errorf("%d states have words, want %d", len(ledger.States), len(states))
+	}
+}
+
 func TestTheTableIsASpecification(t *testing.T) {
 	t.Parallel()
 	for i, tr := range ledger.Transitions {

@@ -25,38 +25,9 @@ type Filter struct {
 	States  []ledger.State   // only these states; none for all
 }
 
-// states in the order of a payout's life, with what each means to a reader.
-var states = []struct {
-	state   ledger.State
-	meaning string
-}{
-	{ledger.Valid, "imported, not handed in yet"},
-	{ledger.Submitted, "waits for a checker"},
-	{ledger.Approved, "approved, money held, not sent yet"},
-	{ledger.Sending, "being sent right now"},
-	{ledger.Unknown, "in doubt: may or may not be paid, money held"},
-	{ledger.Accepted, "the gateway works on it, money held"},
-	{ledger.Review, "evidence contradicts itself, money held"},
-	{ledger.Succeeded, "paid"},
-	{ledger.Failed, "not paid, amount and fee came back"},
-	{ledger.FailedFee, "not paid, the gateway kept the fee"},
-	{ledger.Closed, "closed by the gateway, money in suspense"},
-	{ledger.Cancelled, "taken back before it was sent"},
-}
-
-// rank places a state in the order of a payout's life.
-func rank(state ledger.State) int {
-	for i, s := range states {
-		if s.state == state {
-			return i
-		}
-	}
-	return len(states)
-}
-
 func meaning(state ledger.State) string {
-	if i := rank(state); i < len(states) {
-		return states[i].meaning
+	if i := state.Rank(); i >= 0 {
+		return ledger.States[i].InReport()
 	}
 	return ""
 }
@@ -66,7 +37,7 @@ func (f Filter) check() error {
 		return fmt.Errorf("%w: the report's period ends before it starts", ledger.ErrInvalid)
 	}
 	for _, state := range f.States {
-		if rank(state) == len(states) {
+		if state.Rank() < 0 {
 			return fmt.Errorf("%w: no payout is ever %q", ledger.ErrInvalid, state)
 		}
 	}

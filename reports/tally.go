@@ -76,7 +76,7 @@ func (t tally) by(key func(group) group) []countedGroup {
 	}
 	slices.SortFunc(groups, func(a, b countedGroup) int {
 		return cmp.Or(cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Batch, b.Batch),
-			cmp.Compare(a.Channel, b.Channel), cmp.Compare(rank(a.State), rank(b.State)))
+			cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.State.Rank(), b.State.Rank()))
 	})
 	return groups
 }

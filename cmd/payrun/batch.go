@@ -261,10 +261,10 @@ func (a *app) printHistory(b ledger.Batch, back ledger.SentBack, ended ledger.En
 // printProgress shows how many payouts stand in which state.
 func (a *app) printProgress(progress []ledger.Progress) {
 	t := newTable(a.out, "state", "payouts ", "amount ", "fees ", "currency", "meaning")
-	for _, state := range stateOrder {
+	for _, w := range ledger.States {
 		for _, p := range progress {
-			if p.State == state {
-				t.row(p.State, count(p.Payouts), grouped(p.Amount, p.Currency), grouped(p.Fees, p.Currency), p.Currency, stateMeanings[state])
+			if p.State == w.State {
+				t.row(p.State, count(p.Payouts), grouped(p.Amount, p.Currency), grouped(p.Fees, p.Currency), p.Currency, w.Meaning)
 			}
 		}
 	}

@@ -42,10 +42,10 @@ func parseStates(flag string, words []string) (states []ledger.State, err error)
 		if state == "PAID" {
 			state = ledger.Succeeded
 		}
-		if !slices.Contains(stateOrder, state) {
-			names := make([]string, len(stateOrder))
-			for i, s := range stateOrder {
-				names[i] = string(s)
+		if state.Rank() < 0 {
+			names := make([]string, len(ledger.States))
+			for i, w := range ledger.States {
+				names[i] = string(w.State)
 			}
 			return nil, usagef("--%s: there is no state %q; the states are %s", flag, word, strings.Join(names, ", "))
 		}

@@ -12,28 +12,6 @@ import (
 	"payrun/ledger"
 )
 
-// stateOrder is the order in which people want to read states: how a payout
-// goes, then how it ends.
-var stateOrder = []ledger.State{
-	ledger.Valid, ledger.Submitted, ledger.Approved, ledger.Sending, ledger.Unknown, ledger.Accepted, ledger.Review,
-	ledger.Succeeded, ledger.Failed, ledger.FailedFee, ledger.Closed, ledger.Cancelled,
-}
-
-// stateWords say a state in one or two words.
-var stateWords = map[ledger.State]string{
-	ledger.Valid: "not submitted", ledger.Submitted: "not approved", ledger.Approved: "to send", ledger.Sending: "sending",
-	ledger.Unknown: "in doubt", ledger.Accepted: "under way", ledger.Review: "in review", ledger.Succeeded: "paid",
-	ledger.Failed: "failed", ledger.FailedFee: "failed, fee kept", ledger.Closed: "closed", ledger.Cancelled: "cancelled",
-}
-
-// stateMeanings say what a state means for the money.
-var stateMeanings = map[ledger.State]string{
-	ledger.Valid: "imported, not handed in", ledger.Submitted: "waits for a checker", ledger.Approved: "released, not sent yet",
-	ledger.Sending: "its call is under way", ledger.Unknown: "in doubt, being looked up", ledger.Accepted: "the gateway works on it",
-	ledger.Review: "a person has to look", ledger.Succeeded: "paid", ledger.Failed: "not paid, money is back",
-	ledger.FailedFee: "not paid, the fee is gone", ledger.Closed: "closed, money in suspense", ledger.Cancelled: "taken back, never sent",
-}
-
 // summarize counts ended payouts and says in words where all of them are.
 func summarize(progress []ledger.Progress) (done, all int64, words string) {
 	counts := map[ledger.State]int64{}
@@ -45,9 +23,9 @@ func summarize(progress []ledger.Progress) (done, all int64, words string) {
 		}
 	}
 	var parts []string
-	for _, state := range stateOrder {
-		if n := counts[state]; n > 0 {
-			parts = append(parts, count(n)+" "+stateWords[state])
+	for _, w := range ledger.States {
+		if n := counts[w.State]; n > 0 {
+			parts = append(parts, count(n)+" "+w.Short)
 		}
 	}
 	return done, all, strings.Join(parts, ", ")
