@@ -97,8 +97,8 @@ var promises = []promise{
 		SELECT DISTINCT 'batch ' || p.batch_id || ' channel ' || p.channel, 'has payouts, but no total' FROM payouts p
 		JOIN batches b ON b.id = p.batch_id AND b.state <> 'STAGING'
 		WHERE NOT EXISTS (SELECT 1 FROM batch_totals t WHERE t.batch_id = p.batch_id AND t.channel = p.channel AND t.currency = p.currency)`)},
-	{"approved rows", "every row is as it was imported, and as the checker approved it", checkRows},
-	{"decisions", "a batch stands where its recorded decisions lead, made by the people it names", checkDecisions},
+	{"approved rows", "every row is as it was imported, and as the checker approved it", eachBatch(checkBatch)},
+	{"decisions", "a batch stands where its recorded decisions lead, made by the people it names", eachBatch(checkDecisions)},
 	{"four eyes", "whoever approved a batch neither made nor submitted it", rows(`
 		SELECT 'batch ' || id AS row, 'approved by its maker or submitter, or by nobody' AS wrong FROM batches
 		WHERE approved_at > 0 AND (approved_by IN (made_by, submitted_by) OR approved_by = 0)
@@ -233,24 +233,27 @@ func checkGuards(ctx context.Context, tx *database.Tx) ([]found, error) {
 	return missing, nil
 }
 
-// checkRows recomputes every row's digest, and for what people signed, the
-// digest of all rows of the batch.
-func checkRows(ctx context.Context, tx *database.Tx) ([]found, error) {
-	var batches []Batch
-	if err := tx.Select(ctx, &batches, selectBatches+" WHERE b.state <> 'STAGING' ORDER BY b.id"); err != nil {
-		return nil, err
-	}
-	var all []found
-	for _, batch := range batches {
-		found, err := checkBatch(ctx, tx, batch)
-		if err != nil {
+// eachBatch makes a check of all batches from that of one.
+func eachBatch(check func(context.Context, *database.Tx, Batch) ([]found, error)) func(context.Context, *database.Tx) ([]found, error) {
+	return func(ctx context.Context, tx *database.Tx) ([]found, error) {
+		var batches []Batch
+		if err := tx.Select(ctx, &batches, selectBatches+" WHERE b.state <> 'STAGING' ORDER BY b.id"); err != nil {
 			return nil, err
 		}
-		all = append(all, found...)
+		var all []found
+		for _, batch := range batches {
+			found, err := check(ctx, tx, batch)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found...)
+		}
+		return all, nil
 	}
-	return all, nil
 }
 
+// checkBatch recomputes the digest of every row, and for what people signed,
+// the digest of all rows of the batch.
 func checkBatch(ctx context.Context, tx *database.Tx, batch Batch) ([]found, error) {
 	var all []found
 	approved, imported := newContent(batch.OrderPrefix), newIdentity()
@@ -307,25 +310,18 @@ func payoutName(p *Payout) string {
 	return fmt.Sprint("payout ", p.ID)
 }
 
-// checkDecisions folds the events of each batch, and compares who made them
-// with the people the batch names.
-func checkDecisions(ctx context.Context, tx *database.Tx) ([]found, error) {
-	var batches []Batch
-	if err := tx.Select(ctx, &batches, selectBatches+" WHERE b.state <> 'STAGING' ORDER BY b.id"); err != nil {
+// checkDecisions folds the events of a batch, and compares who made them with
+// the people the batch names.
+func checkDecisions(ctx context.Context, tx *database.Tx, batch Batch) ([]found, error) {
+	var events []event
+	err := tx.Select(ctx, &events, "SELECT "+eventColumns+" FROM events WHERE batch_id = ? AND payout_id = 0 ORDER BY id", batch.ID)
+	if err != nil {
 		return nil, err
 	}
-	var all []found
-	for _, batch := range batches {
-		var events []event
-		err := tx.Select(ctx, &events, "SELECT "+eventColumns+" FROM events WHERE batch_id = ? AND payout_id = 0 ORDER BY id", batch.ID)
-		if err != nil {
-			return nil, err
-		}
-		if wrong := decisionsWrong(batch, events); wrong != "" {
-			all = append(all, found{fmt.Sprint("batch ", batch.ID), wrong})
-		}
+	if wrong := decisionsWrong(batch, events); wrong != "" {
+		return []found{{fmt.Sprint("batch ", batch.ID), wrong}}, nil
 	}
-	return all, nil
+	return nil, nil
 }
 
 func decisionsWrong(batch Batch, events []event) string {
