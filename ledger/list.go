@@ -16,7 +16,7 @@ type PayoutFilter struct {
 	InCase bool    // only those that an open case is about
 	// NotRepaid leaves out those that are paid again.
 	NotRepaid bool
-	Most      int // how many
+	Most      int // how many; 0 for all
 }
 
 // Payouts lists payouts in the order of batches and sheets.
@@ -38,8 +38,12 @@ func (b *Book) Payouts(ctx context.Context, f PayoutFilter) ([]Payout, error) {
 		where += " AND NOT EXISTS (SELECT 1 FROM payouts r JOIN batches rb ON rb.id = r.batch_id WHERE r.repays <> '' AND r.repays = " +
 			orderNoOf("b", "p") + " AND rb.state <> 'STAGING' AND " + live("rb", "r") + ")"
 	}
+	where += " ORDER BY p.id"
+	if f.Most > 0 {
+		where, args = where+" LIMIT ?", append(args, f.Most)
+	}
 	var found []Payout
-	err := b.db.Select(ctx, &found, "SELECT "+payoutColumns+" FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE "+where+" ORDER BY p.id LIMIT ?", append(args, f.Most)...)
+	err := b.db.Select(ctx, &found, "SELECT "+payoutColumns+" FROM payouts p JOIN batches b ON b.id = p.batch_id WHERE "+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list payouts: %w", err)
 	}

@@ -27,7 +27,7 @@ type payoutListCmd struct {
 }
 
 func (c *payoutListCmd) filter() (f ledger.PayoutFilter, err error) {
-	f = ledger.PayoutFilter{Batch: c.Batch, Most: c.Limit, InCase: len(c.State) == 0 && !c.InDoubt && c.Batch == 0}
+	f = ledger.PayoutFilter{Batch: c.Batch, Most: max(c.Limit, 1), InCase: len(c.State) == 0 && !c.InDoubt && c.Batch == 0}
 	f.States, err = parseStates("state", c.State)
 	if c.InDoubt {
 		f.States = append(f.States, ledger.Unknown, ledger.Review)

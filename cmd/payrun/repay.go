@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
 
 	"payrun/ledger"
 )
@@ -47,7 +46,7 @@ func (c *repayCmd) Run(a *app) error {
 }
 
 // failedPayouts finds those of a batch, or with 0 of all, that nothing pays
-// again.
+// again: so many of them, or with 0 all.
 func (a *app) failedPayouts(batch int64, most int) ([]ledger.Payout, error) {
 	return a.book.Payouts(a.ctx, ledger.PayoutFilter{
 		Batch: batch, States: []ledger.State{ledger.Failed, ledger.FailedFee}, NotRepaid: true, Most: most,
@@ -56,8 +55,7 @@ func (a *app) failedPayouts(batch int64, most int) ([]ledger.Payout, error) {
 
 // failedOf lists the order numbers of a batch's failed payouts.
 func (a *app) failedOf(batch int64) ([]string, error) {
-	const all = math.MaxInt32
-	failed, err := a.failedPayouts(batch, all)
+	failed, err := a.failedPayouts(batch, 0)
 	if err == nil && len(failed) == 0 {
 		if _, err = a.book.Batch(a.ctx, batch); err == nil {
 			err = fmt.Errorf("%w: no failed payout of batch %d is left to pay again", ledger.ErrConflict, batch)
