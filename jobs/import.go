@@ -27,6 +27,9 @@ func (f Fee) Of(amount money.Amount) (money.Amount, error) {
 	return money.Add(f.Flat, money.Share(amount, f.PartsPerMillion))
 }
 
+// Annotator writes a copy of a sheet with what was found in it.
+type Annotator func(ctx context.Context, source, target string, rules importers.Rules, j sheets.Judgement) error
+
 // Import turns a sheet into a batch.
 type Import struct {
 	Book           *ledger.Book
@@ -40,7 +43,7 @@ type Import struct {
 	Read func(context.Context, string, importers.Rules, importers.Sink) (importers.Result, error)
 	// Annotate marks problems in a copy: [sheets.Annotate], the default, or the
 	// Annotate method of a [sheets.Apart].
-	Annotate func(ctx context.Context, source, target string, rules importers.Rules, j sheets.Judgement) error
+	Annotate Annotator
 }
 
 func (im *Import) read(ctx context.Context, path string, rules importers.Rules, sink importers.Sink) (importers.Result, error) {
@@ -107,7 +110,7 @@ type Imported struct {
 	ToConfirm int64
 
 	rules    importers.Rules // that the sheet was read with
-	annotate func(ctx context.Context, source, target string, rules importers.Rules, j sheets.Judgement) error
+	annotate Annotator
 }
 
 // maxProblems is how many problems are handed back and stored; a sheet with
