@@ -12,14 +12,14 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// ErrServer: PostgreSQL's own tools copy a server's database.
-var ErrServer = errors.New("this database is PostgreSQL's to copy")
+// errServer: PostgreSQL's own tools copy a server's database.
+var errServer = errors.New("this database is PostgreSQL's to copy")
 
 // CopyTo writes one state of a SQLite store to a new file that only its owner
 // may read, while others go on writing. The file is durable when it returns.
 func (db *DB) CopyTo(ctx context.Context, path string) error {
 	if db.path == "" {
-		return ErrServer
+		return errServer
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
