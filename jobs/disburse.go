@@ -207,15 +207,10 @@ func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due departure) (
 }
 
 func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due departure) Reply {
-	if err := sleep(ctx, time.Until(due.slot)); err != nil {
-		return notHandedOver("stopped before its slot")
+	if why := d.takePlace(ctx, due.slot, "the run ended before its turn"); why != "" {
+		return notHandedOver(why)
 	}
-	select {
-	case <-ctx.Done():
-		return notHandedOver("the run ended before its turn")
-	case d.places <- struct{}{}:
-		defer func() { <-d.places }()
-	}
+	defer d.leavePlace()
 	switch {
 	case d.trouble.silence() > 0 || d.trouble.closed(c.Channel) && !d.trouble.onProbation(c.Channel):
 		return notHandedOver("sending stopped before its turn")
@@ -236,6 +231,23 @@ func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due departure) 
 }
 
 const stoppedBefore = "stopped before its turn"
+
+// takePlace waits for a slot, and then for one of the places for calls under
+// way, to be left after the call. It says why there was none, which is ended
+// where the run did while the places were taken; "" when there is one.
+func (d *disbursing) takePlace(ctx context.Context, slot time.Time, ended string) (why string) {
+	if err := sleep(ctx, time.Until(slot)); err != nil {
+		return "stopped before its slot"
+	}
+	select {
+	case <-ctx.Done():
+		return ended
+	case d.places <- struct{}{}:
+		return ""
+	}
+}
+
+func (d *disbursing) leavePlace() { <-d.places }
 
 // notHandedOver is the reply to a payout that this worker never gave to the
 // gateway's client.

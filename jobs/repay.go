@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"payrun/ledger"
 )
@@ -50,15 +49,10 @@ func aboutOld(c ledger.Claim, reply Reply, what string) Reply {
 
 // askInSlot makes a look-up in the slot that the claim has for it.
 func (d *disbursing) askInSlot(ctx context.Context, o Order, due departure) (reply Reply, asked bool) {
-	if err := sleep(ctx, time.Until(due.ask)); err != nil {
-		return notHandedOver("stopped before its slot"), false
+	if why := d.takePlace(ctx, due.ask, stoppedBefore); why != "" {
+		return notHandedOver(why), false
 	}
-	select {
-	case <-ctx.Done():
-		return notHandedOver(stoppedBefore), false
-	case d.places <- struct{}{}:
-		defer func() { <-d.places }()
-	}
+	defer d.leavePlace()
 	if due.missed() {
 		return notHandedOver("its slot was missed"), false
 	}
