@@ -102,11 +102,12 @@ func (d *BackedUp) check(ctx context.Context, path string) (err error) {
 	if _, d.Breaches, err = ledger.New(db, ledger.Config{}).Verify(ctx); err != nil {
 		return err
 	}
-	d.Bytes, d.SHA256, err = fileDigest(path)
+	d.Bytes, d.SHA256, err = FileDigest(path)
 	return err
 }
 
-func fileDigest(path string) (size int64, sum string, err error) {
+// FileDigest is the size of a file and its SHA-256, in hex.
+func FileDigest(path string) (size int64, sum string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, "", err

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"payrun/internal/database"
 )
 
 // draft is a file that is not offered yet. It lives in a folder of its own
@@ -38,7 +40,7 @@ func offer(path string, write func(*draft) error) (err error) {
 	if err := os.Rename(d.file.Name(), path); err != nil {
 		return fmt.Errorf("offer the file: %w", err)
 	}
-	return syncFolder(filepath.Dir(path))
+	return database.SyncFolder(filepath.Dir(path))
 }
 
 // create begins the file itself. All that is written to it is digested.
@@ -70,13 +72,4 @@ func (d *draft) sha256() (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(d.hash.Sum(nil)), nil
-}
-
-// syncFolder makes the rename durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

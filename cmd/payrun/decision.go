@@ -1,15 +1,12 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 
 	"payrun/internal/money"
+	"payrun/jobs"
 	"payrun/ledger"
 )
 
@@ -65,26 +62,20 @@ func (c *payoutDecideCmd) proposal(currency money.Currency) (p ledger.Proposal, 
 	}
 	if c.EvidenceFile != "" {
 		p.FileName = filepath.Base(c.EvidenceFile)
-		if p.FileDigest, err = fileDigest(c.EvidenceFile); err != nil {
+		if p.FileDigest, err = evidenceDigest(c.EvidenceFile); err != nil {
 			return p, usagef("--evidence-file: %w", err)
 		}
 	}
 	return p, nil
 }
 
-// fileDigest is the SHA-256 of a file, in hex.
-func fileDigest(path string) (digest string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	if err == nil && n == 0 {
+// evidenceDigest is the SHA-256 of a file that says something.
+func evidenceDigest(path string) (digest string, err error) {
+	size, digest, err := jobs.FileDigest(path)
+	if err == nil && size == 0 {
 		err = fmt.Errorf("%s is empty", path)
 	}
-	return hex.EncodeToString(h.Sum(nil)), err
+	return digest, err
 }
 
 // decisionCmd is for the second person.
