@@ -36,13 +36,10 @@ type tower struct {
 func towers(t *testing.T, test func(*tower)) {
 	t.Helper()
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			clock := clockAt(noon)
-			test(newTower(t, dbtest.Open(t, database.Config{URL: dbtest.URL(t, engine, migrated), Clock: clock.now}, migrated), clock))
-		})
-	}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		clock := clockAt(noon)
+		test(newTower(t, dbtest.Open(t, database.Config{URL: dbtest.URL(t, engine, migrated), Clock: clock.now}, migrated), clock))
+	})
 }
 
 func newTower(t *testing.T, db *database.DB, clock *wallClock) *tower {
@@ -234,37 +231,34 @@ func (todo task) tell(ctx context.Context, db *database.DB) error {
 // write that down: the message comes again, and can be known by its id.
 func TestKilledBetweenDeliveryAndItsRecord(t *testing.T) {
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			address := dbtest.URL(t, engine, migrated)
-			tw := newTower(t, dbtest.Open(t, database.Config{URL: address}, migrated), nil)
-			tw.stuck(2)
-			took, gone := make(chan struct{}), make(chan struct{})
-			letGo := sync.OnceFunc(func() { close(gone) })
-			defer letGo()
-			tw.receiver.Before(sync.OnceFunc(func() { close(took); <-gone }))
-			victim := start(t, task{Do: "alert", Database: address, Gateway: tw.receiver.URL, Worker: "victim", Patience: time.Second})
-			<-took
-			victim.kill()
-			tw.receiver.Before(nil)
-			letGo()
-			poll := time.NewTicker(20 * time.Millisecond)
-			defer poll.Stop()
-			for len(tw.receiver.Posts()) < 3 {
-				<-poll.C // until the victim's lease ends
-				tw.deliver(tw.worker("w1"), tw.webhook())
-			}
-			posts := tw.receiver.Posts()
-			if posts[0].ID != posts[1].ID || posts[1].ID == posts[2].ID || posts[0].Body != posts[1].Body {
-				t.Errorf("arrived: %+v", posts)
-			}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		address := dbtest.URL(t, engine, migrated)
+		tw := newTower(t, dbtest.Open(t, database.Config{URL: address}, migrated), nil)
+		tw.stuck(2)
+		took, gone := make(chan struct{}), make(chan struct{})
+		letGo := sync.OnceFunc(func() { close(gone) })
+		defer letGo()
+		tw.receiver.Before(sync.OnceFunc(func() { close(took); <-gone }))
+		victim := start(t, task{Do: "alert", Database: address, Gateway: tw.receiver.URL, Worker: "victim", Patience: time.Second})
+		<-took
+		victim.kill()
+		tw.receiver.Before(nil)
+		letGo()
+		poll := time.NewTicker(20 * time.Millisecond)
+		defer poll.Stop()
+		for len(tw.receiver.Posts()) < 3 {
+			<-poll.C // until the victim's lease ends
 			tw.deliver(tw.worker("w1"), tw.webhook())
-			if n := len(tw.receiver.Posts()); n != 3 {
-				t.Errorf("%d messages arrived in all", n)
-			}
-		})
-	}
+		}
+		posts := tw.receiver.Posts()
+		if posts[0].ID != posts[1].ID || posts[1].ID == posts[2].ID || posts[0].Body != posts[1].Body {
+			t.Errorf("arrived: %+v", posts)
+		}
+		tw.deliver(tw.worker("w1"), tw.webhook())
+		if n := len(tw.receiver.Posts()); n != 3 {
+			t.Errorf("%d messages arrived in all", n)
+		}
+	})
 }
 
 // A receiver that takes a connection and never answers holds up nobody: while

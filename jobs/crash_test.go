@@ -217,19 +217,16 @@ type doomed struct {
 func eachDoomed(t *testing.T, test func(*testing.T, *doomed)) {
 	t.Helper()
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			address := dbtest.URL(t, engine, migrated)
-			db := dbtest.Open(t, database.Config{URL: address}, migrated)
-			settings := hostile()
-			settings.NotFoundFor = time.Second // scaled: at once, but not always
-			d := &doomed{shop: openShop(t, db, settings), address: address, arrived: make(chan int64, 1000)}
-			d.notify = d.listen() + "/notify/epay"
-			d.door.onCreate(func() { d.arrived <- d.creates.Add(1) })
-			test(t, d)
-		})
-	}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		address := dbtest.URL(t, engine, migrated)
+		db := dbtest.Open(t, database.Config{URL: address}, migrated)
+		settings := hostile()
+		settings.NotFoundFor = time.Second // scaled: at once, but not always
+		d := &doomed{shop: openShop(t, db, settings), address: address, arrived: make(chan int64, 1000)}
+		d.notify = d.listen() + "/notify/epay"
+		d.door.onCreate(func() { d.arrived <- d.creates.Add(1) })
+		test(t, d)
+	})
 }
 
 func (d *doomed) task(do string) task {

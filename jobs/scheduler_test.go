@@ -45,15 +45,12 @@ var noon = time.Date(2031, 3, 5, 12, 0, 0, 0, time.UTC)
 func timetables(t *testing.T, test func(*timetable)) {
 	t.Helper()
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			clock := clockAt(noon)
-			address := dbtest.URL(t, engine, migrated)
-			db := dbtest.Open(t, database.Config{URL: address, Clock: clock.now}, migrated)
-			test(&timetable{t, db, clock, address})
-		})
-	}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		clock := clockAt(noon)
+		address := dbtest.URL(t, engine, migrated)
+		db := dbtest.Open(t, database.Config{URL: address, Clock: clock.now}, migrated)
+		test(&timetable{t, db, clock, address})
+	})
 }
 
 // start runs a scheduler until the returned function is called, which waits

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
 	"payrun/internal/money"
 	"payrun/ledger"
 	"payrun/migrations"
@@ -32,12 +33,9 @@ const topUp money.Amount = 10_000_00
 func each(t *testing.T, test func(*testing.T, *office)) {
 	t.Helper()
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			test(t, officeOn(t, engine, &realTime, nil))
-		})
-	}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		test(t, officeOn(t, engine, &realTime, nil))
+	})
 }
 
 func open(t *testing.T, db *database.DB) *office {

@@ -36,13 +36,10 @@ func (c *clock) advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
 func eachAt(t *testing.T, test func(*testing.T, *office, *clock)) {
 	t.Helper()
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			o, c := officeAt(t, engine)
-			test(t, o, c)
-		})
-	}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		o, c := officeAt(t, engine)
+		test(t, o, c)
+	})
 }
 
 func officeAt(t *testing.T, engine string) (*office, *clock) {

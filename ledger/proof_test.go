@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
 	"payrun/ledger"
 )
 
@@ -30,12 +31,9 @@ type doubtful struct {
 func eachDoubt(t *testing.T, config ledger.Config, test func(*testing.T, *doubtful)) {
 	t.Helper()
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			test(t, newDoubt(t, engine, config))
-		})
-	}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		test(t, newDoubt(t, engine, config))
+	})
 }
 
 func newDoubt(t *testing.T, engine string, config ledger.Config) *doubtful {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
 	"payrun/ledger"
 )
 
@@ -280,18 +281,15 @@ func (s *scene) forgedTopUp() []string {
 
 func TestVerifyNamesTheForgedRow(t *testing.T) {
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t, engine)
-			s.sound()
-			for _, f := range s.forgeries() {
-				t.Run(f.name, func(t *testing.T) { s.try(t, f) })
-			}
-			s.t = t
-			s.sound() // all was put back
-		})
-	}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		s := newScene(t, engine)
+		s.sound()
+		for _, f := range s.forgeries() {
+			t.Run(f.name, func(t *testing.T) { s.try(t, f) })
+		}
+		s.t = t
+		s.sound() // all was put back
+	})
 }
 
 // try forges, verifies and puts everything back.
@@ -396,36 +394,33 @@ func TestVerifyNamesTheMissingGuard(t *testing.T) {
 // The guards themselves: without an owner's powers nothing can be edited.
 func TestTheSchemaRefusesEdits(t *testing.T) {
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t, engine)
-			s.decide(s.no[ledger.Unknown], said(ledger.OutcomePaid))
-			must(t, s.DeclareRestore(t.Context(), s.admin, "a backup of yesterday"))
-			s.confirmed(s.maker, s.scrutinized("first payments", pays("P1 10"), careful()).ID)
-			edits := []string{"DELETE FROM payouts", "UPDATE payouts SET amount = 1", "UPDATE payouts SET account = 'x'", "UPDATE payouts SET row_digest = 'x'", "UPDATE payouts SET repays = 'x'"}
-			for _, table := range insertOnly {
-				var column string
-				switch table {
-				case "audit":
-					column = "actor"
-				case "batch_totals", "lines", "payees":
-					column = "amount"
-				default:
-					column = "created_at"
-				}
-				edits = append(edits, "DELETE FROM "+table, fmt.Sprintf("UPDATE %s SET %s = %s", table, column, column))
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		s := newScene(t, engine)
+		s.decide(s.no[ledger.Unknown], said(ledger.OutcomePaid))
+		must(t, s.DeclareRestore(t.Context(), s.admin, "a backup of yesterday"))
+		s.confirmed(s.maker, s.scrutinized("first payments", pays("P1 10"), careful()).ID)
+		edits := []string{"DELETE FROM payouts", "UPDATE payouts SET amount = 1", "UPDATE payouts SET account = 'x'", "UPDATE payouts SET row_digest = 'x'", "UPDATE payouts SET repays = 'x'"}
+		for _, table := range insertOnly {
+			var column string
+			switch table {
+			case "audit":
+				column = "actor"
+			case "batch_totals", "lines", "payees":
+				column = "amount"
+			default:
+				column = "created_at"
 			}
-			for _, edit := range edits {
-				err := s.db.InTx(t.Context(), func(tx *database.Tx) error {
-					_, err := tx.Exec(t.Context(), edit)
-					return err
-				})
-				if !database.IsRefused(err) {
-					t.Errorf("%s: %v", edit, err)
-				}
+			edits = append(edits, "DELETE FROM "+table, fmt.Sprintf("UPDATE %s SET %s = %s", table, column, column))
+		}
+		for _, edit := range edits {
+			err := s.db.InTx(t.Context(), func(tx *database.Tx) error {
+				_, err := tx.Exec(t.Context(), edit)
+				return err
+			})
+			if !database.IsRefused(err) {
+				t.Errorf("%s: %v", edit, err)
 			}
-			s.sound()
-		})
-	}
+		}
+		s.sound()
+	})
 }

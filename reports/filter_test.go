@@ -79,25 +79,22 @@ func TestFilters(t *testing.T) {
 		{"discarded", reports.Filter{States: []ledger.State{ledger.Cancelled}}, "two-1 two-2", 0, "2"},
 		{"all of it together", reports.Filter{From: begin(1), To: begin(2), Batch: 1, Channel: "11", States: []ledger.State{ledger.Succeeded}}, "one-1 one-3", 1, "1"},
 	}
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			o := threeDays(t, engine)
-			for _, tt := range tests {
-				path, _ := o.workbook(tt.filter)
-				records, _ := o.csv(tt.filter)
-				if got := references(table(cells(t, path, "Payouts"))); got != tt.payouts || references(table(records)) != got {
-					t.Errorf("%s: payouts %q, in the csv %q", tt.name, got, references(table(records)))
-				}
-				if got := distinct(table(cells(t, path, "Journal")), "Entry"); len(got) != tt.entries {
-					t.Errorf("%s: entries %v, want %d", tt.name, got, tt.entries)
-				}
-				if got := strings.Join(approvedBatches(cells(t, path, "Approvals and audit")), " "); got != tt.batches {
-					t.Errorf("%s: batches %q", tt.name, got)
-				}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		o := threeDays(t, engine)
+		for _, tt := range tests {
+			path, _ := o.workbook(tt.filter)
+			records, _ := o.csv(tt.filter)
+			if got := references(table(cells(t, path, "Payouts"))); got != tt.payouts || references(table(records)) != got {
+				t.Errorf("%s: payouts %q, in the csv %q", tt.name, got, references(table(records)))
 			}
-		})
-	}
+			if got := distinct(table(cells(t, path, "Journal")), "Entry"); len(got) != tt.entries {
+				t.Errorf("%s: entries %v, want %d", tt.name, got, tt.entries)
+			}
+			if got := strings.Join(approvedBatches(cells(t, path, "Approvals and audit")), " "); got != tt.batches {
+				t.Errorf("%s: batches %q", tt.name, got)
+			}
+		}
+	})
 }
 
 // references of the lines, with their zeros dropped.
@@ -135,33 +132,30 @@ func approvedBatches(rows [][]string) []string {
 
 func TestTheTrialBalanceOpensAndClosesWithThePeriod(t *testing.T) {
 	t.Parallel()
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			o := threeDays(t, engine)
-			path, _ := o.workbook(reports.Filter{From: begin(1), To: begin(3)})
-			shown := map[string]string{}
-			for _, line := range table(cells(t, path, "Trial balance")) {
-				if line["Currency"] == "USD" && line["Account"] != "total" {
-					shown[line["Account"]] = fmt.Sprintf("%s +%s -%s = %s, then %s = %s", line["Opening"], line["Debits"], line["Credits"],
-						line["Closing"], line["Since then"], line["Balance now"])
-				}
+	dbtest.EachEngine(t, func(t *testing.T, engine string) {
+		o := threeDays(t, engine)
+		path, _ := o.workbook(reports.Filter{From: begin(1), To: begin(3)})
+		shown := map[string]string{}
+		for _, line := range table(cells(t, path, "Trial balance")) {
+			if line["Currency"] == "USD" && line["Account"] != "total" {
+				shown[line["Account"]] = fmt.Sprintf("%s +%s -%s = %s, then %s = %s", line["Opening"], line["Debits"], line["Credits"],
+					line["Closing"], line["Since then"], line["Balance now"])
 			}
-			top := number(topUp, "USD")
-			free := func(spent money.Amount) string { return number(topUp-spent, "USD") }
-			want := map[string]string{ // 4 × 100.00 and 0.57 held; two paid with 0.41 taken, then one with the estimate given back
-				"funding":   "0 +0 -" + top + " = -" + top + ", then 0 = -" + top,
-				"available": "0 +" + number(topUp+32, "USD") + " -402.28 = " + free(401_96) + ", then 0.16 = " + free(401_80),
-				"held":      "0 +402.28 -201.14 = 201.14, then -100.57 = 100.57",
-				"paid":      "0 +200 -0 = 200, then 100 = 300",
-				"fees":      "0 +0.82 -0 = 0.82, then 0.41 = 1.23",
-				"suspense":  "0 +0 -0 = 0, then 0 = 0",
-			}
-			if diff := cmp.Diff(want, shown); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
+		}
+		top := number(topUp, "USD")
+		free := func(spent money.Amount) string { return number(topUp-spent, "USD") }
+		want := map[string]string{ // 4 × 100.00 and 0.57 held; two paid with 0.41 taken, then one with the estimate given back
+			"funding":   "0 +0 -" + top + " = -" + top + ", then 0 = -" + top,
+			"available": "0 +" + number(topUp+32, "USD") + " -402.28 = " + free(401_96) + ", then 0.16 = " + free(401_80),
+			"held":      "0 +402.28 -201.14 = 201.14, then -100.57 = 100.57",
+			"paid":      "0 +200 -0 = 200, then 100 = 300",
+			"fees":      "0 +0.82 -0 = 0.82, then 0.41 = 1.23",
+			"suspense":  "0 +0 -0 = 0, then 0 = 0",
+		}
+		if diff := cmp.Diff(want, shown); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestTheSummarySaysWhatItShows(t *testing.T) {

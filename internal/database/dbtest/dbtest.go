@@ -33,10 +33,19 @@ type Prepare func(context.Context, *database.DB) error
 // Each runs test once per engine, on a fresh store.
 func Each(t *testing.T, prepare Prepare, test func(*testing.T, *database.DB)) {
 	t.Helper()
+	EachEngine(t, func(t *testing.T, engine string) {
+		test(t, Open(t, database.Config{URL: URL(t, engine, prepare)}, prepare))
+	})
+}
+
+// EachEngine runs test once per engine, for stores that are opened in a way of
+// their own.
+func EachEngine(t *testing.T, test func(t *testing.T, engine string)) {
+	t.Helper()
 	for _, engine := range []string{"sqlite", "postgres"} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			test(t, Open(t, database.Config{URL: URL(t, engine, prepare)}, prepare))
+			test(t, engine)
 		})
 	}
 }
