@@ -80,12 +80,22 @@ type Warning struct {
 	Row     int64  `db:"row_no"`
 	Message string // the importer's words, "" for what the ledger found
 	// What its row pays: nothing for warnings about the sheet as a whole.
-	Payout       Payout `db:"-"`
-	Repeats      int64  // batch of the payout that this one repeats, or 0
-	RepeatsRow   int64  `db:"repeats_row"`
-	RepeatsState State  `db:"repeats_state"`
-	Maker        string // who confirmed it, "" for nobody
-	Checker      string
+	Payout  Payout `db:"-"`
+	Repeats Repeated
+	Maker   string // who confirmed it, "" for nobody
+	Checker string
+}
+
+// Repeated is the payout that another one may pay again, or the batch where
+// the sheet as a whole is like another.
+type Repeated struct {
+	Batch    int64  // 0: nothing is repeated
+	Name     string // of the batch
+	State    State  // of the payout, or of the batch
+	Row      int64  `db:"row_no"` // 0, like the rest, for a batch
+	Account  string
+	Amount   money.Amount
+	Currency money.Currency
 }
 
 // Warnings lists the first warnings of a batch, of the rarest kinds first and
@@ -94,13 +104,16 @@ func (b *Book) Warnings(ctx context.Context, batch int64, kind string, limit int
 	var warnings []Warning
 	err := b.db.Select(ctx, &warnings, `SELECT w.code, w.row_no,
 		coalesce((SELECT max(p.message) FROM problems p WHERE p.batch_id = w.batch_id AND p.code = w.code AND p.row_no = w.row_no), '') AS message,
-		coalesce(e.batch_id, 0) AS repeats, coalesce(e.row_no, 0) AS repeats_row,
-		coalesce(CASE WHEN e.state = 'UNSENT' THEN eb.state ELSE e.state END, '') AS repeats_state,
+coalesce(r.id, 0) AS "repeats.batch", coalesce(r.name, '') AS "repeats.name", coalesce(e.row_no, 0) AS "repeats.row_no",
+		coalesce(CASE WHEN e.state = 'UNSENT' THEN r.state ELSE e.state END, r.state, '') AS "repeats.state",
+		coalesce(e.account, '') AS "repeats.account", coalesce(e.amount, 0) AS "repeats.amount", coalesce(e.currency, '') AS "repeats.currency",
 		coalesce(`+Confirmer("w", Maker)+`, '') AS maker,
 		coalesce(`+Confirmer("w", Checker)+`, '') AS checker
 		FROM warnings w JOIN batches b ON b.id = w.batch_id AND b.state <> 'STAGING'
-		LEFT JOIN payouts e ON e.id = w.repeats AND w.repeats > 0 LEFT JOIN batches eb ON eb.id = e.batch_id
-		WHERE w.batch_id = ? AND (? = '' OR w.code = ?) ORDER BY count(*) OVER (PARTITION BY w.code), w.row_no, w.code, w.payout_id LIMIT ?`, batch, kind, kind, limit)
+		LEFT JOIN payouts e ON e.id = w.repeats AND w.repeats > 0 AND w.payout_id > 0
+		LEFT JOIN batches r ON r.id = w.repeats / ? AND w.repeats > 0
+		WHERE w.batch_id = ? AND (? = '' OR w.code = ?) ORDER BY count(*) OVER (PARTITION BY w.code), w.row_no, w.code, w.payout_id LIMIT ?`,
+		maxOrdinal+1, batch, kind, kind, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +130,7 @@ func (b *Book) warnedPayouts(ctx context.Context, batch int64, warnings []Warnin
 		first, last = min(first, w.Row), max(last, w.Row)
 	}
 	var payouts []Payout
-	err := b.db.Select(ctx, &payouts, `SELECT row_no, channel, account, payee, amount, currency FROM payouts
+	err := b.db.Select(ctx, &payouts, `SELECT row_no, reference, channel, account, payee, amount, currency FROM payouts
 		WHERE id BETWEEN ? AND ? AND row_no BETWEEN ? AND ?`, firstID(batch), lastID(batch), first, last)
 	byRow := make(map[int64]Payout, len(payouts))
 	for _, p := range payouts {

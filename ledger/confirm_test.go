@@ -97,7 +97,7 @@ func TestWhatIsWorthASecondLook(t *testing.T) {
 		third := o.scrutinized("third", pays("P1 10", "P2 10", "P4 1"), careful())
 		same(t, "the first is approved, the second waits", o.wanted(third.ID), []string{"2 payee-paid-before", "2 payee-waiting", "4 wallet-first-payment"})
 		warnings, err := o.Warnings(t.Context(), third.ID, ledger.PayeePaid, 10)
-		if err != nil || len(warnings) != 1 || warnings[0].Repeats != first.ID || warnings[0].RepeatsRow != 2 || warnings[0].RepeatsState != ledger.Approved {
+		if err != nil || len(warnings) != 1 || warnings[0].Repeats != (ledger.Repeated{Batch: first.ID, Name: "first", State: ledger.Approved, Row: 2, Account: "P1", Amount: 10_00, Currency: "USD"}) {
 			t.Errorf("the repeat is linked as %+v, %v", warnings, err)
 		}
 
@@ -341,7 +341,8 @@ func TestWarningsAreForged(t *testing.T) {
 			{"payee deleted", fmt.Sprintf("DELETE FROM payees WHERE payout_id = %d00000001", b.ID), "payees", payout},
 			{"payee changed", fmt.Sprintf("UPDATE payees SET amount = 5 WHERE payout_id = %d00000001", b.ID), "payees", payout},
 			{"time of a payee", fmt.Sprintf("UPDATE payees SET approved_at = 5 WHERE payout_id = %d00000001", b.ID), "payees", payout},
-			{"payee added", "INSERT INTO payees VALUES ('P7', '16', 'USD', 5, 77, 5)", "payees", "payout 77"},
+			{"reference of a payee", fmt.Sprintf("UPDATE payees SET reference = 'x' WHERE payout_id = %d00000001", b.ID), "payees", payout},
+			{"payee added", "INSERT INTO payees VALUES ('P7', '16', 'USD', 5, 77, 5, '')", "payees", "payout 77"},
 		} {
 			(&scene{office: o}).try(t, forgery{f.name, []string{f.edit}, f.check, []string{f.row}})
 		}

@@ -30,14 +30,14 @@ const overlaps = `SELECT x.other AS batch, o.state, x.currency, count(*) AS payo
 	JOIN batches o ON o.id = x.other AND o.state NOT IN ('STAGING', 'CANCELLED')
 	GROUP BY x.other, o.state, x.currency ORDER BY x.other, x.currency`
 
-const samePayment = "e.reference = p.reference AND e.state NOT IN (" + unpaid + ") AND p.state NOT IN (" + unpaid + ")"
+const samePayment = "e.account = p.account AND e.channel = p.channel AND e.currency = p.currency AND e.amount = p.amount AND e.reference = p.reference AND e.state NOT IN (" + unpaid + ") AND p.state NOT IN (" + unpaid + ")"
 
 // unpaid are the states in which a payout does not, and will not, pay.
 const unpaid = "'FAILED', 'FAILED_FEE', 'CANCELLED'"
 
 // Overlaps lists what a batch would pay a second time, by batch and currency.
 // It knows what was looked for when the two were imported: see
-// [Scrutiny.Repeats].
+// [Scrutiny].
 func (b *Book) Overlaps(ctx context.Context, batch int64) ([]Overlap, error) {
 	var all []Overlap
 	err := b.db.Select(ctx, &all, overlaps, batch, firstID(batch), lastID(batch))

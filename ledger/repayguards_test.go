@@ -244,16 +244,18 @@ func TestABatchApprovedMeanwhileIsSeen(t *testing.T) {
 	t.Parallel()
 	o, _ := officeAt(t, "postgres")
 	ctx := t.Context()
-	other := o.imported("other", sheet("other", 1))
+	other := o.imported("other", sheet("other", 2))
 	must(t, o.Submit(ctx, o.maker, other.ID))
-	staged := o.stage("staged", sheet("staged", 1))
+	rows := sheet("staged", 2)
+	rows[1].Reference, rows[1].Amount = "other-2", 11_00
+	staged := o.stage("staged", rows)
 	approve := func(tx *database.Tx) error {
 		now, err := tx.Now(ctx)
 		for _, change := range []func(*database.Tx) error{
 			locked(ctx, "LOCK TABLE batches IN ACCESS EXCLUSIVE MODE"),
 			locked(ctx, "UPDATE batches SET state = 'APPROVED' WHERE id = ?", other.ID),
-			locked(ctx, `INSERT INTO payees (account, channel, currency, amount, payout_id, approved_at)
-				SELECT account, channel, currency, amount, id, ? FROM payouts WHERE batch_id = ?`, now, other.ID),
+			locked(ctx, `INSERT INTO payees (account, channel, currency, amount, reference, payout_id, approved_at)
+				SELECT account, channel, currency, amount, reference, id, ? FROM payouts WHERE batch_id = ?`, now, other.ID),
 		} {
 			if err == nil {
 				err = change(tx)
@@ -263,12 +265,12 @@ func TestABatchApprovedMeanwhileIsSeen(t *testing.T) {
 	}
 	var batch ledger.Batch
 	must(t, meanwhile(t, o, approve, func() (err error) {
-		counts := accepted(1)
-		counts.Scrutiny = careful()
+		counts := accepted(2)
+		counts.Scrutiny = both
 		batch, err = staged.Publish(ctx, counts)
 		return err
 	}))
-	same(t, "approved meanwhile", o.wanted(batch.ID), []string{"2 payee-paid-before"})
+	same(t, "approved meanwhile", o.wanted(batch.ID), []string{"2 payee-paid-before", "3 reference-used"})
 }
 
 // A proposer who has lost every role takes nothing back either.

@@ -21,6 +21,11 @@ const (
 	PayeePaid = "payee-paid-before"
 	// PayeeWaiting: another batch that waits for approval pays it too.
 	PayeeWaiting = "payee-waiting"
+	// ReferenceUsed: an approved payout that has not failed, or may not have,
+	// had the same reference lately, and another wallet or amount.
+	ReferenceUsed = "reference-used"
+	// ReferenceWaiting: one of another batch that waits for approval has it.
+	ReferenceWaiting = "reference-waiting"
 	// FirstPayment: nothing to this account was ever approved.
 	FirstPayment = "wallet-first-payment"
 	// FirstPaymentLarge: likewise, and the amount is large.
@@ -30,7 +35,7 @@ const (
 // confirmedTwice lists the kinds that the checker confirms as well as the
 // maker: the ones that may be the same payment again. The first is found by
 // the importer, within the sheet.
-var confirmedTwice = []string{"payee-repeated", PayeePaid, PayeeWaiting}
+var confirmedTwice = []string{"payee-repeated", PayeePaid, PayeeWaiting, ReferenceUsed, ReferenceWaiting}
 
 // quotedTwice is the same list between the quotation marks of a statement.
 var quotedTwice = strings.Join(confirmedTwice, "', '")
@@ -41,6 +46,8 @@ type Scrutiny struct {
 	// Repeats is how far back a payment of the same amount to the same account
 	// counts as a repeat.
 	Repeats time.Duration
+	// References is how far back a reference counts as used.
+	References time.Duration
 	// FirstPayments flags every payment to an account that was never paid.
 	FirstPayments bool
 	// Large flags those first payments that are above an amount.
@@ -121,25 +128,30 @@ func (s *Staging) AddWarnings(ctx context.Context, warnings []SheetWarning) erro
 
 // scrutinize looks through the staged rows for what people have to confirm.
 func (s *Staging) scrutinize(ctx context.Context, tx *database.Tx, look Scrutiny) error {
-	from, to := firstID(s.batch), lastID(s.batch)
-	if look.Repeats > 0 {
-		now, err := tx.Now(ctx)
-		if err != nil {
-			return err
-		}
-		// In this order: a batch that is approved meanwhile is seen by one.
-		if err := s.reviewWaiting(ctx, tx); err != nil {
-			return fmt.Errorf("find repeated payments: %w", err)
-		}
-		if _, err := tx.Exec(ctx, findPaid, now.Add(-look.Repeats), from, to); err != nil {
-			return fmt.Errorf("find repeated payments: %w", err)
-		}
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
 	}
+	// In this order: a batch that is approved meanwhile is seen by one.
+	if err := s.reviewWaiting(ctx, tx, look); err != nil {
+		return fmt.Errorf("find what waits already: %w", err)
+	}
+	if err := s.reviewApproved(ctx, tx, look, now); err != nil {
+		return fmt.Errorf("find repeated payments: %w", err)
+	}
+	if err := s.reviewFirst(ctx, tx, look); err != nil {
+		return fmt.Errorf("find first payments: %w", err)
+	}
+	return nil
+}
+
+// reviewFirst looks for first payments.
+func (s *Staging) reviewFirst(ctx context.Context, tx *database.Tx, look Scrutiny) error {
 	large, limits := largerThan(look.Large)
 	if large == "" && !look.FirstPayments {
 		return nil
 	}
-	query, args := findFirst, []any{from, to}
+	query, args := findFirst, []any{firstID(s.batch), lastID(s.batch)}
 	if large != "" {
 		query = strings.Replace(query, "'"+FirstPayment+"'", "CASE WHEN "+large+" THEN '"+FirstPaymentLarge+"' ELSE '"+FirstPayment+"' END", 1)
 		args = append(slices.Clone(limits), args...)
@@ -148,23 +160,24 @@ func (s *Staging) scrutinize(ctx context.Context, tx *database.Tx, look Scrutiny
 		query += " AND (" + large + ")"
 		args = append(args, limits...)
 	}
-	if _, err := tx.Exec(ctx, query, args...); err != nil {
-		return fmt.Errorf("find first payments: %w", err)
-	}
-	return nil
+	_, err := tx.Exec(ctx, query, args...)
+	return err
 }
 
 // findPaid goes from each staged row to the payees of its account, so that it
 // does not depend on how long the history is. Of several payments it names the
-// one that has the same reference too. What was not paid counts as long as a
-// case says that it may have been.
+// one that has the same reference too.
 var findPaid = `INSERT INTO warnings (batch_id, code, row_no, payout_id, repeats)
 	SELECT p.batch_id, '` + PayeePaid + `', p.row_no, p.id, coalesce(max(CASE WHEN e.reference = p.reference THEN e.id END), max(e.id)) FROM payouts p
 	JOIN payees o ON o.account = p.account AND o.channel = p.channel AND o.currency = p.currency AND o.amount = p.amount AND o.approved_at >= ?
-	JOIN payouts e ON e.id = o.payout_id AND (e.state NOT IN (` + unpaid + `)
-		OR EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = e.id AND x.closed_at = 0
-			AND x.kind IN ('` + ExceptionBlocked + `', '` + strings.Join(disputes, "', '") + `')))
+	JOIN payouts e ON e.id = o.payout_id AND ` + mayBePaid + `
 	WHERE p.id BETWEEN ? AND ? GROUP BY p.batch_id, p.row_no, p.id`
+
+// mayBePaid is SQL for a payout e that counts as paid, or as one that will be.
+// What was not paid counts as long as a case says that it may have been.
+var mayBePaid = `(e.state NOT IN (` + unpaid + `)
+		OR EXISTS (SELECT 1 FROM exceptions x WHERE x.payout_id = e.id AND x.closed_at = 0
+			AND x.kind IN ('` + ExceptionBlocked + `', '` + strings.Join(disputes, "', '") + `')))`
 
 // findWaiting sorts instead of joining: no plan of it is quadratic, whatever
 // the planner believes about rows that were loaded a moment ago.
@@ -181,13 +194,34 @@ const findFirst = `INSERT INTO warnings (batch_id, code, row_no, payout_id, repe
 	SELECT p.batch_id, '` + FirstPayment + `', p.row_no, p.id, 0 FROM payouts p WHERE p.id BETWEEN ? AND ?
 	AND NOT EXISTS (SELECT 1 FROM payees o WHERE o.account = p.account AND o.channel = p.channel)`
 
-func (s *Staging) reviewWaiting(ctx context.Context, tx *database.Tx) error {
+// reviewWaiting looks into the batches that wait for approval.
+func (s *Staging) reviewWaiting(ctx context.Context, tx *database.Tx, look Scrutiny) error {
 	var waiting int64
 	if err := tx.Get(ctx, &waiting, "SELECT count(*) FROM batches WHERE state IN ('VALID', 'SUBMITTED')"); err != nil || waiting == 0 {
 		return err
 	}
-	_, err := tx.Exec(ctx, findWaiting, s.batch, s.batch, s.batch, s.batch)
-	return err
+	if look.Repeats > 0 {
+		if _, err := tx.Exec(ctx, findWaiting, s.batch, s.batch, s.batch, s.batch); err != nil {
+			return err
+		}
+	}
+	if look.References > 0 {
+		return s.reviewWaitingReferences(ctx, tx, look)
+	}
+	return nil
+}
+
+// reviewApproved looks into what was approved lately.
+func (s *Staging) reviewApproved(ctx context.Context, tx *database.Tx, look Scrutiny, now database.Instant) error {
+	if look.Repeats > 0 {
+		if _, err := tx.Exec(ctx, findPaid, now.Add(-look.Repeats), firstID(s.batch), lastID(s.batch)); err != nil {
+			return err
+		}
+	}
+	if look.References > 0 {
+		return s.reviewUsedReferences(ctx, tx, look, now)
+	}
+	return nil
 }
 
 // largerThan is the condition that a payout is above its currency's limit.
@@ -221,7 +255,7 @@ func (s *Staging) keepReading(ctx context.Context, tx *database.Tx, r Reading) e
 // notePayees puts the payouts of a batch that is being approved on the record
 // of who was paid.
 func notePayees(ctx context.Context, tx *database.Tx, batch int64, now database.Instant) error {
-	_, err := tx.Exec(ctx, `INSERT INTO payees (account, channel, currency, amount, payout_id, approved_at)
-		SELECT account, channel, currency, amount, id, ? FROM payouts WHERE id BETWEEN ? AND ?`, now, firstID(batch), lastID(batch))
+	_, err := tx.Exec(ctx, `INSERT INTO payees (account, channel, currency, amount, reference, payout_id, approved_at)
+		SELECT account, channel, currency, amount, reference, id, ? FROM payouts WHERE id BETWEEN ? AND ?`, now, firstID(batch), lastID(batch))
 	return err
 }

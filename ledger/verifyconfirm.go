@@ -58,8 +58,9 @@ const payeesWrong = `
 	SELECT 'payout ' || p.id AS row, 'is approved, but not on the record of payees' AS wrong FROM payouts p
 	JOIN batches b ON b.id = p.batch_id AND b.approved_at > 0
 	WHERE NOT EXISTS (SELECT 1 FROM payees o WHERE o.account = p.account AND o.channel = p.channel AND o.currency = p.currency
-		AND o.amount = p.amount AND o.payout_id = p.id)
+		AND o.amount = p.amount AND o.payout_id = p.id AND o.reference = p.reference)
 	UNION ALL
 	SELECT 'payout ' || o.payout_id, 'stands on the record of payees with what it is not' FROM payees o
 	WHERE NOT EXISTS (SELECT 1 FROM payouts p JOIN batches b ON b.id = p.batch_id AND b.approved_at = o.approved_at
-		WHERE p.id = o.payout_id AND p.account = o.account AND p.channel = o.channel AND p.currency = o.currency AND p.amount = o.amount)`
+		WHERE p.id = o.payout_id AND p.account = o.account AND p.channel = o.channel AND p.currency = o.currency AND p.amount = o.amount
+		AND p.reference = o.reference)`

@@ -46,7 +46,7 @@ func (a *app) importJob() *jobs.Import {
 // scrutiny is what people want to confirm about payees.
 func (a *app) scrutiny() ledger.Scrutiny {
 	w := a.config.Warnings
-	look := ledger.Scrutiny{Repeats: w.RepeatsWithin, FirstPayments: w.FirstPayment == "all"}
+	look := ledger.Scrutiny{Repeats: w.RepeatsWithin, References: w.ReferencesWithin, FirstPayments: w.FirstPayment == "all"}
 	if w.FirstPayment == "none" {
 		return look
 	}

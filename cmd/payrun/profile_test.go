@@ -72,7 +72,7 @@ func TestFirstPaymentsAreConfirmed(t *testing.T) {
 	_, maker, _ := p.people()
 	for i, c := range []struct{ setting, want string }{{"all", "3 warnings to confirm"}, {"large", "1 warning to confirm"}, {"none", "Next: payrun batch submit"}} {
 		sheet := p.sheet("R-1,16,P10000001,50.00,USD,A", "R-2,16,P10000002,50.01,USD,B", []string{"R-3,16,P10000003,1.00,USD,C", "R-4,16,P10000004,1.00,USD,D", "R-5,16,P10000005,1.00,USD,E"}[i])
-		q := p.with("PAYRUN_WARNINGS_FIRST_PAYMENT="+c.setting, "PAYRUN_WARNINGS_REPEATS_WITHIN=0")
+		q := p.with("PAYRUN_WARNINGS_FIRST_PAYMENT="+c.setting, "PAYRUN_WARNINGS_REPEATS_WITHIN=0", "PAYRUN_WARNINGS_REFERENCES_WITHIN=0")
 		q.as(maker).must("import", sheet).says(c.want)
 	}
 }

@@ -72,7 +72,7 @@ func warningHead(w ledger.Warning) string {
 	p := w.Payout
 	switch {
 	case w.Row == 0:
-		return "the sheet  " + w.Code
+		return "the sheet as a whole  " + w.Code
 	case p.Amount == 0:
 		return fmt.Sprintf("row %d  %s", w.Row, w.Code)
 	}
@@ -134,6 +134,8 @@ var warningMeanings = map[string]string{
 	"control-total-unchecked": "a total of the sheet could not be checked",
 	ledger.PayeePaid:          "the same payee and amount was approved lately",
 	ledger.PayeeWaiting:       "the same payee and amount waits in another batch",
+	ledger.ReferenceUsed:      "the reference was paid under already",
+	ledger.ReferenceWaiting:   "the reference waits in another batch",
 	ledger.FirstPayment:       "the first payment to a wallet",
 	ledger.FirstPaymentLarge:  "the first payment to a wallet, and a large one",
 }
@@ -142,11 +144,15 @@ func warningMeaning(code string) string { return cmp.Or(warningMeanings[code], c
 
 // warningWords says what one warning is about.
 func warningWords(w ledger.Warning) string {
+	r := w.Repeats
 	switch {
 	case w.Message != "":
 		return w.Message
-	case w.Repeats > 0:
-		return fmt.Sprintf("Row %d of batch %d pays the same amount to the same account; it is %s. Confirm that both are meant.", w.RepeatsRow, w.Repeats, standing(w.RepeatsState))
+	case w.Code == ledger.ReferenceUsed, w.Code == ledger.ReferenceWaiting:
+		return fmt.Sprintf("Row %d of batch %d (%s) has the reference %q too, and pays %s to %s; it is %s. Confirm that both are meant.",
+			r.Row, r.Batch, r.Name, w.Payout.Reference, amount(r.Amount, r.Currency), ledger.Mask(r.Account), standing(r.State))
+	case r.Batch > 0:
+		return fmt.Sprintf("Row %d of batch %d pays the same amount to the same account; it is %s. Confirm that both are meant.", r.Row, r.Batch, standing(r.State))
 	case w.Code == ledger.FirstPayment, w.Code == ledger.FirstPaymentLarge:
 		return "Nothing to this wallet was approved before. Check it with the payee, then confirm."
 	}
@@ -304,7 +310,7 @@ type warningView struct {
 }
 
 func viewWarning(w ledger.Warning) warningView {
-	v := warningView{Kind: w.Code, Row: w.Row, Message: warningWords(w), RepeatsBatch: w.Repeats, RepeatsRow: w.RepeatsRow, Maker: w.Maker, Checker: w.Checker}
+	v := warningView{Kind: w.Code, Row: w.Row, Message: warningWords(w), RepeatsBatch: w.Repeats.Batch, RepeatsRow: w.Repeats.Row, Maker: w.Maker, Checker: w.Checker}
 	if p := w.Payout; p.Amount > 0 {
 		v.Amount, v.Currency, v.Account = decimal(p.Amount, p.Currency), string(p.Currency), p.MaskedAccount()
 	}

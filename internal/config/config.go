@@ -139,9 +139,10 @@ type Alert struct {
 // Warnings says what people have to confirm about a sheet besides what the
 // importer finds.
 type Warnings struct {
-	RepeatsWithin time.Duration // 0: repeats need not be confirmed
-	FirstPayment  string        // all, large or none
-	Large         string        // a whole amount in any currency
+	RepeatsWithin    time.Duration // 0: repeats need not be confirmed
+	ReferencesWithin time.Duration // 0: used references need not be confirmed
+	FirstPayment     string        // all, large or none
+	Large            string        // a whole amount in any currency
 }
 
 // Secret is a text that never shows itself: printing and logging it say only

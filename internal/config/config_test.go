@@ -78,7 +78,7 @@ func sample(t *testing.T, k config.Key) (value string) {
 		"sheets.max_memory_mib": "99", "sheets.max_time": "3s", "gateway.limits_age": "9m",
 		"resend": "automatic", "resend_answers": "5", "resend_grace": "9m", "resend_attempts": "4",
 		"listen": "127.0.0.1:1", "inbox.folder": "in", "inbox.owner": "mia", "profiles.folder": "p",
-		"warnings.repeats_within": "24h", "warnings.first_payment": "all", "warnings.large_amount": "50", "reports.folder": "out", "log.level": "debug", "log.format": "json",
+		"warnings.repeats_within": "24h", "warnings.references_within": "25h", "warnings.first_payment": "all", "warnings.large_amount": "50", "reports.folder": "out", "log.level": "debug", "log.format": "json",
 		"alert.webhook_url": "https://hooks.example/payrun", "alert.webhook_secret": "a-secret-of-enough-letters", "alert.mail_server": "mail.example:587",
 		"alert.mail_security": "tls", "alert.mail_user": "payrun", "alert.mail_password": "p", "alert.mail_from": "payrun@example.org",
 		"alert.mail_to": "mia@example.org,charles@example.org", "alert.approval_after": "2h", "alert.in_doubt_after": "3h", "alert.held_back_after": "4h",

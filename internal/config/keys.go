@@ -101,6 +101,7 @@ var runningKeys = []Key{
 	{Name: "sheets.max_time", Default: "10s", Doc: "processor time that reading a workbook may take"},
 	{Name: "profiles.folder", Doc: "import profiles, a file `NAME.yaml` each; default: `profiles` in the data folder"},
 	{Name: "warnings.repeats_within", Default: "720h", Doc: "the same amount to the same wallet within this time must be confirmed; `0`: need not"},
+	{Name: "warnings.references_within", Default: "720h", Doc: "a reference that was paid under within this time, with another wallet or amount, must be confirmed; `0`: need not"},
 	{Name: "warnings.first_payment", Default: "large", Doc: "which first payments to a wallet must be confirmed: `all`, `large` or `none`"},
 	{Name: "warnings.large_amount", Default: "1000", Doc: "a first payment above this is large, in any currency"},
 	{Name: "reports.folder", Doc: "where workbooks go; default: `reports` in the data folder"},

@@ -163,11 +163,11 @@ func TestProfilesAreSavedAndRemoved(t *testing.T) {
 
 func TestRepeatsNeedNotBeConfirmed(t *testing.T) {
 	t.Parallel()
-	c, err := load(t, "warnings: {repeats_within: 0, first_payment: none}")
-	if err != nil || c.Warnings.RepeatsWithin != 0 || c.Warnings.FirstPayment != "none" {
+	c, err := load(t, "warnings: {repeats_within: 0, references_within: 0, first_payment: none}")
+	if err != nil || c.Warnings.RepeatsWithin != 0 || c.Warnings.ReferencesWithin != 0 || c.Warnings.FirstPayment != "none" {
 		t.Errorf("%+v, %v", c.Warnings, err)
 	}
-	for _, wrong := range []string{"repeats_within: soon", "first_payment: some", "large_amount: 10.5", "large_amount: -1"} {
+	for _, wrong := range []string{"repeats_within: soon", "references_within: 5", "first_payment: some", "large_amount: 10.5", "large_amount: -1"} {
 		if _, err := load(t, "warnings: {"+wrong+"}"); err == nil || !strings.Contains(err.Error(), "warnings.") {
 			t.Errorf("%s: %v", wrong, err)
 		}

@@ -107,9 +107,15 @@ func (l *loader) sheets() Sheets {
 }
 
 func (l *loader) warnings() Warnings {
-	w := Warnings{FirstPayment: l.oneOf("warnings.first_payment", "all", "large", "none"), Large: l.text("warnings.large_amount")}
-	if l.text("warnings.repeats_within") != "0" {
-		w.RepeatsWithin = l.duration("warnings.repeats_within")
+	within := func(name string) time.Duration {
+		if l.text(name) == "0" {
+			return 0
+		}
+		return l.duration(name)
+	}
+	w := Warnings{
+		RepeatsWithin: within("warnings.repeats_within"), ReferencesWithin: within("warnings.references_within"),
+		FirstPayment: l.oneOf("warnings.first_payment", "all", "large", "none"), Large: l.text("warnings.large_amount"),
 	}
 	l.amount("warnings.large_amount", "JPY") // a currency without decimals: whole amounts mean the same in all
 	return w

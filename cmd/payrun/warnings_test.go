@@ -1,0 +1,39 @@
+package main
+
+import "testing"
+
+// What a team did whose sheet came again with one amount corrected, after the
+// first was approved: the corrected payout was paid twice without a word.
+func TestACorrectedSheetIsNotPaidAgainUnnoticed(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	admin, maker, checker := p.people()
+	mia, carl := p.as(maker), p.as(checker)
+	p.as(admin).must("funds", "add", "1000.00", "USD", "--evidence", "x")
+	mia.must("import", p.sheet(goodRows(3)...))
+	mia.must("batch", "submit", "1")
+	carl.must("batch", "approve", "1")
+
+	rows := goodRows(3)
+	rows[1] = "R-002,Perfect Money,U001000907,111.25,USD,Payee 2"
+	mia.must("import", p.sheet(rows...)).says("3 warnings to confirm first: payrun batch warnings 2")
+	const meaning = "the reference was paid under already"
+	p.must("batch", "show", "2").says("reference-used", meaning, "payee-paid-before")
+	p.must("batch", "warnings", "2", "--kind", "reference-used").says(`row 3  111.25 USD to ****0907, "Payee 2"  reference-used`,
+		"Row 3 of batch 1 (payouts.csv) has the reference \"R-002\" too, and pays\n    11.25 USD to ****0907; it is not sent yet. Confirm that both are meant.")
+	var listed struct{ Warnings []warningView }
+	p.must("--json", "batch", "warnings", "2", "--kind", "reference-used").document(&listed)
+	if len(listed.Warnings) != 1 || listed.Warnings[0].RepeatsBatch != 1 || listed.Warnings[0].RepeatsRow != 3 || listed.Warnings[0].Amount != "111.25" {
+		t.Errorf("for programs: %+v", listed.Warnings)
+	}
+	mia.must("batch", "confirm", "2", "--kind", "payee-paid-before")
+	mia.run("batch", "submit", "2").exits(exitRefused).complains("1 of reference-used", "payrun batch confirm 2 --kind reference-used confirms them, by name")
+	mia.must("batch", "confirm", "2", "--kind", "reference-used", "--row", "3").says("1 of reference-used, 111.25 USD: " + meaning)
+	mia.must("batch", "submit", "2")
+	carl.must("batch", "confirm", "2", "--kind", "payee-paid-before")
+	carl.run("batch", "approve", "2").exits(exitRefused).complains("1 of reference-used")
+	carl.must("batch", "confirm", "2", "--row", "3")
+	carl.must("batch", "approve", "2")
+	p.must("batch", "warnings", "2").says("confirmed by mia, checked by carl")
+	p.must("verify")
+}
