@@ -118,7 +118,9 @@ func (l *life) importSheet(*rapid.T) {
 		l.must(s.Discard(l.ctx))
 		return
 	}
-	batch, err := s.Publish(l.ctx, accepted(len(rows)))
+	counts := accepted(len(rows))
+	counts.SourceDigest = name
+	batch, err := s.Publish(l.ctx, counts)
 	l.must(err)
 	l.batches[ledger.Valid] = append(l.batches[ledger.Valid], batch.ID)
 	for i, row := range rows {

@@ -26,6 +26,10 @@ const (
 	ReferenceUsed = "reference-used"
 	// ReferenceWaiting: one of another batch that waits for approval has it.
 	ReferenceWaiting = "reference-waiting"
+	// FileUsed: another batch came from the same file, with other rows.
+	FileUsed = "file-used"
+	// TotalsRepeated: another batch has as many payouts, and the same totals.
+	TotalsRepeated = "totals-repeated"
 	// FirstPayment: nothing to this account was ever approved.
 	FirstPayment = "wallet-first-payment"
 	// FirstPaymentLarge: likewise, and the amount is large.
@@ -35,16 +39,16 @@ const (
 // confirmedTwice lists the kinds that the checker confirms as well as the
 // maker: the ones that may be the same payment again. The first is found by
 // the importer, within the sheet.
-var confirmedTwice = []string{"payee-repeated", PayeePaid, PayeeWaiting, ReferenceUsed, ReferenceWaiting}
+var confirmedTwice = []string{"payee-repeated", PayeePaid, PayeeWaiting, ReferenceUsed, ReferenceWaiting, FileUsed, TotalsRepeated}
 
 // quotedTwice is the same list between the quotation marks of a statement.
 var quotedTwice = strings.Join(confirmedTwice, "', '")
 
 // Scrutiny says what the ledger looks for when an import is published. The zero
-// value looks for nothing.
+// value looks for nothing but the same rows and the same file.
 type Scrutiny struct {
 	// Repeats is how far back a payment of the same amount to the same account
-	// counts as a repeat.
+	// counts as a repeat, and so does a sheet with the same totals.
 	Repeats time.Duration
 	// References is how far back a reference counts as used.
 	References time.Duration

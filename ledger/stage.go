@@ -272,14 +272,17 @@ func (s *Staging) publish(ctx context.Context, tx *database.Tx, counts Counts) e
 	if err := s.scrutinize(ctx, tx, counts.Scrutiny); err != nil {
 		return err
 	}
-	if err := s.keepReading(ctx, tx, counts.Reading); err != nil {
+	if err := s.insertTotals(ctx, tx); err != nil {
 		return err
 	}
 	rowsDigest := s.rows.sum()
-	if err := s.makeBatch(ctx, tx, counts, rowsDigest); err != nil {
+	if err := s.reviewSheet(ctx, tx, counts, rowsDigest); err != nil {
+		return fmt.Errorf("find a batch that is alike: %w", err)
+	}
+	if err := s.keepReading(ctx, tx, counts.Reading); err != nil {
 		return err
 	}
-	if err := s.insertTotals(ctx, tx); err != nil {
+	if err := s.makeBatch(ctx, tx, counts, rowsDigest); err != nil {
 		return err
 	}
 	if err := lockRepayable(ctx, tx, s.batch, s.repays); err != nil {
@@ -336,6 +339,9 @@ func earlierBatch(ctx context.Context, tx *database.Tx, rowsDigest, account stri
 }
 
 func (s *Staging) insertTotals(ctx context.Context, tx *database.Tx) error {
+	if err := s.stillStaging(ctx, tx); err != nil {
+		return err
+	}
 	for _, t := range s.totals {
 		_, err := tx.Exec(ctx, `INSERT INTO batch_totals (batch_id, channel, currency, payouts, amount, fees)
 			VALUES (?, ?, ?, ?, ?, ?)`, s.batch, t.Channel, t.Currency, t.Payouts, t.Amount, t.Fees)

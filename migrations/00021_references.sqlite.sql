@@ -12,3 +12,6 @@ CREATE TRIGGER payees_no_update BEFORE UPDATE ON payees
 BEGIN SELECT RAISE(ABORT, 'payees is insert-only: correct it with a new row'); END;
 -- +goose StatementEnd
 CREATE INDEX payees_reference ON payees (reference, approved_at) WHERE reference <> '';
+
+-- Sheets with the same number of payouts, of which only the late ones count.
+CREATE INDEX batches_accepted ON batches (accepted, approved_at);

@@ -136,6 +136,8 @@ var warningMeanings = map[string]string{
 	ledger.PayeeWaiting:       "the same payee and amount waits in another batch",
 	ledger.ReferenceUsed:      "the reference was paid under already",
 	ledger.ReferenceWaiting:   "the reference waits in another batch",
+	ledger.FileUsed:           "the same file was imported before, with other rows",
+	ledger.TotalsRepeated:     "another batch has as many payouts, and the same totals",
 	ledger.FirstPayment:       "the first payment to a wallet",
 	ledger.FirstPaymentLarge:  "the first payment to a wallet, and a large one",
 }
@@ -148,6 +150,10 @@ func warningWords(w ledger.Warning) string {
 	switch {
 	case w.Message != "":
 		return w.Message
+	case w.Code == ledger.FileUsed:
+		return fmt.Sprintf("Batch %d (%s, %s) came from this very file, with other rows. Look at both: payrun batch show %d. Confirm that both are meant.", r.Batch, r.Name, r.State, r.Batch)
+	case w.Code == ledger.TotalsRepeated:
+		return fmt.Sprintf("Batch %d (%s, %s) has as many payouts and the same totals. Look at both: payrun batch show %d. Confirm that both are meant.", r.Batch, r.Name, r.State, r.Batch)
 	case w.Code == ledger.ReferenceUsed, w.Code == ledger.ReferenceWaiting:
 		return fmt.Sprintf("Row %d of batch %d (%s) has the reference %q too, and pays %s to %s; it is %s. Confirm that both are meant.",
 			r.Row, r.Batch, r.Name, w.Payout.Reference, amount(r.Amount, r.Currency), ledger.Mask(r.Account), standing(r.State))

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // What a team did whose sheet came again with one amount corrected, after the
 // first was approved: the corrected payout was paid twice without a word.
@@ -36,4 +39,28 @@ func TestACorrectedSheetIsNotPaidAgainUnnoticed(t *testing.T) {
 	carl.must("batch", "approve", "2")
 	p.must("batch", "warnings", "2").says("confirmed by mia, checked by carl")
 	p.must("verify")
+}
+
+// A sheet is known by its file, and by its count and totals, in a person's
+// words; a setting leaves the second out.
+func TestASheetAsAWholeIsKnownAgain(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, _ := p.people()
+	mia := p.as(maker)
+	rows := append(goodRows(2), badRow)
+	path := p.sheet(rows...)
+	mia.must("import", "--good-rows", "--totals", "2 good, 1 bad, 21.50 USD", path)
+	mia.must("stop", "wallet", "--of", p.orders(1)[0], "--reason", "wrong person")
+	mia.must("import", "--good-rows", "--totals", "1 good, 2 bad, 11.25 USD", path)
+	p.must("batch", "show", "2").says("file-used", "the same file was imported before, with other rows")
+	p.must("batch", "warnings", "2", "--kind", "file-used").says("the sheet as a whole  file-used",
+		"Batch 1 (payouts.csv, VALID) came from this very file, with other rows.\n    Look at both: payrun batch show 1")
+	mia.must("batch", "confirm", "2", "--kind", "file-used").says("1 of file-used: the same file was imported before")
+
+	others := []string{"S-1,Perfect Money,U100000907,20.25,USD,One", "S-2,Perfect Money,U101000907,1.25,USD,Two"}
+	mia.must("import", p.sheet(others...)).says("1 warning to confirm first: payrun batch warnings 3")
+	p.must("batch", "warnings", "3").says("the sheet as a whole  totals-repeated", "Batch 1 (payouts.csv, VALID) has as many payouts and the same totals.")
+	slices.Reverse(others)
+	mia.with("PAYRUN_WARNINGS_REPEATS_WITHIN=0", "PAYRUN_WARNINGS_REFERENCES_WITHIN=0").must("import", p.sheet(others...)).says("Next: payrun batch submit 4")
 }
