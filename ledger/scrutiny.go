@@ -22,9 +22,10 @@ const (
 	// PayeeWaiting: another batch that waits for approval pays it too.
 	PayeeWaiting = "payee-waiting"
 	// ReferenceUsed: an approved payout that has not failed, or may not have,
-	// had the same reference lately, and another wallet or amount.
+	// had the same reference lately, and is not what PayeePaid names.
 	ReferenceUsed = "reference-used"
-	// ReferenceWaiting: one of another batch that waits for approval has it.
+	// ReferenceWaiting: one of another batch that waits for approval has it,
+	// likewise.
 	ReferenceWaiting = "reference-waiting"
 	// FileUsed: another batch came from the same file, with other rows.
 	FileUsed = "file-used"
