@@ -19,15 +19,19 @@ var findReferenceUsed = `INSERT INTO warnings (batch_id, code, row_no, payout_id
 const unlessPaid = ` HAVING max(CASE WHEN o.approved_at >= ? AND o.account = p.account AND o.channel = p.channel
 	AND o.currency = p.currency AND o.amount = p.amount THEN 1 ELSE 0 END) = 0`
 
-// findReferenceWaiting sorts instead of joining, as findWaiting does.
+// findReferenceWaiting sorts instead of joining, as findWaiting does; what
+// several batches have is sorted once more.
 const findReferenceWaiting = `INSERT INTO warnings (batch_id, code, row_no, payout_id, repeats)
 	SELECT w.batch_id, '` + ReferenceWaiting + `', w.row_no, w.id, w.other FROM (
-		SELECT p.id, p.batch_id, p.row_no,
-			max(CASE WHEN p.batch_id <> ? THEN p.id END) OVER (PARTITION BY p.reference) AS other,
-			max(CASE WHEN p.batch_id <> ? THEN p.id END) OVER (PARTITION BY p.reference, p.account, p.channel, p.currency, p.amount) AS same
-		FROM payouts p WHERE p.state = 'UNSENT' AND p.reference <> ''
-		AND p.batch_id IN (SELECT id FROM batches WHERE gateway_account = ? AND (state IN ('VALID', 'SUBMITTED') OR id = ?))) w
-	WHERE w.batch_id = ? AND w.other IS NOT NULL`
+		SELECT r.id, r.batch_id, r.row_no, r.other,
+			max(CASE WHEN r.batch_id <> ? THEN r.id END) OVER (PARTITION BY r.reference, r.account, r.channel, r.currency, r.amount) AS same
+		FROM (SELECT p.id, p.batch_id, p.row_no, p.reference, p.account, p.channel, p.currency, p.amount,
+				max(CASE WHEN p.batch_id <> ? THEN p.id END) OVER (PARTITION BY p.reference) AS other,
+				max(CASE WHEN p.batch_id = ? THEN 1 END) OVER (PARTITION BY p.reference) AS ours
+			FROM payouts p WHERE p.state = 'UNSENT' AND p.reference <> ''
+			AND p.batch_id IN (SELECT id FROM batches WHERE gateway_account = ? AND (state IN ('VALID', 'SUBMITTED') OR id = ?))) r
+		WHERE r.ours = 1 AND r.other IS NOT NULL) w
+	WHERE w.batch_id = ?`
 
 // unlessWaiting leaves the rows to findWaiting that it names likewise.
 const unlessWaiting = " AND w.same IS NULL"
@@ -37,7 +41,7 @@ func (s *Staging) reviewWaitingReferences(ctx context.Context, tx *database.Tx, 
 	if look.Repeats > 0 {
 		query += unlessWaiting
 	}
-	_, err := tx.Exec(ctx, query, s.batch, s.batch, s.account, s.batch, s.batch)
+	_, err := tx.Exec(ctx, query, s.batch, s.batch, s.batch, s.account, s.batch, s.batch)
 	return err
 }
 
