@@ -104,7 +104,7 @@ func (b *Book) Warnings(ctx context.Context, batch int64, kind string, limit int
 	var warnings []Warning
 	err := b.db.Select(ctx, &warnings, `SELECT w.code, w.row_no,
 		coalesce((SELECT max(p.message) FROM problems p WHERE p.batch_id = w.batch_id AND p.code = w.code AND p.row_no = w.row_no), '') AS message,
-coalesce(r.id, 0) AS "repeats.batch", coalesce(r.name, '') AS "repeats.name", coalesce(e.row_no, 0) AS "repeats.row_no",
+		coalesce(r.id, 0) AS "repeats.batch", coalesce(r.name, '') AS "repeats.name", coalesce(e.row_no, 0) AS "repeats.row_no",
 		coalesce(CASE WHEN e.state = 'UNSENT' THEN r.state ELSE e.state END, r.state, '') AS "repeats.state",
 		coalesce(e.account, '') AS "repeats.account", coalesce(e.amount, 0) AS "repeats.amount", coalesce(e.currency, '') AS "repeats.currency",
 		coalesce(`+Confirmer("w", Maker)+`, '') AS maker,
