@@ -118,14 +118,14 @@ func (d *disbursing) claim(ctx context.Context, most int, channels []string) (le
 		if err != nil { // nobody knows whether the claim was committed: say that nothing was sent
 			due.sendBy = before
 		}
-		due.ask = claimed.At.Add(c.AskAfter)
+		due.ask, due.control = claimed.At.Add(c.AskAfter), claimed.At.Add(c.ControlAfter)
 		d.calls.Go(func() { d.call(ctx, c, due) })
 	}
 	return claimed, err
 }
 
 // departure is when a claimed payout may leave, by this process's own clock.
-type departure struct{ ask, slot, sendBy time.Time }
+type departure struct{ ask, control, slot, sendBy time.Time }
 
 // missed reports whether the time to leave is over.
 func (d departure) missed() bool { return over(d.sendBy) }
@@ -181,9 +181,10 @@ func (d *disbursing) call(ctx context.Context, c ledger.Claim, due departure) {
 }
 
 // clear asks about an order that may have left before, right before it is sent
-// again. Only the learned answer for "not found" clears the way, and not even
-// that where the gateway notified about the order; with any other nothing is
-// sent, and the reply tells what was learned instead.
+// again. Only the learned answer for "not found" clears the way, from a gateway
+// that right after it knows another order, and not even that where it notified
+// about the order; with any other answer nothing is sent, and the reply tells
+// what was learned instead.
 func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due departure) (reply Reply, cleared bool) {
 	if reply, failed := d.stillFailed(ctx, c, due); !failed || !c.AskFirst {
 		return reply, failed
@@ -197,13 +198,38 @@ func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due departure) (
 		return reply, false
 	}
 	if learned.ID != 0 && !c.Spoken && reply.Verdict == Refused && reply.Evidence.Shape(c.OrderNo()) == learned.Shape {
-		return reply, true
+		why := d.compare(ctx, due.control)
+		if why == "" {
+			return reply, true
+		}
+		reply.Evidence.Reason = why
 	}
 	if reply.Verdict == Refused { // by no means an answer to a create call
 		reply.Verdict = NoAnswer
 	}
 	d.trouble.note(c.Channel, reply)
 	return reply, false
+}
+
+// compare asks about an order that the gateway has, and says why the denial
+// before it proves nothing. Where it is not known to have any, as on a store
+// that was restored from its beginnings, there is nothing to compare with.
+func (d *disbursing) compare(ctx context.Context, slot time.Time) (why string) {
+	known, err := d.Book.KnownOrders(ctx, d.Account)
+	if err != nil {
+		return "the ledger does not say what the gateway could be asked about for comparison"
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	if d.takePlace(ctx, slot, stoppedBefore) != "" {
+		return stoppedControl
+	}
+	defer d.leavePlace()
+	if d.ask(ctx, order(known[d.controls.Add(1)%uint64(len(known))]), slot).Verdict != Known {
+		return deniedControl
+	}
+	return ""
 }
 
 func (d *disbursing) submit(ctx context.Context, c ledger.Claim, due departure) Reply {

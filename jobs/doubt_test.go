@@ -414,6 +414,25 @@ func TestNotFoundIsNoAnswerOnceTheGatewayNotified(t *testing.T) {
 	})
 }
 
+// A gateway that gets out of order right before a second send denies the order
+// once more. That it knows no other order either gives it away.
+func TestTheDenialBeforeASecondSendIsCompared(t *testing.T) {
+	doubting(t, ledger.ResendAutomatic, 400*time.Millisecond, func(t *testing.T, s *shop) {
+		batch := s.doubted(true)
+		s.faults(of(batch, sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultNotFound})...)
+		s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.State == ledger.Approved })
+		s.faults(sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultNotFound})
+		s.sent(batch.ID)
+		if got := s.states(batch.ID); got[ledger.Unknown] != doubts {
+			t.Errorf("states %v, want all in doubt", got)
+		}
+		s.creates(batch, 1)
+		s.faults()
+		s.follow(batch.ID)
+		s.sound()
+	})
+}
+
 // unblock has two people let a payout go on.
 func (s *shop) unblock(orderNo string) {
 	s.t.Helper()

@@ -36,9 +36,11 @@ type Claim struct {
 	// AskFirst: the gateway may have the order already, from an earlier attempt
 	// or from before a restore, or people unblocked it, so it must have denied
 	// the order right before this one leaves. The question, and the one about
-	// what it Repays, has a slot of its own, AskAfter.
-	AskFirst bool
-	AskAfter time.Duration
+	// what it Repays, has a slot of its own, AskAfter. A denial counts only if
+	// the gateway knows another order right after it, asked in ControlAfter.
+	AskFirst     bool
+	AskAfter     time.Duration
+	ControlAfter time.Duration
 }
 
 // Claimed is what a claim found.
@@ -326,7 +328,7 @@ func (c *claiming) withoutDoubtful(ctx context.Context, candidates []candidate) 
 }
 
 // choose keeps what may be sent now, in order, and counts the slots for it: a
-// payout that has to be asked about first takes two.
+// payout that has to be asked about first takes three.
 func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tampered []int64) {
 	for _, p := range candidates {
 		if p.rowDigest() != p.RowDigest || p.ParamsBefore != "" && p.ParamsBefore != p.paramsDigest() {
@@ -344,7 +346,8 @@ func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tam
 		claim.AskFirst = p.MayHaveLeft || p.Spoken || c.watch.origin.restoredWithin(c.book.askFirst, c.now)
 		claim.AskAfter = c.slots.at(used).Sub(c.now)
 		if claim.AskFirst {
-			used++
+			claim.ControlAfter = c.slots.at(used + 1).Sub(c.now)
+			used += 2
 		}
 		if claim.Repays != "" { // asked about what it pays again
 			used++
@@ -362,7 +365,7 @@ func (c *claiming) choose(candidates []candidate) (claims []Claim, used int, tam
 func (c Claim) calls() time.Duration {
 	calls := time.Duration(1)
 	if c.AskFirst {
-		calls++
+		calls += 2
 	}
 	if c.Repays != "" {
 		calls++

@@ -202,11 +202,11 @@ func TestAReleasedPayoutIsSentOnceMore(t *testing.T) {
 			t.Fatalf("claimed %+v", claimed)
 		}
 		again := claimed.Claims[0]
-		if again.Number != 2 || !again.AskFirst || again.OrderNo() != d.doubt.OrderNo() || again.SendAfter-again.AskAfter != 100*time.Millisecond {
+		if again.Number != 2 || !again.AskFirst || again.OrderNo() != d.doubt.OrderNo() || again.ControlAfter-again.AskAfter != 100*time.Millisecond || again.SendAfter-again.ControlAfter != 100*time.Millisecond {
 			t.Errorf("claimed %+v", again)
 		}
-		if next := d.count("SELECT next_free_at FROM budgets WHERE name = 'sends'"); next != d.clock.now().Add(200*time.Millisecond).UnixMicro() {
-			t.Errorf("the question has no slot of its own in the budget")
+		if next := d.count("SELECT next_free_at FROM budgets WHERE name = 'sends'"); next != d.clock.now().Add(300*time.Millisecond).UnixMicro() {
+			t.Errorf("the questions have no slots of their own in the budget")
 		}
 		d.put(again, ledger.Unknown)
 		d.clock.advance(time.Minute)
