@@ -49,9 +49,9 @@ const (
 // possible, nothing waits for ever.
 func (w *world) settled() bool {
 	var open []ledger.Payout
-	known := false // an order to ask about before "not found" is believed
+	known, err := w.book.KnownOrders(context.Background(), ours) // to ask about before "not found" is believed
+	w.must(err)
 	w.must(w.book.EachPayout(context.Background(), w.batch, func(p *ledger.Payout) error {
-		known = known || p.GatewayOrder != ""
 		if !p.State.Final() {
 			open = append(open, *p)
 		}
@@ -62,8 +62,8 @@ func (w *world) settled() bool {
 	defer w.gateway.mu.Unlock()
 	return !slices.ContainsFunc(open, func(p ledger.Payout) bool {
 		absent := p.State == ledger.Unknown && len(w.gateway.order(p.OrderNo()).legs) == 0 && p.Lookups > 2
-		spent := !w.automatic || !known || p.Attempts >= mostAttempts
-		return w.people && known || len(cases[p.ID]) == 0 || !(absent && spent || p.State == ledger.Review || p.Blocked != "")
+		spent := !w.automatic || len(known) == 0 || p.Attempts >= mostAttempts
+		return w.people && len(known) > 0 || len(cases[p.ID]) == 0 || !(absent && spent || p.State == ledger.Review || p.Blocked != "")
 	})
 }
 
