@@ -395,22 +395,13 @@ func TestANotificationIsProofOfExistence(t *testing.T) {
 // does not let it be sent.
 func TestNotFoundIsNoAnswerOnceTheGatewayNotified(t *testing.T) {
 	doubting(t, ledger.ResendAutomatic, 400*time.Millisecond, func(t *testing.T, s *shop) {
-		batch := s.doubted(true)
-		s.faults(of(batch, sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultNotFound})...)
-		s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.State == ledger.Approved })
+		batch := s.releasedInError()
 		for i := range doubts {
 			no := s.number(batch, i+1)
 			s.must(s.book.Notify(t.Context(), no, ledger.Evidence{Kind: ledger.EvidenceCallback, Heard: "ended", Status: "7"}))
 			s.unblock(no)
 		}
-		s.sent(batch.ID)
-		if got := s.states(batch.ID); got[ledger.Unknown] != doubts {
-			t.Errorf("states %v, want all in doubt", got)
-		}
-		s.creates(batch, 1)
-		s.faults()
-		s.follow(batch.ID)
-		s.sound()
+		s.sentNoMore(batch)
 	})
 }
 
@@ -418,19 +409,34 @@ func TestNotFoundIsNoAnswerOnceTheGatewayNotified(t *testing.T) {
 // once more. That it knows no other order either gives it away.
 func TestTheDenialBeforeASecondSendIsCompared(t *testing.T) {
 	doubting(t, ledger.ResendAutomatic, 400*time.Millisecond, func(t *testing.T, s *shop) {
-		batch := s.doubted(true)
-		s.faults(of(batch, sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultNotFound})...)
-		s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.State == ledger.Approved })
+		batch := s.releasedInError()
 		s.faults(sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultNotFound})
-		s.sent(batch.ID)
-		if got := s.states(batch.ID); got[ledger.Unknown] != doubts {
-			t.Errorf("states %v, want all in doubt", got)
-		}
-		s.creates(batch, 1)
-		s.faults()
-		s.follow(batch.ID)
-		s.sound()
+		s.sentNoMore(batch)
 	})
+}
+
+// releasedInError is a batch whose payouts the gateway has, but denied for long
+// enough that they may be sent again.
+func (s *shop) releasedInError() ledger.Batch {
+	s.t.Helper()
+	batch := s.doubted(true)
+	s.faults(of(batch, sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultNotFound})...)
+	s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.State == ledger.Approved })
+	return batch
+}
+
+// sentNoMore sends what may be sent, of which nothing is to leave, and lets the
+// gateway tell what it has.
+func (s *shop) sentNoMore(batch ledger.Batch) {
+	s.t.Helper()
+	s.sent(batch.ID)
+	if got := s.states(batch.ID); got[ledger.Unknown] != doubts {
+		s.t.Errorf("states %v, want all in doubt", got)
+	}
+	s.creates(batch, 1)
+	s.faults()
+	s.follow(batch.ID)
+	s.sound()
 }
 
 // unblock has two people let a payout go on.

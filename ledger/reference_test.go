@@ -19,19 +19,6 @@ var (
 	both   = ledger.Scrutiny{References: 24 * time.Hour, Repeats: 24 * time.Hour}
 )
 
-// of is a sheet for a gateway account, looked through.
-func (o *office) of(account, name string, rows []ledger.NewPayout, look ledger.Scrutiny) ledger.Batch {
-	o.t.Helper()
-	s, err := o.Stage(o.t.Context(), o.maker, name, account)
-	must(o.t, err)
-	must(o.t, s.Add(o.t.Context(), rows))
-	counts := accepted(len(rows))
-	counts.SourceDigest, counts.Scrutiny = name, look
-	b, err := s.Publish(o.t.Context(), counts)
-	must(o.t, err)
-	return b
-}
-
 // changed is one row with the reference a, to P1 over 10.00, and a change.
 func changed(change func(*ledger.NewPayout)) []ledger.NewPayout {
 	rows := referenced("a", pays("P1 10"))
@@ -79,7 +66,7 @@ func TestAReferenceThatIsUsedIsNoticed(t *testing.T) {
 				if account == "" {
 					account = "acct@example.com"
 				}
-				b := o.of(account, tt.name, tt.rows, tt.look)
+				b := o.from(account, tt.name, tt.rows, tt.look)
 				same(t, tt.name+", "+when, o.wanted(b.ID), wanted(i))
 				again := strings.HasPrefix(tt.name, "the same payment") && wanted(i) != nil
 				if overlaps, err := o.Overlaps(ctx, b.ID); err != nil || (len(overlaps) == 1) != again {
