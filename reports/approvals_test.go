@@ -100,4 +100,3 @@ func TestDecisionsNameTheAmountThatReallyMoved(t *testing.T) {
 		}
 	})
 }
-

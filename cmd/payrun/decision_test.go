@@ -111,14 +111,7 @@ func TestCloseACase(t *testing.T) {
 // confirmed.
 func TestAProposalThatWasOvertakenSaysSo(t *testing.T) {
 	t.Parallel()
-	settings := sandbox.Demo()
-	settings.Faults.Rules = []sandbox.Fault{{At: sandbox.Create, Kind: sandbox.FaultLostReply}}
-	p := newPlace(t).live(settings)
-	admin, maker, checker := p.people()
-	p.as(admin).must("funds", "add", "100.00", "USD", "--evidence", "x")
-	p.as(maker).must("run", p.sheet(goodRows(1)...))
-	p.as(checker).must("batch", "approve", "1")
-	p.must("job", "run", "disburse")
+	p, maker := newPlace(t).sentOne(sandbox.Fault{At: sandbox.Create, Kind: sandbox.FaultLostReply})
 	p.as(maker).must("payout", "decide", p.orders(1)[0], "--as", "paid", "--reason", "they wrote", "--evidence", "line 7")
 	p.must("decision", "list").says("payrun decision confirm")
 	eventually(t, "the gateway's answer ends it", func() bool {

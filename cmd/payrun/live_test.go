@@ -19,6 +19,21 @@ func (p *place) live(settings sandbox.Config) *place {
 	return p.at(p.gateway(settings).URL())
 }
 
+// sentOne is this place once a payout went to a live gateway with a fault, and
+// its maker's token.
+func (p *place) sentOne(fault sandbox.Fault) (live *place, maker string) {
+	p.t.Helper()
+	settings := sandbox.Demo()
+	settings.Faults.Rules = []sandbox.Fault{fault}
+	live = p.live(settings)
+	admin, maker, checker := live.people()
+	live.as(admin).must("funds", "add", "100.00", "USD", "--evidence", "x")
+	live.as(maker).must("run", live.sheet(goodRows(1)...))
+	live.as(checker).must("batch", "approve", "1")
+	live.must("job", "run", "disburse").says("1 sent")
+	return live, maker
+}
+
 // gateway starts a gateway of the test's own.
 func (p *place) gateway(settings sandbox.Config) *sandbox.Server {
 	p.t.Helper()
@@ -170,14 +185,7 @@ func TestAnswersThatLeaveEverythingInDoubtAreReported(t *testing.T) {
 // not make the check fail.
 func TestCheckAsksAboutNoDisputedOrder(t *testing.T) {
 	t.Parallel()
-	settings := sandbox.Demo()
-	settings.Faults.Rules = []sandbox.Fault{{At: sandbox.Query, Kind: sandbox.FaultMismatch}}
-	p := newPlace(t).live(settings)
-	admin, maker, checker := p.people()
-	p.as(admin).must("funds", "add", "100.00", "USD", "--evidence", "x")
-	p.as(maker).must("run", p.sheet(goodRows(1)...))
-	p.as(checker).must("batch", "approve", "1")
-	p.must("job", "run", "disburse").says("1 sent")
+	p, _ := newPlace(t).sentOne(sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultMismatch})
 	eventually(t, "it is under review", func() bool {
 		p.must("job", "run", "track")
 		return p.states(1)["REVIEW"] == 1
