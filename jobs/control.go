@@ -39,19 +39,28 @@ func (e *Engine) beginControl(ctx context.Context, due []ledger.Lookup) (control
 	if c.shape, err = e.Book.Learned(ctx, e.Account); err != nil || c.shape.ID == 0 {
 		return c, err
 	}
-	known, err := e.Book.KnownOrders(ctx, e.Account)
+	known, err := e.knownOrder(ctx)
 	if err != nil {
 		return c, err
 	}
-	if len(known) == 0 {
+	if known == nil {
 		c.why = noControl
 		return c, nil
 	}
-	// They take turns: one that the gateway has forgotten does not spoil all.
-	c.order = known[e.controls.Add(1)%uint64(len(known))]
+	c.order = *known
 	c.after = due[len(due)-1].After
 	c.ask(ctx, due[0].Before)
 	return c, nil
+}
+
+// knownOrder is one that the gateway has; nil when it is not known to have any.
+// They take turns: one that the gateway has forgotten does not spoil all.
+func (e *Engine) knownOrder(ctx context.Context) (*ledger.Payout, error) {
+	known, err := e.Book.KnownOrders(ctx, e.Account)
+	if err != nil || len(known) == 0 {
+		return nil, err
+	}
+	return &known[e.controls.Add(1)%uint64(len(known))], nil
 }
 
 // ask asks about the known order in a slot.

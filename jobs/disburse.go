@@ -215,18 +215,18 @@ func (d *disbursing) clear(ctx context.Context, c ledger.Claim, due departure) (
 // before it proves nothing. Where it is not known to have any, as on a store
 // that was restored from its beginnings, there is nothing to compare with.
 func (d *disbursing) compare(ctx context.Context, slot time.Time) (why string) {
-	known, err := d.Book.KnownOrders(ctx, d.Account)
+	known, err := d.knownOrder(ctx)
 	if err != nil {
 		return "the ledger does not say what the gateway could be asked about for comparison"
 	}
-	if len(known) == 0 {
+	if known == nil {
 		return ""
 	}
 	if d.takePlace(ctx, slot, stoppedBefore) != "" {
 		return stoppedControl
 	}
 	defer d.leavePlace()
-	if d.ask(ctx, order(known[d.controls.Add(1)%uint64(len(known))]), slot).Verdict != Known {
+	if d.ask(ctx, order(*known), slot).Verdict != Known {
 		return deniedControl
 	}
 	return ""
