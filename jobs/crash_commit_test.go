@@ -304,7 +304,7 @@ func (d *doomed) listening(r *relay) *process {
 	select {
 	case address := <-p.lines:
 		r.to.Store(&address)
-	case <-time.After(20 * time.Second):
+	case <-time.After(giveUp):
 		d.t.Fatal("nobody listens")
 	}
 	return p
@@ -345,7 +345,7 @@ func (d *doomed) killedOverANotification() (lost bool) {
 		d.t.Error("stored before the commit")
 	}
 	p := d.listening(r)
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(giveUp)
 	for answer != "success" {
 		select {
 		case answer = <-r.answers:

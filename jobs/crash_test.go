@@ -241,7 +241,7 @@ func (d *doomed) after(creates int64, todo task) {
 	}
 	from := d.creates.Load()
 	p := start(d.t, todo)
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(giveUp)
 	for {
 		select {
 		case n := <-d.arrived:
@@ -364,7 +364,7 @@ func TestStoppedPastItsLeaseItSendsNothing(t *testing.T) {
 		p := start(t, todo)
 		select {
 		case <-d.arrived:
-		case <-time.After(20 * time.Second):
+		case <-time.After(giveUp):
 			t.Fatal("nothing is sent")
 		}
 		d.must(p.command.Process.Signal(syscall.SIGSTOP))
@@ -433,7 +433,7 @@ func (s *shop) count(query string, ok func(int64) bool) (n int64) {
 	s.t.Helper()
 	poll := time.NewTicker(2 * time.Millisecond)
 	defer poll.Stop()
-	deadline := time.After(time.Minute)
+	deadline := time.After(giveUp)
 	for {
 		s.must(s.db.Get(s.t.Context(), &n, query))
 		if ok(n) {
@@ -457,7 +457,7 @@ func TestKilledInAnApproval(t *testing.T) {
 			p := start(t, todo)
 			select {
 			case <-p.lines: // submitted, or done
-			case <-time.After(20 * time.Second):
+			case <-time.After(giveUp):
 				t.Fatal("nothing is approved")
 			}
 			p.kill()
@@ -505,7 +505,7 @@ func (d *doomed) growing(folder string) string {
 	d.t.Helper()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(giveUp)
 	for {
 		files, err := os.ReadDir(folder)
 		d.must(err)

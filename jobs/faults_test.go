@@ -206,7 +206,7 @@ func (s *shop) inWords(batch int64) {
 // lookedUp tracks until something of the batch was looked up.
 func (s *shop) lookedUp(batch int64) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), giveUp)
 	defer cancel()
 	for {
 		var n int64
@@ -335,7 +335,7 @@ func TestAnUnusualStatusIsFlagged(t *testing.T) {
 // tracked tracks until every payout of the batch is as wanted.
 func (s *shop) tracked(batch int64, ok func(*ledger.Payout) bool) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), giveUp)
 	defer cancel()
 	for {
 		if _, err := s.engine.Track(ctx); err != nil {

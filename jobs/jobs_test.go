@@ -56,6 +56,10 @@ func each(t *testing.T, settings sandbox.Config, test func(*testing.T, *shop)) {
 	dbtest.Each(t, migrated, func(t *testing.T, db *database.DB) { test(t, openShop(t, db, settings)) })
 }
 
+// giveUp is when a test has failed that waits for something; a machine that
+// has much else to do takes its time.
+const giveUp = 5 * time.Minute
+
 var fast = jobs.Ladder{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
 
 // slower at last: a shop that lives through many faults gathers doubts.
@@ -259,7 +263,7 @@ func (s *shop) disburse() jobs.Disbursed {
 // moment the next look-up is due.
 func (s *shop) follow(batch int64) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), giveUp)
 	defer cancel()
 	for s.open(batch) > 0 {
 		if _, err := s.engine.Track(ctx); err != nil {
@@ -303,7 +307,7 @@ func (s *shop) open(batch int64) int64 {
 // in doubt that the sandbox has no order for, after it was looked up twice.
 func (s *shop) settle(batch int64) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), giveUp)
 	defer cancel()
 	s.door.quiet()
 	for s.unsettled(batch) > 0 {

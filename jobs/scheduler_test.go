@@ -82,7 +82,7 @@ func (tt *timetable) await(job string, ok func(jobs.JobStatus) bool) jobs.JobSta
 	tt.t.Helper()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	deadline := time.After(time.Minute) // only for a test that fails
+	deadline := time.After(giveUp)
 	var all []jobs.JobStatus
 	for {
 		var err error
@@ -248,7 +248,7 @@ func TestAPanicDoesNotStopTheSchedule(t *testing.T) {
 		runs <- n
 		panic(n)
 	}})
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(giveUp)
 	for want := 1; want <= 2; want++ {
 		select {
 		case got := <-runs:

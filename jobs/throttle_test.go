@@ -205,7 +205,7 @@ func (s *shop) shareTheLimit() {
 
 // trackAll tracks with one engine until every payout has ended.
 func (s *shop) trackAll(e *jobs.Engine, batch int64) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), giveUp)
 	defer cancel()
 	for s.open(batch) > 0 {
 		if _, err := e.Track(ctx); err != nil {
