@@ -125,30 +125,47 @@ func TestPlainNumberNeverGuesses(t *testing.T) {
 func TestNumberFormats(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]cellStyle{
-		"General":                       {kindNumber, -1},
-		"0":                             {kindNumber, 0},
-		"#,##0":                         {kindNumber, 0},
-		"0.00":                          {kindNumber, 2},
-		`#,##0.00 "USD"`:                {kindNumber, 2},
-		`_-* #,##0.00\ _€_-;-* #,##0.0`: {kindNumber, 2},
-		`[Red]0.0;[Blue]-0`:             {kindNumber, 1},
-		"0.00E+00":                      {kindNumber, -1},
-		"@":                             {kindNumber, -1},
-		"0%":                            {kindPercent, -1},
-		"yyyy-mm-dd":                    {kindDate, -1},
-		`dd" of "mmmm`:                  {kindDate, -1},
-		"[h]:mm":                        {kindDate, -1},
-		`"May"0.00`:                     {kindNumber, 2},
-		"[$-409]d-mmm-yy":               {kindDate, -1},
-		"#,##0.00,":                     {kindNumber, shownOtherwise},
-		`0.0,,"M"`:                      {kindNumber, shownOtherwise},
-		"#,##0,":                        {kindNumber, shownOtherwise},
-		";;;":                           {kindNumber, shownOtherwise},
-		`"paid"`:                        {kindNumber, shownOtherwise},
-		"":                              {kindNumber, -1},
+		"General":                       general,
+		"0":                             {kind: kindNumber, decimals: 0},
+		"#,##0":                         {kind: kindNumber, decimals: 0},
+		"0.00":                          {kind: kindNumber, decimals: 2},
+		`#,##0.00 "USD"`:                {kind: kindNumber, decimals: 2},
+		`_-* #,##0.00\ _€_-;-* #,##0.0`: {kind: kindNumber, decimals: 2},
+		`[Red]0.0;[Blue]-0`:             {kind: kindNumber, decimals: 1},
+		"0.00E+00":                      general,
+		"@":                             general,
+		"0%":                            {kind: kindPercent, decimals: -1},
+		"yyyy-mm-dd":                    {kind: kindDate, decimals: -1},
+		`dd" of "mmmm`:                  {kind: kindDate, decimals: -1},
+		"[h]:mm":                        {kind: kindDate, decimals: -1},
+		`"May"0.00`:                     {kind: kindNumber, decimals: 2},
+		"[$-409]d-mmm-yy":               {kind: kindDate, decimals: -1},
+		"#,##0.00,":                     {kind: kindNumber, decimals: shownOtherwise},
+		`0.0,,"M"`:                      {kind: kindNumber, decimals: shownOtherwise},
+		"#,##0,":                        {kind: kindNumber, decimals: shownOtherwise},
+		";;;":                           {kind: kindNumber, decimals: shownOtherwise},
+		`"paid"`:                        {kind: kindNumber, decimals: shownOtherwise},
+		"":                              general,
 	} {
 		if got := formatByCode(code); got != want {
 			t.Errorf("formatByCode(%q) = %+v, want %+v", code, got, want)
+		}
+	}
+}
+
+func TestFormatsThatDress(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]bool{
+		"": false, "General": false, "@": false, "0": false, "#": false,
+		"00000": true, "#,##0": true, `"INV-"0`: true, `0" "`: true, "0.0": true, "0E+00": true, ";;;": true, "[Red]0": true,
+	} {
+		if got := dresses(200, map[int]string{200: code}); got != want {
+			t.Errorf("%q dresses: %t, want %t", code, got, want)
+		}
+	}
+	for id, want := range map[int]bool{0: false, 1: false, 49: false, 2: true, 3: true, 11: true, 12: true, 37: true, 48: true} {
+		if got := dresses(id, nil); got != want {
+			t.Errorf("format %d dresses: %t, want %t", id, got, want)
 		}
 	}
 }

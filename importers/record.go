@@ -22,6 +22,7 @@ type cell struct {
 	// decimals is how many decimals the number format shows, -1 for all, or
 	// shownOtherwise.
 	decimals int8
+	dressed  bool // the number format shows more than an integer's digits
 }
 
 // record is one row of a sheet.

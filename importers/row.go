@@ -294,8 +294,12 @@ func (r *reader) judgeReference(row *record) string {
 		return ""
 	}
 	c := row.at(r.layout.at[FieldReference])
-	if c.kind == kindNumber && (len(c.text) > 15 || !isDigits(c.text)) || c.kind == kindDate || c.kind == kindPercent {
+	switch {
+	case c.kind == kindNumber && (len(c.text) > 15 || !isDigits(c.text)), c.kind == kindDate, c.kind == kindPercent:
 		r.fault(row, FieldReference, ReferenceNumber, "The reference is stored as a number, and a spreadsheet keeps no more than 15 digits of one. Format the column as text and write it again.")
+		return ""
+	case c.kind == kindNumber && c.dressed:
+		r.fault(row, FieldReference, ReferenceNumber, "The reference is stored as the number %s, and the cell's number format shows it in another way. Format the column as text and write the reference as it is to be read.", c.text)
 		return ""
 	}
 	reference := r.judgeText(row, FieldReference, longestReference)

@@ -241,6 +241,10 @@ func TestCells(t *testing.T) {
 		{"reference as number", numberCell("A2", "1001"), "", 1234},
 		{"reference of too many digits", numberCell("A2", "1234567890123456"), "2A reference-number", 0},
 		{"reference as date", `<c r="A2" s="1"><v>46000</v></c>`, "2A reference-number", 0},
+		{"reference shown with zeros", `<c r="A2" s="9"><v>7</v></c>`, "2A reference-number", 0},
+		{"reference shown with separators", `<c r="A2" s="3"><v>1001</v></c>`, "2A reference-number", 0},
+		{"reference shown as its digits", `<c r="A2" s="10"><v>1001</v></c>`, "", 1234},
+		{"reference as number in a column of text", `<c r="A2" s="6"><v>1001</v></c>`, "", 1234},
 		{"channel code as number", numberCell("B2", "16"), "", 1234},
 		{"channel by formula", `<c r="B2" t="str"><f>A1</f><v>Payeer</v></c>`, "2B cell-formula", 0},
 		{"currency by formula", `<c r="E2" t="str"><f>A1</f><v>USD</v></c>`, "2E cell-formula", 0},
@@ -257,7 +261,7 @@ func TestCells(t *testing.T) {
 			if strings.Contains(tt.cell, `r="H2"`) {
 				row = strings.Replace(payoutRow(2), "</row>", tt.cell+"</row>", 1)
 			}
-			workbook := newBook(headerCells+row).styles("yyyy-mm-dd", "0.00%", "#,##0", "#,##0.00", `0.0" USD"`, "@", "#,##0.00,", ";;;")
+			workbook := newBook(headerCells+row).styles("yyyy-mm-dd", "0.00%", "#,##0", "#,##0.00", `0.0" USD"`, "@", "#,##0.00,", ";;;", "00000", "0")
 			_, sink, err := readContent(t, "payouts.xlsx", workbook.bytes(t), importers.Rules{})
 			if err != nil {
 				t.Fatal(err)

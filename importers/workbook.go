@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"io"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -31,7 +32,11 @@ type worksheet struct {
 type cellStyle struct {
 	kind     kind
 	decimals int8 // shown decimals, -1 for all
+	dressed  bool // shows more than an integer's digits: 00007, 1,234 or INV-7
 }
+
+// general is what a cell without a style has.
+var general = cellStyle{kind: kindNumber, decimals: -1}
 
 // shownOtherwise stands for the decimals of a format that shows something else
 // than the number: a thousandth of it, or nothing.
@@ -187,7 +192,7 @@ func worksheetPart(relations relationsXML, id string) string {
 
 func (w *workbook) readStyles() error {
 	if w.archive.parts["xl/styles.xml"] == nil {
-		w.styles = []cellStyle{{kindNumber, -1}}
+		w.styles = []cellStyle{general}
 		return nil
 	}
 	var styles stylesXML
@@ -199,12 +204,23 @@ func (w *workbook) readStyles() error {
 		codes[format.ID] = format.Code
 	}
 	for _, xf := range styles.Cells {
-		w.styles = append(w.styles, numberFormat(xf.Format, codes))
+		style := numberFormat(xf.Format, codes)
+		style.dressed = dresses(xf.Format, codes)
+		w.styles = append(w.styles, style)
 	}
 	if len(w.styles) == 0 {
-		w.styles = []cellStyle{{kindNumber, -1}}
+		w.styles = []cellStyle{general}
 	}
 	return nil
+}
+
+// dresses tells whether a number format, by its code or else by its number,
+// shows an integer as anything but its digits.
+func dresses(id int, codes map[int]string) bool {
+	if code, ok := codes[id]; ok {
+		return !slices.Contains([]string{"", "general", "@", "0", "#"}, strings.ToLower(code))
+	}
+	return !slices.Contains([]int{0, 1, 49}, id) // General, 0 and @
 }
 
 // numberFormat judges a number format by its code, or by its number where
@@ -215,15 +231,15 @@ func numberFormat(id int, codes map[int]string) cellStyle {
 	}
 	switch {
 	case id == 1, id == 3, id == 37, id == 38, id == 41, id == 42:
-		return cellStyle{kindNumber, 0}
+		return cellStyle{kind: kindNumber, decimals: 0}
 	case id == 2, id == 4, id == 39, id == 40, id == 43, id == 44:
-		return cellStyle{kindNumber, 2}
+		return cellStyle{kind: kindNumber, decimals: 2}
 	case id == 9, id == 10:
-		return cellStyle{kindPercent, -1}
+		return cellStyle{kind: kindPercent, decimals: -1}
 	case id >= 14 && id <= 22, id >= 27 && id <= 36, id >= 45 && id <= 47, id >= 50 && id <= 58:
-		return cellStyle{kindDate, -1}
+		return cellStyle{kind: kindDate, decimals: -1}
 	}
-	return cellStyle{kindNumber, -1}
+	return general
 }
 
 // formatByCode judges the first section of a format such as `#,##0.00 "USD"`.
@@ -231,19 +247,19 @@ func formatByCode(code string) cellStyle {
 	bare := bareFormat(code)
 	switch {
 	case strings.Contains(bare, "%"):
-		return cellStyle{kindPercent, -1}
+		return cellStyle{kind: kindPercent, decimals: -1}
 	case strings.Contains(bare, "general") || strings.Contains(bare, "@") || code == "":
-		return cellStyle{kindNumber, -1}
+		return general
 	case strings.ContainsAny(bare, "ymdhs"):
-		return cellStyle{kindDate, -1}
+		return cellStyle{kind: kindDate, decimals: -1}
 	case !strings.ContainsAny(bare, "0#?") || scaled(bare):
-		return cellStyle{kindNumber, shownOtherwise}
+		return cellStyle{kind: kindNumber, decimals: shownOtherwise}
 	case strings.Contains(bare, "e"):
-		return cellStyle{kindNumber, -1}
+		return general
 	}
 	_, fraction, _ := strings.Cut(bare, ".")
 	decimals := strings.IndexFunc(fraction+" ", func(r rune) bool { return !strings.ContainsRune("0#?", r) })
-	return cellStyle{kindNumber, int8(min(decimals, 30))}
+	return cellStyle{kind: kindNumber, decimals: int8(min(decimals, 30))}
 }
 
 // scaled tells whether a comma stands behind the last digit before the point,

@@ -255,13 +255,13 @@ func (s *xlsxSource) cell(c *sheetCell, value string) cell {
 	style := s.book.styles[c.style]
 	switch {
 	case c.formula:
-		return cell{value, kindFormula, -1}
+		return cell{text: value, kind: kindFormula, decimals: -1}
 	case value == "":
 		return cell{decimals: -1}
 	case c.kind == kindNumber:
-		return cell{value, style.kind, style.decimals}
+		return cell{value, style.kind, style.decimals, style.dressed}
 	}
-	return cell{value, c.kind, -1}
+	return cell{text: value, kind: c.kind, decimals: -1}
 }
 
 // touchesMerge tells whether a merged range touches the row. Rows and merges
