@@ -187,6 +187,9 @@ func TestInbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.as(maker).must("profile", "add", "riga", p.file("riga.yaml", "owner: mia\nchannel: Payeer\ncurrency: USD\ndecimal_mark: ','\n", 0o600))
+	for owner, complaint := range map[string]string{"nobody": "owner of the inbox: not found: there is no active user nobody", "carl": "owner of the inbox: carl does not have the role maker"} {
+		p.as(maker).run("profile", "add", "vilnius", p.file(owner+".yaml", "owner: "+owner+"\n", 0o600)).exits(exitUsage).complains(complaint)
+	}
 	sheet := filepath.Join(folder, "riga", "november.csv")
 	if err := errors.Join(os.WriteFile(sheet, []byte("Account;Amount\nP10000001;10,50\n"), 0o600),
 		os.Chtimes(sheet, time.Time{}, time.Now().Add(-time.Hour))); err != nil {

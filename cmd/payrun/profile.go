@@ -85,12 +85,31 @@ func (c *profileAddCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errProfile, err)
 	}
-	if _, err := config.ParseProfile(c.Name, text); err != nil {
+	profile, err := config.ParseProfile(c.Name, text)
+	if err != nil {
 		return usageError{err}
 	}
 	return a.changeProfile("profile.add", c.Name, string(text), func() error {
+		if err := a.mayOwnInbox(profile.Owner); err != nil {
+			return err
+		}
 		return config.SaveProfile(a.config.Profiles, c.Name, text, c.Replace)
 	})
+}
+
+// mayOwnInbox says now what every run of the inbox would say later.
+func (a *app) mayOwnInbox(name string) error {
+	if name == "" {
+		return nil
+	}
+	owner, err := a.book.User(a.ctx, name)
+	if err != nil {
+		return fmt.Errorf("owner of the inbox: %w", err)
+	}
+	if !owner.Is(ledger.Maker) {
+		return fmt.Errorf("owner of the inbox: %s does not have the role maker", name)
+	}
+	return nil
 }
 
 func readProfile(path string) ([]byte, error) {
