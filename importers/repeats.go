@@ -76,7 +76,7 @@ func (t *rowTable) first(hash uint64, row int) int {
 			size = growth * t.parts[n-1].len()
 		}
 		t.parts = append(t.parts, outside(size*slotBytes))
-		t.free = size / 8 * 7
+		t.free = size / 4 * 3
 	}
 	newest := t.parts[len(t.parts)-1]
 	at, _ := newest.find(hash)
