@@ -14,8 +14,8 @@ GO ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 BENCH ?= .
-# SQLite's own code was translated from C and keeps its data outside of what
-# the race detector watches; to instrument it makes the tests twice as slow.
+# SQLite's own code was translated from C and keeps nearly all its data outside
+# of what the race detector watches; to instrument it makes the tests twice as slow.
 UNINSTRUMENTED := -gcflags=modernc.org/sqlite/lib=-race=false
 FOR ?= 3m
 

@@ -299,7 +299,7 @@ func (r *reader) judgeReference(row *record) string {
 		r.fault(row, FieldReference, ReferenceNumber, "The reference is stored as a number, and a spreadsheet keeps no more than 15 digits of one. Format the column as text and write it again.")
 		return ""
 	case c.kind == kindNumber && c.dressed:
-		r.fault(row, FieldReference, ReferenceNumber, "The reference is stored as the number %s, and the cell's number format shows it in another way. Format the column as text and write the reference as it is to be read.", c.text)
+		r.fault(row, FieldReference, ReferenceNumber, "The reference is stored as the number %s, and the cell's number format may show it in another way. Format the column as text and write the reference as it is to be read.", c.text)
 		return ""
 	}
 	reference := r.judgeText(row, FieldReference, longestReference)

@@ -15,7 +15,7 @@ type batchCmd struct {
 	Show        batchShowCmd        `cmd:"" help:"Show a batch: totals, progress, problems, what it waits for."`
 	Warnings    batchWarningsCmd    `cmd:"" help:"List what people have to confirm about a batch."`
 	Confirm     batchConfirmCmd     `cmd:"" help:"Confirm warnings of a batch (maker; later checker, not its maker)."`
-	Submit      batchSubmitCmd      `cmd:"" help:"Hand a batch in (maker)."`
+	Submit      batchSubmitCmd      `cmd:"" help:"Submit a batch (maker)."`
 	Recall      batchRecallCmd      `cmd:"" help:"Take a submitted batch back (maker)."`
 	Discard     batchDiscardCmd     `cmd:"" help:"Drop a batch nobody approved (maker)."`
 	Approve     batchApproveCmd     `cmd:"" help:"Release a batch for sending (checker, not its maker)."`

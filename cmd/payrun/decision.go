@@ -13,7 +13,7 @@ import (
 type payoutDecideCmd struct {
 	Order        string `arg:"" help:"Order number."`
 	As           string `required:"" help:"paid; failed; send-again: the gateway never had it; unblock: what blocked it is put right; cancel: nothing ever left." enum:"paid,failed,send-again,unblock,cancel"`
-	Evidence     string `help:"A statement line, or the gateway's written word; needed where money is said to have moved."`
+	Evidence     string `help:"A statement line, or the gateway's written word; needed where money is said to have moved, and for a correction."`
 	EvidenceFile string `help:"A file that proves it; its name and SHA-256 are kept, not the file." placeholder:"FILE"`
 	Fee          string `help:"The fee that the gateway really took, such as 0.50. Without it a payout that had failed is booked as paid without a fee."`
 	Amount       string `help:"What the payee really got, where that is not what was ordered, such as 9.50; with paid."`

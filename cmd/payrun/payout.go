@@ -301,6 +301,9 @@ func (a *app) statusInWords(p ledger.Payout) string {
 func (a *app) printPayout(p ledger.Payout, corrected bool) {
 	a.sayf("Payout %s: %s, %s to %s on %s", p.OrderNo(), p.State, amount(p.Amount, p.Currency), p.MaskedAccount(), a.channelName(p.Channel))
 	a.sayf("  batch %d, row %d of the sheet, reference %q, payee %q", p.BatchID, p.Row, p.Reference, p.Payee)
+	if p.Beside != "" {
+		a.sayf("  other columns: %s", p.Beside)
+	}
 	if p.PayDate != "" {
 		a.sayf("  pay date %s: not sent before", p.PayDate)
 	}

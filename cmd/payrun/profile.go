@@ -89,10 +89,10 @@ func (c *profileAddCmd) Run(a *app) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if err := a.mayOwnInbox(profile.Owner); err != nil {
+		return err
+	}
 	return a.changeProfile("profile.add", c.Name, string(text), func() error {
-		if err := a.mayOwnInbox(profile.Owner); err != nil {
-			return err
-		}
 		return config.SaveProfile(a.config.Profiles, c.Name, text, c.Replace)
 	})
 }
@@ -102,14 +102,14 @@ func (a *app) mayOwnInbox(name string) error {
 	if name == "" {
 		return nil
 	}
+	if err := a.openStore(); err != nil {
+		return err
+	}
 	owner, err := a.book.User(a.ctx, name)
-	if err != nil {
-		return fmt.Errorf("owner of the inbox: %w", err)
+	if errors.Is(err, ledger.ErrNotFound) || err == nil && !owner.Is(ledger.Maker) {
+		return usageError{fmt.Errorf("owner of the inbox: there is no active user %s with the role maker", name)}
 	}
-	if !owner.Is(ledger.Maker) {
-		return fmt.Errorf("owner of the inbox: %s does not have the role maker", name)
-	}
-	return nil
+	return err
 }
 
 func readProfile(path string) ([]byte, error) {

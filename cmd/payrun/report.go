@@ -63,8 +63,8 @@ func (a *app) closedBefore(day ledger.Day) (before ledger.Day, err error) {
 
 // reportCmd writes workbooks.
 type reportCmd struct {
-	From    string   `help:"First business day, such as 2026-01-01." placeholder:"DAY"`
-	To      string   `help:"Last business day, such as 2026-01-31." placeholder:"DAY"`
+	From    string   `help:"First day in the zone of the configuration, such as 2026-01-01." placeholder:"DAY"`
+	To      string   `help:"Last day, such as 2026-01-31." placeholder:"DAY"`
 	Batch   int64    `help:"Only this batch."`
 	Channel string   `help:"Only this channel, by code or name, such as 16 or Payeer."`
 	Status  []string `help:"Only these states, such as SUCCEEDED,FAILED; paid stands for SUCCEEDED."`
