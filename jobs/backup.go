@@ -19,10 +19,10 @@ import (
 type Backup struct {
 	DB   *database.DB
 	Book *ledger.Book
-	// HeadsFile is taken along: the proof of closed days that Settle keeps
+	// Heads is taken along: the proof of closed days that Settle keeps
 	// outside the database.
-	HeadsFile string
-	Actor     string
+	Heads Heads
+	Actor string
 }
 
 // BackedUp is a copy that was checked before it was offered.
@@ -121,7 +121,7 @@ func FileDigest(path string) (size int64, sum string, err error) {
 // takeHeads puts the closed days beside the copy, first: where there is a copy
 // it is whole.
 func (b *Backup) takeHeads(d *BackedUp, draft string) error {
-	heads, err := os.ReadFile(b.HeadsFile)
+	heads, err := os.ReadFile(string(b.Heads))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestSettleClosesTheDayAndKeepsItsDigest(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
-		settle := &jobs.Settle{Book: s.book, HeadsFile: filepath.Join(t.TempDir(), "kept", "heads"), Actor: "user:ada"}
+		settle := &jobs.Settle{Book: s.book, Heads: jobs.Heads(filepath.Join(t.TempDir(), "kept", "heads")), Actor: "user:ada"}
 		batch := s.approved(s.sheet(8))
 		s.disburse()
 		s.follow(batch.ID)
@@ -41,13 +41,13 @@ func TestSettleClosesTheDayAndKeepsItsDigest(t *testing.T) {
 		if len(days) != 4 || days[3].Digest != first.Digest || days[0].ClosedAt != 0 {
 			t.Errorf("days %+v", days)
 		}
-		s.heads(settle.HeadsFile, first, second, empty)
+		s.heads(string(settle.Heads), first, second, empty)
 
 		// A process that died between closing and writing is made up for.
-		s.must(os.Truncate(settle.HeadsFile, 0))
+		s.must(os.Truncate(string(settle.Heads), 0))
 		late, err := settle.Run(t.Context())
 		s.must(err)
-		s.heads(settle.HeadsFile, first, second, empty, late)
+		s.heads(string(settle.Heads), first, second, empty, late)
 		s.sound()
 	})
 }
@@ -86,7 +86,7 @@ func (s *shop) heads(path string, days ...ledger.Day) {
 // What comes after the day was closed belongs to the next one.
 func TestAClosedDayNeverChanges(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
-		settle := &jobs.Settle{Book: s.book, HeadsFile: filepath.Join(t.TempDir(), "heads"), Actor: "user:ada"}
+		settle := &jobs.Settle{Book: s.book, Heads: jobs.Heads(filepath.Join(t.TempDir(), "heads")), Actor: "user:ada"}
 		batch := s.approved(s.sheet(8))
 		s.disburse()
 		closed, err := settle.Run(t.Context())
@@ -106,11 +106,11 @@ func TestAClosedDayNeverChanges(t *testing.T) {
 func TestSettleSaysWhenTheDigestIsNotKept(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
 		folder := t.TempDir()
-		day, err := (&jobs.Settle{Book: s.book, HeadsFile: folder, Actor: "user:ada"}).Run(t.Context())
+		day, err := (&jobs.Settle{Book: s.book, Heads: jobs.Heads(folder), Actor: "user:ada"}).Run(t.Context())
 		if !errors.As(err, new(*fs.PathError)) || day.Digest == "" {
 			t.Errorf("%+v, %v", day, err)
 		}
-		settle := &jobs.Settle{Book: s.book, HeadsFile: filepath.Join(folder, "heads"), Actor: "user:ada"}
+		settle := &jobs.Settle{Book: s.book, Heads: jobs.Heads(filepath.Join(folder, "heads")), Actor: "user:ada"}
 		if _, err := settle.Run(t.Context()); err != nil {
 			t.Error(err)
 		}

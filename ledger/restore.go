@@ -55,6 +55,15 @@ func (o Origin) restoredWithin(span time.Duration, now database.Instant) bool {
 	return o.RestoredAt > 0 && now < o.RestoredAt.Add(span)
 }
 
+// RestoredAt is when a restore was last noticed or declared; 0: never.
+func (b *Book) RestoredAt(ctx context.Context) (database.Instant, error) {
+	var o Origin
+	if err := b.db.Get(ctx, &o, selectOrigin); err != nil {
+		return 0, fmt.Errorf("read the store's origin: %w", err)
+	}
+	return o.RestoredAt, nil
+}
+
 // restored is when a backup was restored, while the gateway has to be asked
 // about payouts before anything becomes of them; 0 otherwise.
 func (b *Book) restored(ctx context.Context, tx *database.Tx) (database.Instant, error) {

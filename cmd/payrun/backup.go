@@ -35,7 +35,7 @@ func (c *backupCmd) Run(a *app) error {
 		a.sayf("%s", a.postgresBackup())
 		return errServerBackup
 	}
-	b := jobs.Backup{DB: a.db, Book: a.book, HeadsFile: a.headsFile(), Actor: by}
+	b := jobs.Backup{DB: a.db, Book: a.book, Heads: a.heads(), Actor: by}
 	done, err := b.Run(a.ctx, c.To)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (a *app) postgresBackup() string {
 		"    synchronous_commit on and synchronous_standby_names set. A standby that is not",
 		"    synchronous loses the newest commits, and with them what was sent.",
 		"",
-		"Keep with it your configuration and key files, and " + relative(a.headsFile()) + ".",
+		"Keep with it your configuration and key files, and " + relative(string(a.heads())) + ".",
 		"",
 		"To restore: stop every payrun; restore with pg_restore or recover PostgreSQL; start. Payrun",
 		"notices a restored dump, a recovery and a promoted standby, stops everything and says so.",

@@ -301,9 +301,9 @@ func (f *flow) watch(ctx context.Context, batch int64, broken <-chan error) erro
 	}
 }
 
-func (a *app) headsFile() string { return filepath.Join(a.config.Data, "closed-days.txt") }
+func (a *app) heads() jobs.Heads { return jobs.Heads(filepath.Join(a.config.Data, "closed-days.txt")) }
 
 func (a *app) settle(actor string) (ledger.Day, error) {
-	s := jobs.Settle{Book: a.book, HeadsFile: a.headsFile(), Actor: actor}
+	s := jobs.Settle{Book: a.book, Heads: a.heads(), Actor: actor}
 	return s.Run(a.ctx)
 }

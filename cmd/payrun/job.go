@@ -255,7 +255,7 @@ func (a *app) plans(worker string, gateway jobs.Gateway) []jobs.Plan {
 			path, summary, err := a.writeReport(reports.Filter{}, "", "worker:"+worker)
 			return fmt.Sprintf("%s, %d payouts", path, summary.Payouts), err
 		}),
-		plan("verify", (&jobs.Verify{Book: a.book, Actor: "worker:" + worker}).Run),
+		plan("verify", (&jobs.Verify{Book: a.book, Heads: a.heads(), Actor: "worker:" + worker}).Run),
 	}
 	if a.config.Inbox.Folder != "" {
 		plans = append(plans, plan("import", a.inboxes))

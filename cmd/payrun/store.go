@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"payrun/jobs"
 	"payrun/ledger"
 	"payrun/migrations"
 )
@@ -65,7 +66,8 @@ func (c *verifyCmd) Run(a *app) error {
 	if err := a.openStore(); err != nil {
 		return err
 	}
-	checks, breaches, err := a.book.Verify(a.ctx)
+	verify := jobs.Verify{Book: a.book, Heads: a.heads()}
+	checks, breaches, err := verify.Look(a.ctx)
 	if err != nil {
 		return err
 	}
