@@ -11,7 +11,7 @@ var manifestWidths = []float64{24, 30, 13, 20, 20, 16, 16}
 // instructions for whoever wants to check the workbook without trusting it.
 var instructions = []string{
 	"1. Make the csv of the same payouts from the same ledger (payrun report, csv) and take its SHA-256: it is the digest of the sheet Payouts below.",
-	"2. Make this workbook again with the same filter while nothing has changed: the digests of Payouts, Journal and Trial balance are the same. Those of Approvals and audit are not: making a report is on the audit trail.",
+	"2. Make this workbook again with the same filter while nothing has changed: the digests of Payouts, Journal and Trial balance below stay the same.",
 	"3. Let the ledger check itself (payrun verify): balances, postings, states, approved rows, closed days and the audit chain.",
 	"4. Look up the audit position above in the ledger: its digest must be the head named here. Every later record builds on it.",
 	"5. Add up the sheet Payouts: counts and amounts per currency and status are those of the Summary; debits and credits of the Journal are equal.",
