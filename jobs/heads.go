@@ -82,23 +82,30 @@ func (h Heads) compare(ctx context.Context, book *ledger.Book) (ledger.Check, []
 	}
 	var breaches []ledger.Breach
 	for _, line := range lines {
-		at, _, _ := strings.Cut(line, " ")
-		when, err := time.Parse(time.RFC3339, at)
-		if err != nil {
-			continue
-		}
-		day, found := closed[at]
-		switch {
-		case found && !strings.HasPrefix(headLine(day), line):
-			breaches = append(breaches, ledger.Breach{Check: check.Name, Row: "day " + day.BusinessDay,
-				Wrong: fmt.Sprintf("the file says %q, the database %q: one of them was rewritten", line, headLine(day))})
-		case !found && restored < database.InstantOf(when):
-			breaches = append(breaches, ledger.Breach{Check: check.Name, Row: "day closed at " + at,
-				Wrong: fmt.Sprintf("the file says %q, and the database has no such day: it was rewritten, or is another one", line)})
+		if row, wrong := againstDays(line, closed, restored); wrong != "" {
+			breaches = append(breaches, ledger.Breach{Check: check.Name, Row: row, Wrong: wrong})
 		}
 	}
 	check.Breaches = len(breaches)
 	return check, breaches, nil
+}
+
+// againstDays says what is wrong between a line of the file and the days that
+// were closed, by the time of closing; "" when nothing is.
+func againstDays(line string, closed map[string]ledger.Day, restored database.Instant) (row, wrong string) {
+	at, _, _ := strings.Cut(line, " ")
+	when, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return "", ""
+	}
+	day, found := closed[at]
+	switch {
+	case found && !strings.HasPrefix(headLine(day), line):
+		return "day " + day.BusinessDay, fmt.Sprintf("the file says %q, the database %q: one of them was rewritten", line, headLine(day))
+	case !found && restored < database.InstantOf(when):
+		return "day closed at " + at, fmt.Sprintf("the file says %q, and the database has no such day: it was rewritten, or is an older copy, of which payrun restored was not told", line)
+	}
+	return "", ""
 }
 
 func appendDurably(path, line string) error {
