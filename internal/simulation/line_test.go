@@ -36,6 +36,8 @@ func (l line) Balances(context.Context) (map[money.Currency]money.Amount, error)
 
 func (l line) Submit(ctx context.Context, o jobs.Order) jobs.Reply {
 	nth := l.gateway.begin(o.Number)
+	l.stepAside("create", o.Number, nth)
+	l.gateway.wakeSleepers(o.Number)
 	if l.strikes(freezeTwice, "before", o.Number, nth) {
 		l.oversleep(o.Number)
 	}
@@ -45,7 +47,7 @@ func (l line) Submit(ctx context.Context, o jobs.Order) jobs.Reply {
 	if l.strikes(freezeBefore, o.Number, nth) {
 		l.freeze(l.frost("freeze", o.Number, nth))
 	}
-	frozen := l.thaw()
+	frozen := l.thaw("create", o.Number, nth)
 	switch {
 	case l.dead():
 		return jobs.Reply{}
@@ -104,7 +106,7 @@ func (l line) back(reply jobs.Reply, number string, nth int) jobs.Reply {
 	if l.strikes(freezeTwice, "reply", number, nth) {
 		l.oversleep(number)
 	}
-	l.thaw()
+	l.thaw("reply", number, nth)
 	if l.dead() {
 		return jobs.Reply{}
 	}
@@ -113,7 +115,8 @@ func (l line) back(reply jobs.Reply, number string, nth int) jobs.Reply {
 
 func (l line) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
 	nth := l.gateway.ask(o.Number)
-	l.thaw()
+	l.stepAside("look-up", o.Number, nth)
+	l.thaw("look-up", o.Number, nth)
 	if l.dead() {
 		return jobs.Reply{}
 	}
@@ -130,7 +133,7 @@ func (l line) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
 	if l.strikes(freezeLookup, o.Number, nth) {
 		l.freeze(l.frost("freeze look-up", o.Number, nth))
 	}
-	l.thaw()
+	l.thaw("answer", o.Number, nth)
 	if l.dead() {
 		return jobs.Reply{}
 	}
@@ -151,6 +154,7 @@ func (l line) exchange(ctx context.Context, there time.Duration, kind, number st
 			replies <- reply
 		})
 	}
+	defer l.stepAside("back", kind, number, nth)
 	select {
 	case <-ctx.Done():
 		return silence("no answer in time")
@@ -183,11 +187,18 @@ func (g *gateway) begin(number string) int {
 	defer g.mu.Unlock()
 	o := g.order(number)
 	o.asked++
+	return o.asked
+}
+
+// wakeSleepers wakes those who froze until this order is sent again.
+func (g *gateway) wakeSleepers(number string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o := g.order(number)
 	for i, p := range o.sleepers {
 		p.wake(time.Duration(100*(i+1)) * time.Millisecond)
 	}
 	o.sleepers = nil
-	return o.asked
 }
 
 func (g *gateway) ask(number string) int {

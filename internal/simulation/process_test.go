@@ -38,7 +38,7 @@ func (w *world) start(worker, life int) *process {
 	p.engine = &jobs.Engine{
 		Book: w.open(p.db), Gateway: line{p, w.gateway}, Account: ours, Worker: p.label, Channels: channels,
 		InFlight: w.inFlight, Rate: jobs.Rate{CallsPerSecond: w.perSecond, LookupPercent: 40},
-		LimitsAge: 10_000 * time.Hour, Linger: 5*time.Millisecond + 11,
+		LimitsAge: 10_000 * time.Hour, Linger: 5*time.Millisecond + 11*time.Microsecond,
 	}
 	w.must(p.engine.Defaults())
 	return p
@@ -55,7 +55,7 @@ func (p *process) live() {
 			p.expect(err)
 		}
 		p.rest(n)
-		p.thaw()
+		p.thaw("rest", n)
 	}
 	if !p.dead() {
 		p.must(p.db.Close())
@@ -147,7 +147,7 @@ func (p *process) frozen() bool {
 }
 
 // thaw waits while the process is frozen.
-func (p *process) thaw() (waited bool) {
+func (p *process) thaw(name ...any) (waited bool) {
 	for {
 		p.mu.Lock()
 		left, woken := time.Until(p.thawed), p.woken
@@ -162,7 +162,15 @@ func (p *process) thaw() (waited bool) {
 		case <-timer.C:
 		}
 		timer.Stop()
+		p.stepAside(append([]any{"thaw"}, name...)...)
 	}
+}
+
+// stepAside lets a moment pass that belongs to its name. What waits for the same
+// thing, a thaw or a free place or the end of a run, goes on in one instant, and
+// then either could be first; after it each is at an instant of its own.
+func (p *process) stepAside(name ...any) {
+	elapse(between(p.of(append([]any{"aside", p.label}, name...)...), 0, 10*time.Millisecond))
 }
 
 // leaves is the moment at which the bytes of a create leave: an attempt of

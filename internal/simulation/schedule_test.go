@@ -135,8 +135,9 @@ func (s schedule) strikes(f fault, name ...any) bool {
 }
 
 // between draws whole microseconds. Each actor's instants keep its own
-// nanoseconds, so no two ever act at the same instant and the order of what
-// happens is the same every time.
+// nanoseconds, so that no two act at the same instant and the order of what
+// happens is the same every time. The calls of one worker share its own: see
+// stepAside.
 func between(r *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(r.Int64N(int64((most-least)/time.Microsecond)+1))*time.Microsecond
 }

@@ -19,6 +19,8 @@ package simulation
 
 import (
 	"flag"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -71,23 +73,42 @@ func budget(t *testing.T) time.Duration {
 	return d
 }
 
-// A seed is worth something only if it makes the same schedule again. It nearly
-// always does: what two workers do in the very same instant may go either way.
+// A seed is worth something only if it makes the same schedule again. Which of
+// one worker's own goroutines goes first in one and the same instant is Go's to
+// say, and once in some thousand runs it says otherwise: a seed that went
+// differently has to go the same way in nearly all of ten more runs.
 func TestASeedMakesTheSameScheduleAgain(t *testing.T) {
 	t.Parallel()
 	deadline := time.Now().Add(budget(t) / 4)
-	ran, differed := uint64(0), uint64(0)
-	for ran < 2 || time.Now().Before(deadline) {
-		ran++
-		first, again := simulate(t, scheduleOf(ran)), simulate(t, scheduleOf(ran))
-		if !slices.Equal(first, again) {
-			differed++
-			t.Logf("seed %d went differently the second time", ran)
+	for seed := uint64(1); seed < 3 || time.Now().Before(deadline); seed++ {
+		first, again := simulate(t, scheduleOf(seed)), simulate(t, scheduleOf(seed))
+		if slices.Equal(first, again) {
+			continue
+		}
+		t.Logf("seed %d went differently the second time: %s", seed, parting(first, again))
+		if alike := mostAlike(t, seed, 10); alike < 9 {
+			t.Errorf("of ten more runs of seed %d only %d were alike", seed, alike)
 		}
 	}
-	if differed > 1+ran/20 {
-		t.Errorf("%d of %d seeds went differently the second time", differed, ran)
+}
+
+// mostAlike runs a seed that often and returns how many runs were alike.
+func mostAlike(t *testing.T, seed uint64, runs int) int {
+	told := map[string]int{}
+	for range runs {
+		told[simulate(t, scheduleOf(seed)).String()]++
 	}
+	return slices.Max(slices.Collect(maps.Values(told)))
+}
+
+// parting is where two stories part.
+func parting(a, b story) string {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("\n%s\n%s", a[i], b[i])
+		}
+	}
+	return "one goes on where the other ends"
 }
 
 // simulate runs one schedule in a bubble of its own and returns what happened.
