@@ -13,8 +13,9 @@
 //     false checksum, hidden data, merged payout rows) is refused as a whole.
 //     An xlsx file is scanned strictly before the spreadsheet library opens
 //     it, and what the library reads is compared with the scan row by row.
-//   - Memory does not grow with the rows, except for the table of repeats
-//     (about 25 bytes a row) and a workbook's table of shared strings.
+//   - Memory does not grow with the rows, except for a workbook's table of
+//     shared strings, and for the tables of repeats up to 6 MiB: beyond some
+//     250,000 rows they go on in files.
 //
 // The package knows no database and no gateway: limits, channels and number
 // formats come in as [Rules], rows and problems go out through a [Sink]. If

@@ -28,8 +28,8 @@ func read(ctx context.Context, file *os.File, path string, rules Rules, sink Sin
 			err = fmt.Errorf("%w (%v)", readerFailed(), fault)
 		}
 	}()
-	r := &reader{rules: set, sink: sink, repeats: newRepeats()}
-	defer r.repeats.close()
+	r := &reader{rules: set, sink: sink, repeats: newRepeats(set.TempDir)}
+	defer func() { err = errors.Join(err, r.repeats.close()) }()
 	err = r.read(ctx, file, path)
 	r.result.Totals, r.result.RejectedTotals = r.accepted.list(), r.refused.list()
 	r.result.Kinds = r.kinds.list()
@@ -151,6 +151,9 @@ func (r *reader) takeData(row *record) error {
 	}
 	r.rejected, r.meant = false, meant{}
 	payout := r.judge(row)
+	if err := r.repeats.fault(); err != nil {
+		return err
+	}
 	if r.rejected {
 		r.result.Rejected++
 		r.refused.add(payout.Channel, r.meant)

@@ -1,6 +1,10 @@
 package importers
 
 import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -16,7 +20,8 @@ func TestRowTableIsAMap(t *testing.T) {
 		seen := map[uint64]int{}
 		crowded := rapid.Bool().Draw(t, "crowded")
 		random := rapid.Uint64().Draw(t, "seed")
-		for row := 1; row <= rapid.IntRange(1, 20_000).Draw(t, "rows"); row++ {
+		rows := rapid.IntRange(1, 20_000).Draw(t, "rows")
+		for row := 1; row <= rows; row++ {
 			random = random*6364136223846793005 + 1442695040888963407
 			hash := random
 			if crowded {
@@ -33,22 +38,49 @@ func TestRowTableIsAMap(t *testing.T) {
 	})
 }
 
-// TestRowTableIsSmall: a million rows take less than 12 bytes each.
-func TestRowTableIsSmall(t *testing.T) {
+// TestALongTableGoesOnInFiles: a million rows are found again, and take less
+// than three megabytes of memory, and no file is left.
+func TestALongTableGoesOnInFiles(t *testing.T) {
 	t.Parallel()
-	var table rowTable
-	defer table.close()
+	table := rowTable{folder: t.TempDir()}
 	const rows = 1_000_000
-	hash := uint64(1)
-	for row := 1; row <= rows; row++ {
-		hash = hash*6364136223846793005 + 1442695040888963407
-		table.first(hash, row)
+	for want := 0; want <= rows; want += rows {
+		hash := uint64(1)
+		for row := 1; row <= rows; row++ {
+			hash = hash*6364136223846793005 + 1442695040888963407
+			if got := table.first(hash, row); got != min(want, row) || table.fault != nil {
+				t.Fatalf("row %d: seen in row %d, want %d (%v)", row, got, min(want, row), table.fault)
+			}
+		}
 	}
 	bytes := 0
 	for _, part := range table.parts {
-		bytes += len(part)
+		if part, ok := part.(slotsInRAM); ok {
+			bytes += len(part)
+		}
 	}
-	if bytes > 12*rows {
-		t.Errorf("%d bytes for %d rows", bytes, rows)
+	if bytes > 3<<20 {
+		t.Errorf("%d bytes of memory for %d rows", bytes, rows)
+	}
+	if left, err := os.ReadDir(table.folder); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if err := table.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestATableWithoutAPlaceForItsFile: nothing is said to be new, or to be a
+// repeat, that was not looked up.
+func TestATableWithoutAPlaceForItsFile(t *testing.T) {
+	t.Parallel()
+	table := rowTable{folder: filepath.Join(t.TempDir(), "missing")}
+	defer table.close()
+	random := rand.New(rand.NewPCG(1, 2))
+	for row := 1; row <= 2*largestInRAM && table.fault == nil; row++ {
+		table.first(random.Uint64(), row)
+	}
+	if !errors.Is(table.fault, os.ErrNotExist) {
+		t.Errorf("got %v, want %v", table.fault, os.ErrNotExist)
 	}
 }

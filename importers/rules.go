@@ -28,7 +28,8 @@ type Rules struct {
 	// MaxEntries counts files inside a workbook [200], MaxRows data rows
 	// [50,000], MaxColumns columns [50].
 	MaxEntries, MaxRows, MaxColumns int
-	// TempDir is where large workbooks are unpacked; "" is the system's.
+	// TempDir is where large workbooks are unpacked, and where the tables of
+	// repeats of very long sheets are; "" is the system's.
 	TempDir string
 }
 
