@@ -119,8 +119,9 @@ func readerFailed() *FileError {
 // parent asks for.
 func ServeApart(in io.Reader, out io.Writer) error {
 	return apart.Serve(in, out, func(request apartRequest, answer func(apartPart) error) error {
-		// Half of the usual garbage at a time, for a twentieth more of its time.
-		debug.SetGCPercent(50)
+		// Less garbage than usual at a time: that much memory is worth more than a
+		// little of its time.
+		debug.SetGCPercent(75)
 		sheet := apart.File(0, request.Name)
 		if sheet == nil {
 			return errors.New("the sheet was not handed over")

@@ -53,8 +53,8 @@ func (s *repeats) close() error {
 
 // rowTable maps hashes to the row where each was first seen, in eight bytes a
 // slot. A table that is full is kept and a larger one added, so that nothing
-// is ever moved: a move would need both. The largest are files, so that a
-// million rows take hardly more memory than a hundred thousand.
+// is ever moved: a move would need both. The large ones are files, so that a
+// million rows take no more memory than fifty thousand.
 type rowTable struct {
 	folder string // of the files
 	parts  []rowSlots
@@ -78,7 +78,7 @@ const (
 	rowBits      = 24 // a sheet has fewer rows
 	firstPart    = 1 << 10
 	growth       = 4
-	largestInRAM = 1 << 18 // of the parts, in slots
+	largestInRAM = 1 << 16 // of the parts, in slots: enough for 64,000 rows
 )
 
 // first returns the row that had the hash first, or notes this one and

@@ -128,8 +128,9 @@ var ErrTotals = errors.New("the totals of the good and the bad rows are not conf
 // ErrNoRows: the sheet has no row that could be paid.
 var ErrNoRows = errors.New("the sheet has no good row")
 
-// loadRows is how many rows go into the store together.
-const loadRows = 2_000
+// loadRows is how many rows go into the store together. Fewer cost more
+// transactions; more take memory, and keep SQLite's other writers waiting.
+const loadRows = 4_000
 
 // File imports one sheet for a maker. Reading and storing overlap. Whatever
 // goes wrong leaves nothing behind; the problems found come back in any case.
