@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +31,8 @@ import (
 //
 // x-load is the whole import against that load alone, x-read-load against both
 // limits together. MiB is the most memory that all its processes had above
-// what as many idle ones have, on Linux.
+// what as many idle ones have, on Linux, in a run of its own: watching them
+// slows them down.
 func BenchmarkImport(b *testing.B) {
 	for _, engine := range []string{"sqlite", "postgres"} {
 		for _, format := range []string{"csv", "inline", "shared"} {
@@ -51,30 +53,34 @@ func benchImport(b *testing.B, engine, format string, rows int) {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	sheet := benchSheet(b, format, rows)
-	var whole, reading, loading, processor, memory []float64
+	place := func() (p *place, maker *place) {
+		p = newPlace(b, "PAYRUN_DATABASE_URL="+dbtest.URL(b, engine, migrated), "PAYRUN_SHEETS_MAX_ROWS=1000000", "PAYRUN_SHEETS_MAX_MIB=500",
+			"PAYRUN_SHEETS_MAX_UNPACKED_MIB=1000", "PAYRUN_SHEETS_MAX_MEMORY_MIB=4000", "PAYRUN_SHEETS_MAX_TIME=10m")
+		_, token, _ := p.people()
+		return p, p.as(token)
+	}
+	var whole, reading, loading, processor []float64
 	for range b.N {
 		for range rounds {
-			p := newPlace(b, "PAYRUN_DATABASE_URL="+dbtest.URL(b, engine, migrated), "PAYRUN_SHEETS_MAX_ROWS=1000000", "PAYRUN_SHEETS_MAX_MIB=500",
-				"PAYRUN_SHEETS_MAX_UNPACKED_MIB=1000", "PAYRUN_SHEETS_MAX_MEMORY_MIB=4000", "PAYRUN_SHEETS_MAX_TIME=10m")
-			_, maker, _ := p.people()
-			idle := p.measure(program, "version")
 			read := 0.0
 			if format != "csv" {
 				read = readBare(b, sheet, rows)
 			}
 			reading, loading = append(reading, read), append(loading, loadBare(b, engine, rows))
-			m := p.as(maker).measure(program, "import", sheet)
-			whole, processor = append(whole, m.took.Seconds()), append(processor, m.processor.Seconds())
-			memory = append(memory, m.above(idle))
+			_, maker := place()
+			took, cpu := maker.timed(program, "import", sheet)
+			whole, processor = append(whole, took.Seconds()), append(processor, cpu.Seconds())
 		}
 	}
+	idle, maker := place()
+	memory := maker.peaks(program, "import", sheet).above(idle.peaks(program, "version"))
 	b.ReportMetric(float64(rows)/median(whole), "rows/s")
 	b.ReportMetric(median(whole)/median(loading), "x-load")
 	if format != "csv" {
 		b.ReportMetric(median(whole)/(median(reading)+median(loading)), "x-read-load")
 	}
 	b.ReportMetric(median(processor), "cpu-s")
-	b.ReportMetric(median(memory), "MiB")
+	b.ReportMetric(memory, "MiB")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -85,54 +91,59 @@ func migrated(ctx context.Context, db *database.DB) error {
 
 func median(of []float64) float64 { return slices.Sorted(slices.Values(of))[len(of)/2] }
 
-// measured is what a program took.
-type measured struct {
-	took, processor time.Duration
-	peaks           map[int]float64 // MiB by process
+// timed runs the program and tells how long it took, and of how many processors.
+func (p *place) timed(program string, args ...string) (took, processor time.Duration) {
+	p.t.Helper()
+	command, complaints := p.command(program, args...)
+	started := time.Now()
+	if err := command.Run(); err != nil {
+		p.t.Fatalf("payrun %s: %v\n%s", strings.Join(args, " "), err, short(complaints.String()))
+	}
+	return time.Since(started), command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 }
 
-// measure runs the program and watches the memory of its processes.
-func (p *place) measure(program string, args ...string) measured {
+func (p *place) command(program string, args ...string) (*exec.Cmd, *strings.Builder) {
+	command, complaints := exec.Command(program, args...), &strings.Builder{}
+	command.Env, command.Stderr = p.environ, complaints
+	return command, complaints
+}
+
+// peaks is the most memory that each process of a program had, in MiB.
+type peaks map[int]float64
+
+// peaks runs the program and watches its processes, which slows them down.
+func (p *place) peaks(program string, args ...string) peaks {
 	p.t.Helper()
-	command := exec.Command(program, args...)
-	command.Env = p.environ
-	var complaints strings.Builder
-	command.Stderr = &complaints
-	m := measured{peaks: map[int]float64{}}
+	command, complaints := p.command(program, args...)
+	seen := peaks{}
 	ended := make(chan error, 1)
-	started := time.Now()
 	if err := command.Start(); err != nil {
 		p.t.Fatal(err)
 	}
 	go func() { ended <- command.Wait() }()
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
-	for looks := 1; ; {
+	for {
 		select {
 		case <-look.C:
-			m.watch(command.Process.Pid)
-			if looks++; looks == 20 { // an idle one is over by now; looking takes time, too
-				look.Reset(25 * time.Millisecond)
-			}
+			seen.watch(command.Process.Pid)
 		case err := <-ended:
 			if err != nil {
 				p.t.Fatalf("payrun %s: %v\n%s", strings.Join(args, " "), err, short(complaints.String()))
 			}
-			m.took = time.Since(started)
-			m.processor = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-			return m
+			return seen
 		}
 	}
 }
 
 // watch notes the peaks of a process and its children: what wait tells counts
 // the parent's memory, too.
-func (m measured) watch(pid int) {
+func (m peaks) watch(pid int) {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // it may be gone
 	_, peak, _ := strings.Cut(string(status), "VmHWM:")
 	var kibibytes float64
 	if _, err := fmt.Sscan(peak, &kibibytes); err == nil {
-		m.peaks[pid] = kibibytes / 1024
+		m[pid] = kibibytes / 1024
 	}
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, list := range lists {
@@ -146,13 +157,10 @@ func (m measured) watch(pid int) {
 	}
 }
 
-// above is the memory of all processes beyond that of idle ones.
-func (m measured) above(idle measured) (mebibytes float64) {
-	nothing := 0.0
-	for _, peak := range idle.peaks {
-		nothing = max(nothing, peak)
-	}
-	for _, peak := range m.peaks {
+// above is the memory of all processes beyond that of as many idle ones.
+func (m peaks) above(idle peaks) (mebibytes float64) {
+	nothing := slices.Max(slices.Collect(maps.Values(idle)))
+	for _, peak := range m {
 		mebibytes += peak - nothing
 	}
 	return mebibytes
