@@ -87,12 +87,10 @@ func (t *rowTable) first(hash uint64, row int) int {
 	if t.fault != nil {
 		return 0
 	}
+	slot := 0 // in the newest part, when the loop is through
 	for _, part := range t.parts {
-		_, note, err := find(part, hash)
-		if t.fault = err; err != nil {
-			return 0
-		}
-		if note != 0 {
+		var note uint64
+		if slot, note, t.fault = find(part, hash); note != 0 || t.fault != nil {
 			return int(note & (1<<rowBits - 1))
 		}
 	}
@@ -100,21 +98,19 @@ func (t *rowTable) first(hash uint64, row int) int {
 		if t.fault = t.grow(); t.fault != nil {
 			return 0
 		}
+		slot = home(t.newest(), hash)
 	}
-	newest := t.parts[len(t.parts)-1]
-	slot, _, err := find(newest, hash)
-	if err == nil {
-		err = newest.set(slot, hash>>rowBits<<rowBits|uint64(min(row, 1<<rowBits-1)))
-	}
-	t.fault = err
+	t.fault = t.newest().set(slot, hash>>rowBits<<rowBits|uint64(min(row, 1<<rowBits-1)))
 	t.free--
 	return 0
 }
 
+func (t *rowTable) newest() rowSlots { return t.parts[len(t.parts)-1] }
+
 func (t *rowTable) grow() error {
 	size := firstPart
-	if n := len(t.parts); n > 0 {
-		size = growth * t.parts[n-1].len()
+	if len(t.parts) > 0 {
+		size = growth * t.newest().len()
 	}
 	part, err := newSlots(size, t.folder)
 	if err != nil {
@@ -141,11 +137,13 @@ func (t *rowTable) close() error {
 	return failed
 }
 
+// home is where a hash begins to look for its slot.
+func home(slots rowSlots, hash uint64) int { return int(hash) & (slots.len() - 1) }
+
 // find returns the slot that has the hash and what it holds, or the free one
 // for it and 0.
 func find(slots rowSlots, hash uint64) (slot int, note uint64, err error) {
-	size := slots.len()
-	for slot = int(hash) & (size - 1); ; slot &= size - 1 {
+	for slot = home(slots, hash); ; slot &= slots.len() - 1 {
 		some, err := slots.from(slot)
 		if err != nil {
 			return 0, 0, err
