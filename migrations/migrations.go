@@ -151,6 +151,9 @@ func lockFile(ctx context.Context, path string) (unlock func() error, err error)
 		if err == nil {
 			return f.Close, nil
 		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) { // some network file systems know no locks
+			return nil, errors.Join(fmt.Errorf("%w: lock %s: %w", database.ErrUnusable, f.Name(), err), f.Close())
+		}
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(err, f.Close(), ctx.Err())

@@ -93,17 +93,39 @@ func Open(ctx context.Context, config Config) (*DB, error) {
 
 func (db *DB) ping(ctx context.Context) error {
 	for _, pool := range []*sqlx.DB{db.write, db.read} {
-		if err := pool.PingContext(ctx); err != nil {
+		if err := connect(ctx, pool); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnusable, err)
 		}
 	}
 	return nil
 }
 
+// connect makes a pool's first connection. Two processes that find a new SQLite
+// file both set its journal mode, and the one that is second to write is told
+// at once that the file is locked, whatever its busy timeout says. So it waits
+// here for as long as it would elsewhere.
+func connect(ctx context.Context, pool *sqlx.DB) error {
+	deadline := time.Now().Add(busyTimeout)
+	for {
+		err := pool.PingContext(ctx)
+		if !IsRetryable(err) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// busyTimeout is how long a lock on a SQLite file is waited for.
+const busyTimeout = 10 * time.Second
+
 // sqliteOptions make a commit survive a power cut (FULL, not NORMAL: in WAL
 // mode NORMAL may lose the newest commits) and let a transaction that will
 // write take the lock when it begins, not midway.
-const sqliteOptions = "_busy_timeout=10000&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&_txlock=immediate"
+var sqliteOptions = fmt.Sprintf("_busy_timeout=%d", busyTimeout.Milliseconds()) + "&_journal_mode=WAL&_synchronous=FULL&_foreign_keys=1&_txlock=immediate"
 
 func openSQLite(path string) (*DB, error) {
 	if path == "" {

@@ -277,6 +277,30 @@ func TestClosingAfterTheServerIsGoneIsNoFailure(t *testing.T) {
 	}
 }
 
+// A service and a command may both be the first. Without the second try a few
+// in a hundred of these are told that the file is locked.
+func TestANewStoreIsOpenedByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	const stores, processes = 50, 6
+	for range stores {
+		address := "sqlite:" + filepath.Join(t.TempDir(), "payrun.db")
+		var openers sync.WaitGroup
+		for range processes {
+			openers.Go(func() {
+				db, err := database.Open(t.Context(), database.Config{URL: address})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		openers.Wait()
+	}
+}
+
 func TestUnusableStoresAreNamed(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
