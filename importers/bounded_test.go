@@ -43,7 +43,7 @@ func TestApartIsBounded(t *testing.T) {
 		a := apart("well")
 		a.Time = time.Second
 		rules := importers.Rules{MaxRows: 2_000_000, MaxBytes: 1 << 30, MaxUnzipped: 1 << 30}
-		_, _, _, err := readApart(t, a, manyRows(t, 150_000), rules)
+		_, _, _, err := readApart(t, a, manyRows(t, 400_000), rules)
 		if refusal(err) != importers.ReaderTime {
 			t.Errorf("got %v, want code %s", err, importers.ReaderTime)
 		}

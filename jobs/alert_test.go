@@ -246,8 +246,13 @@ func TestKilledBetweenDeliveryAndItsRecord(t *testing.T) {
 		letGo()
 		poll := time.NewTicker(20 * time.Millisecond)
 		defer poll.Stop()
+		late := time.After(giveUp)
 		for len(tw.receiver.Posts()) < 3 {
-			<-poll.C // until the victim's lease ends
+			select {
+			case <-poll.C: // until the victim's lease ends
+			case <-late:
+				t.Fatal("its messages do not come again")
+			}
 			tw.deliver(tw.worker("w1"), tw.webhook())
 		}
 		posts := tw.receiver.Posts()

@@ -115,7 +115,7 @@ func TestInboxDoesNotImportWhatItCannotMove(t *testing.T) {
 			t.Errorf("%d batches, %v", len(all), err)
 		}
 		s.must(os.Remove(filepath.Join(in.Folder, "processed")))
-		if report, err := in.Run(t.Context()); err != nil || report != "1 imported, 0 refused" {
+		if report, err := in.Run(t.Context()); err != nil || report != "0 imported, 0 refused; 1 imported before, only moved away now" {
 			t.Errorf("%q, %v", report, err)
 		}
 		if all, err := s.book.Batches(t.Context()); err != nil || len(all) != 1 || all[0].State != ledger.Valid {

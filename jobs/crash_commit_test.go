@@ -16,6 +16,7 @@ import (
 
 	"payrun/epay"
 	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
 	"payrun/internal/sandbox"
 	"payrun/internal/web"
 	"payrun/jobs"
@@ -55,7 +56,7 @@ func (d *doomed) killInTransaction(rows string, begin func() *process, over func
 		d.killWriter(begin, over)
 		return
 	}
-	d.must(d.db.InTx(d.t.Context(), func(tx *database.Tx) error {
+	d.must(dbtest.Patiently(d.t.Context(), d.db, func(tx *database.Tx) error {
 		var one []int64
 		if err := tx.Select(d.t.Context(), &one, rows); err != nil {
 			return err
@@ -97,7 +98,8 @@ func (d *doomed) killWriter(begin func() *process, over func() bool) {
 	for !free() {
 	}
 	p := begin()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline, poll := time.Now().Add(giveUp), time.NewTicker(100*time.Microsecond)
+	defer poll.Stop()
 	for {
 		release()
 		for free() {
@@ -106,6 +108,7 @@ func (d *doomed) killWriter(begin func() *process, over func() bool) {
 				p.kill()
 				return
 			}
+			<-poll.C // the process needs a processor, too
 			if time.Now().After(deadline) {
 				d.t.Fatal("nobody writes")
 			}

@@ -39,8 +39,10 @@ func (s *shop) knows() {
 // sent disburses until nothing of the batch waits: a slow machine misses slots.
 func (s *shop) sent(batch int64) {
 	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), giveUp)
+	defer cancel()
 	for s.states(batch)[ledger.Approved] > 0 {
-		if _, err := s.engine.Disburse(s.t.Context()); err != nil && !errors.Is(err, jobs.ErrGateway) {
+		if _, err := s.engine.Disburse(ctx); err != nil && !errors.Is(err, jobs.ErrGateway) {
 			s.t.Fatal(err)
 		}
 	}
@@ -308,10 +310,10 @@ func (g *forgetful) Lookup(ctx context.Context, o jobs.Order) jobs.Reply {
 // however late its answer comes.
 func TestAnEarlyQuestionProvesNothing(t *testing.T) {
 	doubting(t, ledger.ResendAutomatic, 100*time.Millisecond, func(t *testing.T, s *shop) {
-		s.engine.Patience, s.engine.CallTimeout = 4*time.Second, 20*time.Second
+		s.engine.Patience, s.engine.CallTimeout = 8*time.Second, 40*time.Second
 		batch := s.doubted(false)
 		s.faults()
-		s.dozes(4500 * time.Millisecond)
+		s.dozes(8500 * time.Millisecond)
 		s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.Lookups > 0 || p.State == ledger.Approved })
 		var reasons []string
 		s.must(s.db.Select(t.Context(), &reasons, "SELECT DISTINCT outcome || ': ' || reason FROM evidence WHERE kind = 'lookup' AND payout_id / 100000000 = ?", batch.ID))

@@ -27,8 +27,19 @@ func (s *shop) faults(rules ...sandbox.Fault) {
 	s.must(s.sandbox.SetFaults(sandbox.Faults{Rules: rules}))
 }
 
-// each fault strikes in a shop that the faults before it have struck, too.
-const callTimeout = 400 * time.Millisecond
+// callTimeout is that of calls that get no answer in time. Others have a long
+// one, since a slow machine would add faults of its own.
+const callTimeout = time.Second
+
+// strikes lets a fault strike in a shop that those before it have struck, too.
+func (s *shop) strikes(fault sandbox.Fault) {
+	s.t.Helper()
+	s.engine.CallTimeout = time.Minute
+	if fault.Wait > 0 {
+		s.engine.CallTimeout = callTimeout
+	}
+	s.faults(fault)
+}
 
 func TestFaultsOfCreate(t *testing.T) {
 	const n = 4 // fewer than a run needs to give up
@@ -68,13 +79,12 @@ func TestFaultsOfCreate(t *testing.T) {
 		{"channel out of order", sandbox.Fault{Kind: sandbox.FaultOutage}, ledger.Unknown, ledger.Unknown, ""},
 	}
 	each(t, hostile(), func(t *testing.T, s *shop) {
-		s.engine.CallTimeout = callTimeout
 		for _, c := range cases {
 			ok := t.Run(c.name, func(t *testing.T) {
 				s := s.within(t)
 				batch := s.approved(s.sheet(n))
 				c.fault.At = sandbox.Create
-				s.faults(c.fault)
+				s.strikes(c.fault)
 				done, err := s.engine.Disburse(t.Context())
 				s.must(err)
 				if got := s.states(batch.ID); got[c.during] != n {
@@ -129,13 +139,12 @@ func TestFaultsOfQuery(t *testing.T) {
 		{"channel out of order", sandbox.Fault{Kind: sandbox.FaultOutage}, ledger.Accepted, ""},
 	}
 	each(t, hostile(), func(t *testing.T, s *shop) {
-		s.engine.CallTimeout = callTimeout
 		for _, c := range cases {
 			ok := t.Run(c.name, func(t *testing.T) {
 				s := s.within(t)
 				batch := s.approved(s.sheet(n))
 				c.fault.At, c.fault.PerOrder = sandbox.Query, 1
-				s.faults(c.fault)
+				s.strikes(c.fault)
 				if done := s.disburse(); done.Accepted != n {
 					t.Fatalf("disbursed %+v", done)
 				}

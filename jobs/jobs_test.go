@@ -113,7 +113,7 @@ func (s *shop) listen() (address string) {
 		default: // enough wake-ups wait
 		}
 	}
-	server, err := web.New(web.Config{Book: s.book, Notifier: s.engine, Wake: wake, NotificationsPerSecond: 10_000})
+	server, err := web.New(web.Config{Book: s.book, Notifier: notified{s, jobs.NewEPAY(s.client, "")}, Wake: wake, NotificationsPerSecond: 10_000})
 	s.must(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	s.must(err)
@@ -127,6 +127,18 @@ func (s *shop) listen() (address string) {
 		}
 	})
 	return "http://" + listener.Addr().String()
+}
+
+// notified stores notifications as the shop's engine does. It has a gateway of
+// its own: tests exchange the engine's while notifications still come in.
+type notified struct {
+	shop    *shop
+	gateway jobs.Gateway
+}
+
+func (n notified) Notification(ctx context.Context, contentType string, body []byte) error {
+	engine := jobs.Engine{Book: n.shop.engine.Book, Gateway: n.gateway}
+	return engine.Notification(ctx, contentType, body)
 }
 
 // door is the sandbox's address, which can be shut so that nobody listens.

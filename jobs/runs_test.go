@@ -223,7 +223,7 @@ func (tt *timetable) workers() []jobs.Worker {
 // seen polls until so many workers have said that they are there.
 func (tt *timetable) seen(n int) []jobs.Worker {
 	tt.t.Helper()
-	poll := time.NewTicker(5 * time.Millisecond)
+	poll, late := time.NewTicker(5*time.Millisecond), time.After(giveUp)
 	defer poll.Stop()
 	for {
 		if workers := tt.workers(); len(workers) == n {
@@ -231,7 +231,7 @@ func (tt *timetable) seen(n int) []jobs.Worker {
 		}
 		select {
 		case <-poll.C:
-		case <-tt.t.Context().Done():
+		case <-late:
 			tt.t.Fatalf("never saw %d workers", n)
 		}
 	}

@@ -42,7 +42,7 @@ func TestStopsOfEachScopeHoldDuringARun(t *testing.T) {
 				all := s.payouts(batch.ID)
 				last := all[len(all)-1]
 				stop := ledger.Stop{Scope: c.scope, Subject: c.subject(last)}
-				s.engine.Rate = jobs.Rate{CallsPerSecond: 50, LookupPercent: 40}
+				s.engine.Rate = jobs.Rate{CallsPerSecond: 25, LookupPercent: 40} // 48 payouts take three seconds
 				ended := make(chan struct{})
 				go func() {
 					defer close(ended)
@@ -52,7 +52,7 @@ func TestStopsOfEachScopeHoldDuringARun(t *testing.T) {
 				}()
 				s.arrived(5)
 				s.must(s.book.PlaceStop(t.Context(), s.maker, stop.Scope, stop.Subject, "a doubt about it"))
-				const lookedAtAgain = 150*time.Millisecond + 100*time.Millisecond // and what is on its way
+				const lookedAtAgain = 150*time.Millisecond + time.Second // and what is on its way, on a slow machine
 				effective := time.Now().Add(lookedAtAgain)
 				<-ended
 				book := s.sandbox.Book()

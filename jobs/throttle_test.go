@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"payrun/internal/database"
@@ -61,6 +62,10 @@ func (g *stopwatch) ParseNotification(string, []byte) (jobs.Notification, error)
 // them than the gateway allows.
 func TestTheThrottleHoldsInEverySecond(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, holdsInEverySecond)
+}
+
+func holdsInEverySecond(t *testing.T) {
 	const limit = 20
 	watch := &stopwatch{}
 	g, closeThrottle, err := jobs.Throttle(watch, nil, jobs.Rate{CallsPerSecond: limit, LookupPercent: 40})
@@ -133,12 +138,19 @@ func TestNoLimitNeedsNoThrottle(t *testing.T) {
 	}
 }
 
+// unhurried lets a call that has left take its time.
+type unhurried struct{ jobs.Gateway }
+
+func (g unhurried) Submit(ctx context.Context, o jobs.Order) jobs.Reply {
+	return g.Gateway.Submit(context.WithoutCancel(ctx), o)
+}
+
 // A payout whose time ran out while it waited for the local limit was not
 // sent, and the books say so.
 func TestWaitingForTheThrottleIsNotSending(t *testing.T) {
 	each(t, hostile(), func(t *testing.T, s *shop) {
 		batch := s.approved(s.sheet(6))
-		g, closeThrottle, err := jobs.Throttle(s.engine.Gateway, nil, jobs.Rate{CallsPerSecond: 1, LookupPercent: 40})
+		g, closeThrottle, err := jobs.Throttle(unhurried{s.engine.Gateway}, nil, jobs.Rate{CallsPerSecond: 1, LookupPercent: 40})
 		s.must(err)
 		defer func() { s.must(closeThrottle(context.Background())) }()
 		slow := s.worker("slow")

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"payrun/internal/database"
+	"payrun/internal/database/dbtest"
 	"payrun/ledger"
 )
 
@@ -164,7 +165,7 @@ func meanwhile(t *testing.T, o *office, change func(*database.Tx) error, f func(
 	changed, release := make(chan struct{}), make(chan struct{})
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() {
-		first <- o.db.InTx(t.Context(), func(tx *database.Tx) error {
+		first <- dbtest.Patiently(t.Context(), o.db, func(tx *database.Tx) error {
 			err := change(tx)
 			close(changed)
 			<-release

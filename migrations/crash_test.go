@@ -151,7 +151,7 @@ func TestKilledInAMigrationOfPostgreSQL(t *testing.T) {
 			t.Parallel()
 			address := dbtest.Empty(t, "postgres")
 			db := open(t, address)
-			err := db.InTx(t.Context(), func(tx *database.Tx) error {
+			err := dbtest.Patiently(t.Context(), db, func(tx *database.Tx) error {
 				if _, err := tx.Exec(t.Context(), "LOCK TABLE "+catalog+" IN SHARE MODE"); err != nil {
 					return err
 				}
@@ -174,7 +174,7 @@ func TestKilledInAMigrationOfPostgreSQL(t *testing.T) {
 // waits returns the server process that waits for the lock.
 func waits(t *testing.T, db *database.DB) (process int64) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(5 * time.Minute)
 	for process == 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("the migration does not come to the lock")

@@ -44,8 +44,8 @@ func TestSheetLimitsAreSettings(t *testing.T) {
 	tests := []struct{ setting, sheet, want string }{
 		{"MAX_ROWS=2", small, "more than 2 payout rows"},
 		{"MAX_COLUMNS=5", small, "no more than 5 are taken"},
-		{"MAX_MIB=1", long, "no more than 1048576 are taken"},
-		{"MAX_UNPACKED_MIB=1", padded, "more than 1048576 bytes"},
+		{"MAX_MIB=1", long, "larger than 1 MiB"},
+		{"MAX_UNPACKED_MIB=1", padded, "more than 1 MiB"},
 		{"MAX_PARTS=9", book, "no more than 9 are taken"},
 		{"MAX_MEMORY_MIB=64", texts, "64 MiB"},
 		{"MAX_TIME=1s", texts, "1s"},

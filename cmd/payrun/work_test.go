@@ -160,7 +160,7 @@ func TestAWorkerThatStandsStillWithALock(t *testing.T) {
 	}
 	must(t, db.InTx(ctx, budget("INSERT INTO budgets (name, next_free_at) VALUES ('sends', 0)")))
 	var still *process
-	must(t, db.InTx(ctx, func(tx *database.Tx) error {
+	must(t, dbtest.Patiently(ctx, db, func(tx *database.Tx) error {
 		if err := budget("UPDATE budgets SET next_free_at = 0")(tx); err != nil {
 			return err
 		}

@@ -155,6 +155,19 @@ func template(address string, prepare Prepare) (string, error) {
 	return name, prepare(ctx, db)
 }
 
+// Patiently runs f in a writing transaction that may wait for others as long as
+// it takes. PostgreSQL would end another one that says nothing for a while.
+func Patiently(ctx context.Context, db *database.DB, f func(*database.Tx) error) error {
+	return db.InTx(ctx, func(tx *database.Tx) error {
+		if tx.Dialect.Name == database.Postgres.Name {
+			if _, err := tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
+				return err
+			}
+		}
+		return f(tx)
+	})
+}
+
 // Empty returns the address of a store of the engine that nothing prepared.
 func Empty(t testing.TB, engine string) string {
 	t.Helper()
