@@ -1,12 +1,14 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
 	"testing"
 	"time"
 
+	"payrun/internal/database"
 	"payrun/internal/money"
 	"payrun/ledger"
 )
@@ -122,6 +124,28 @@ func TestAnAbandonedImportIsClearedAway(t *testing.T) {
 	})
 }
 
+// A machine that stands still in the middle of a chunk keeps its locks, since
+// the server waits for a COPY as long as it takes.
+func TestAnImportThatStandsStillKeepsNobodyWaiting(t *testing.T) {
+	o, c := officeAt(t, "postgres")
+	o.stage("stands still", sheet("d", 4))
+	c.advance(time.Hour + time.Microsecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err := o.db.InTx(ctx, func(tx *database.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT id FROM batches WHERE state = 'STAGING'"+tx.Dialect.ForShare); err != nil {
+			return err
+		}
+		_, err := o.Stage(ctx, o.maker, "another", "acct@example.com")
+		return err
+	})
+	must(t, err)
+	o.stage("later", sheet("l", 1))
+	if n := o.count("SELECT count(*) FROM batches"); n != 2 {
+		t.Errorf("%d batches are left, want the two that live", n)
+	}
+}
+
 func TestADiscardedImportLeavesNothing(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		s := o.stage("gone", sheet("g", 3))
@@ -197,20 +221,59 @@ func TestOrderNumbersAreDerived(t *testing.T) {
 	}
 }
 
-// Rows in chunks of any size are the same sheet.
+// Rows in chunks of any size, stored in any order, are the same sheet.
 func TestChunksDoNotMatter(t *testing.T) {
 	each(t, func(t *testing.T, o *office) {
 		whole := o.imported("whole", sheet("w", 7))
 		must(t, o.Discard(t.Context(), o.maker, whole.ID, "to compare"))
 		s := o.stage("chunks", sheet("w", 7)[:2])
-		for _, chunk := range [][]ledger.NewPayout{nil, sheet("w", 7)[2:3], sheet("w", 7)[3:]} {
-			must(t, s.Add(t.Context(), chunk))
+		var chunks []ledger.Chunk
+		for _, rows := range [][]ledger.NewPayout{nil, sheet("w", 7)[2:3], sheet("w", 7)[3:5], sheet("w", 7)[5:]} {
+			chunk, err := s.Chunk(rows)
+			must(t, err)
+			chunks = append(chunks, chunk)
 		}
-		chunks, err := s.Publish(t.Context(), accepted(7))
+		must(t, chunks[3].Store(t.Context()))
+		together(t, 3, func(i int) error { return chunks[i].Store(t.Context()) })
+		again, err := s.Publish(t.Context(), accepted(7))
 		must(t, err)
-		if chunks.OrderPrefix != whole.OrderPrefix || chunks.RowsDigest != whole.RowsDigest {
-			t.Errorf("whole %+v, in chunks %+v", whole, chunks)
+		if again.OrderPrefix != whole.OrderPrefix || again.RowsDigest != whole.RowsDigest {
+			t.Errorf("whole %+v, in chunks %+v", whole, again)
 		}
+		row := int64(0)
+		must(t, o.EachPayout(t.Context(), again.ID, func(p *ledger.Payout) error {
+			if row++; p.Row != row+1 || p.Ordinal != row {
+				t.Errorf("the %dth payout is %+v", row, p)
+			}
+			return nil
+		}))
+		o.sound()
+	})
+}
+
+// Whoever forgets one chunk, or does not hear that it could not be stored, must
+// not get a batch with a hole.
+func TestAChunkThatIsNotStoredIsMissed(t *testing.T) {
+	each(t, func(t *testing.T, o *office) {
+		s := o.stage("hole", sheet("h", 6)[:2])
+		missing, err := s.Chunk(sheet("h", 6)[2:4])
+		must(t, err)
+		must(t, s.Add(t.Context(), sheet("h", 6)[4:]))
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := missing.Store(gone); err == nil {
+			t.Fatal("stored without a database")
+		}
+		for _, n := range []int{4, 6} {
+			if b, err := s.Publish(t.Context(), accepted(n)); !errors.Is(err, ledger.ErrInvalid) {
+				t.Errorf("published as %+v, error %v", b, err)
+			}
+		}
+		must(t, missing.Store(t.Context()))
+		if b, err := s.Publish(t.Context(), accepted(6)); err != nil || b.Accepted != 6 {
+			t.Errorf("with all chunks: %v", err)
+		}
+		o.sound()
 	})
 }
 

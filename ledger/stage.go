@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"payrun/internal/database"
@@ -33,7 +34,8 @@ type NewPayout struct {
 
 // Staging is an import under way. Rows go into the store in chunks that
 // nobody sees; Publish makes them a batch in one row, so an import is all or
-// nothing however large it is. One goroutine uses it.
+// nothing however large it is. One goroutine uses it; its chunks may be stored
+// by others.
 type Staging struct {
 	book    *Book
 	by      User
@@ -41,11 +43,11 @@ type Staging struct {
 	name    string
 	account string
 	added   int64
-	found   int64 // problems
+	stored  atomic.Int64 // of those added
+	found   int64        // problems
 	rows    identity
 	totals  map[totalKey]*Total
 	sums    map[money.Currency]money.Amount // with fees
-	failed  error                           // of an Add: what follows would be a sheet with a hole
 	repays  []int64                         // failed payouts that this batch pays again
 }
 
@@ -87,49 +89,107 @@ func (b *Book) Stage(ctx context.Context, by User, name, gatewayAccount string) 
 // Add stages rows. A few thousand at a time is a good size. After an error
 // the import can only be discarded.
 func (s *Staging) Add(ctx context.Context, rows []NewPayout) error {
-	if s.failed == nil {
-		s.failed = s.add(ctx, rows)
+	chunk, err := s.Chunk(rows)
+	if err != nil {
+		return err
 	}
-	return s.failed
+	return chunk.Store(ctx)
 }
 
-func (s *Staging) add(ctx context.Context, rows []NewPayout) error {
-	if s.added+int64(len(rows)) > maxOrdinal {
-		return fmt.Errorf("%w: a batch holds at most %d payouts", ErrInvalid, maxOrdinal)
+// Chunk is rows of an import that have their numbers.
+type Chunk struct {
+	staging *Staging
+	first   int64 // ordinal
+	rows    []NewPayout
+}
+
+// Chunk is the first half of Add: it gives the rows that come next their
+// numbers and counts them in.
+func (s *Staging) Chunk(rows []NewPayout) (Chunk, error) {
+	c := Chunk{s, s.added + 1, rows}
+	s.added += int64(len(rows)) // even if they are refused: what follows would be a sheet with a hole
+	if s.added > maxOrdinal {
+		return c, fmt.Errorf("%w: a batch holds at most %d payouts", ErrInvalid, maxOrdinal)
 	}
-	for i, row := range rows {
-		p := s.payout(row, i)
-		if err := s.check(&p); err != nil {
-			return fmt.Errorf("row %d: %w", row.Row, err)
+	for i := range rows {
+		p := c.payout(i)
+		if err := p.checkNew(); err != nil {
+			return c, fmt.Errorf("row %d: %w", p.Row, err)
 		}
 		if err := s.count(&p); err != nil {
-			return fmt.Errorf("row %d: %w", row.Row, err)
+			return c, fmt.Errorf("row %d: %w", p.Row, err)
 		}
 	}
-	err := s.book.db.InTx(ctx, func(tx *database.Tx) error {
-		if err := s.stillStaging(ctx, tx); err != nil {
+	return c, nil
+}
+
+// Store is the second half of Add. Several chunks may be stored at the same
+// time, in any order.
+//
+// A chunk under way is stored to its end, also when ctx ends: PostgreSQL's
+// driver does not survive a rollback in the middle of a COPY, and would wait
+// for ever.
+func (c Chunk) Store(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("stage payouts: %w", err)
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := c.staging.book.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := c.staging.stillStaging(ctx, tx); err != nil {
 			return err
 		}
-		if err := s.insertPayouts(ctx, tx, rows); err != nil {
+		if err := c.insertPayouts(ctx, tx); err != nil {
 			return err
 		}
-		return s.insertExtras(ctx, tx, rows)
+		return c.insertExtras(ctx, tx)
 	})
 	if err != nil {
 		return fmt.Errorf("stage payouts: %w", err)
 	}
-	s.added += int64(len(rows))
+	c.staging.stored.Add(int64(len(c.rows)))
 	return nil
 }
 
-// payout is the ith of the rows that come next, without its digest.
-func (s *Staging) payout(row NewPayout, i int) Payout {
-	ordinal := s.added + int64(i) + 1
+// payout is the ith of its rows, without its digest.
+func (c Chunk) payout(i int) Payout {
+	row, ordinal := c.rows[i], c.first+int64(i)
 	return Payout{
-		ID: payoutID(s.batch, ordinal), BatchID: s.batch, Ordinal: ordinal, Sheet: row.Sheet, Row: row.Row,
+		ID: payoutID(c.staging.batch, ordinal), BatchID: c.staging.batch, Ordinal: ordinal, Sheet: row.Sheet, Row: row.Row,
 		Reference: row.Reference, Channel: row.Channel, Account: row.Account, Payee: row.Payee, Remark: row.Remark,
 		PayDate: row.PayDate, Amount: row.Amount, Currency: row.Currency, FeeEstimate: row.FeeEstimate, Repays: row.repays,
 	}
+}
+
+// insertPayouts makes and digests each row when its turn comes: the server
+// stores the rows before it meanwhile, and no chunk is held twice.
+func (c Chunk) insertPayouts(ctx context.Context, tx *database.Tx) error {
+	columns := []string{
+		"id", "batch_id", "ordinal", "sheet", "row_no", "reference", "channel", "account", "payee",
+		"remark", "pay_date", "amount", "currency", "fee_estimate", "row_digest", "repays",
+	}
+	return database.Load(ctx, tx, "payouts", columns, len(c.rows), func(i int) []any {
+		p := c.payout(i)
+		return []any{
+			p.ID, p.BatchID, p.Ordinal, p.Sheet, p.Row, p.Reference, p.Channel, p.Account, p.Payee,
+			p.Remark, p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate), p.rowDigest(), p.Repays,
+		}
+	})
+}
+
+// insertExtras keeps what stands beside the payouts that have something there.
+func (c Chunk) insertExtras(ctx context.Context, tx *database.Tx) error {
+	var with []int
+	for i := range c.rows {
+		if c.rows[i].Beside != "" {
+			with = append(with, i)
+		}
+	}
+	if len(with) == 0 {
+		return nil
+	}
+	return database.Load(ctx, tx, "extras", []string{"payout_id", "batch_id", "beside"}, len(with), func(i int) []any {
+		return []any{payoutID(c.staging.batch, c.first+int64(with[i])), c.staging.batch, storable(c.rows[with[i]].Beside)}
+	})
 }
 
 var errCleared = fmt.Errorf("%w: this import was published before, or it took too long and was cleared away", ErrConflict)
@@ -145,9 +205,9 @@ func (s *Staging) stillStaging(ctx context.Context, tx *database.Tx) error {
 	return err
 }
 
-// check refuses what an importer must not let through and one of the engines
+// checkNew refuses what an importer must not let through and one of the engines
 // would: both refuse the same.
-func (s *Staging) check(p *Payout) error {
+func (p *Payout) checkNew() error {
 	if p.Amount <= 0 || p.FeeEstimate < 0 || p.Account == "" {
 		return fmt.Errorf("%w: a payout needs an account, an amount above zero and a fee that is not negative", ErrInvalid)
 	}
@@ -184,38 +244,6 @@ func (s *Staging) count(p *Payout) error {
 	return nil
 }
 
-// insertPayouts makes and digests each row when its turn comes: the server
-// stores the rows before it meanwhile, and no chunk is held twice.
-func (s *Staging) insertPayouts(ctx context.Context, tx *database.Tx, rows []NewPayout) error {
-	columns := []string{
-		"id", "batch_id", "ordinal", "sheet", "row_no", "reference", "channel", "account", "payee",
-		"remark", "pay_date", "amount", "currency", "fee_estimate", "row_digest", "repays",
-	}
-	return database.Load(ctx, tx, "payouts", columns, len(rows), func(i int) []any {
-		p := s.payout(rows[i], i)
-		return []any{
-			p.ID, p.BatchID, p.Ordinal, p.Sheet, p.Row, p.Reference, p.Channel, p.Account, p.Payee,
-			p.Remark, p.PayDate, int64(p.Amount), string(p.Currency), int64(p.FeeEstimate), p.rowDigest(), p.Repays,
-		}
-	})
-}
-
-// insertExtras keeps what stands beside the payouts that have something there.
-func (s *Staging) insertExtras(ctx context.Context, tx *database.Tx, rows []NewPayout) error {
-	var with []int
-	for i := range rows {
-		if rows[i].Beside != "" {
-			with = append(with, i)
-		}
-	}
-	if len(with) == 0 {
-		return nil
-	}
-	return database.Load(ctx, tx, "extras", []string{"payout_id", "batch_id", "beside"}, len(with), func(i int) []any {
-		return []any{payoutID(s.batch, s.added+int64(with[i])+1), s.batch, storable(rows[with[i]].Beside)}
-	})
-}
-
 // AddProblems stages what was wrong with the sheet.
 func (s *Staging) AddProblems(ctx context.Context, problems []Problem) error {
 	columns := []string{"batch_id", "position", "code", "severity", "sheet", "row_no", "col", "heading", "value", "message"}
@@ -246,9 +274,6 @@ type Counts struct {
 // Publish makes the staged rows a batch. A sheet with the same rows as an
 // earlier, live batch becomes one too, but waits for AllowRepeat.
 func (s *Staging) Publish(ctx context.Context, counts Counts) (Batch, error) {
-	if s.failed != nil {
-		return Batch{}, fmt.Errorf("publish import: %w", s.failed)
-	}
 	if err := s.checkCounts(counts); err != nil {
 		return Batch{}, err
 	}
@@ -317,8 +342,8 @@ func (s *Staging) makeBatch(ctx context.Context, tx *database.Tx, counts Counts,
 
 func (s *Staging) checkCounts(c Counts) error {
 	switch {
-	case c.Accepted != s.added:
-		return fmt.Errorf("%w: %d rows accepted, %d staged", ErrInvalid, c.Accepted, s.added)
+	case c.Accepted != s.added || s.stored.Load() != s.added:
+		return fmt.Errorf("%w: %d rows accepted, %d staged, %d of them stored", ErrInvalid, c.Accepted, s.added, s.stored.Load())
 	case c.Accepted == 0:
 		return fmt.Errorf("%w: a batch needs at least one payout", ErrInvalid)
 	case c.Read < 0 || c.Rejected < 0 || c.Blank < 0 || c.Read != c.Accepted+c.Rejected+c.Blank:
@@ -354,7 +379,9 @@ func (s *Staging) insertTotals(ctx context.Context, tx *database.Tx) error {
 
 // Discard removes what was staged. It is safe after Publish, when it changes
 // nothing.
-func (s *Staging) Discard(ctx context.Context) error { return s.book.clear(ctx, s.batch) }
+func (s *Staging) Discard(ctx context.Context) error {
+	return s.book.clear(ctx, s.batch, s.book.db.Dialect.ForUpdate)
+}
 
 func (b *Book) clearAbandoned(ctx context.Context) error {
 	now, err := b.db.Now(ctx)
@@ -366,17 +393,20 @@ func (b *Book) clearAbandoned(ctx context.Context) error {
 		return fmt.Errorf("find abandoned imports: %w", err)
 	}
 	for _, batch := range batches {
-		if err := b.clear(ctx, batch); err != nil {
+		// One that is locked is not abandoned: its process stands still in the
+		// middle of a chunk, and nobody else's import waits for that.
+		if err := b.clear(ctx, batch, b.db.Dialect.SkipLocked); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *Book) clear(ctx context.Context, batch int64) error {
+// clear deletes what an import has staged, if the batch can be locked so.
+func (b *Book) clear(ctx context.Context, batch int64, lock string) error {
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		var state State
-		err := tx.Get(ctx, &state, "SELECT state FROM batches WHERE id = ?"+tx.Dialect.ForUpdate, batch)
+		err := tx.Get(ctx, &state, "SELECT state FROM batches WHERE id = ?"+lock, batch)
 		if err != nil || state != staging {
 			return err
 		}
