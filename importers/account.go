@@ -23,6 +23,10 @@ func (r *reader) judgeAccount(row *record, channel *Channel, currency money.Curr
 		return c.text
 	}
 	form, message := channel.form(c.text, currency)
+	if form == nil && !channel.pays(currency) {
+		// The currency is the mistake, so the wallet is held against those that are paid.
+		form, message = channel.paidForm(c.text, message)
+	}
 	if form == nil {
 		r.fault(row, FieldAccount, AccountPrefix, "%s", message)
 		return ""
@@ -108,6 +112,21 @@ func (channel *Channel) form(account string, currency money.Currency) (*AccountF
 		return nil, fmt.Sprintf("This %s wallet is for %s, but the row pays %s. It must be %s.", channel.Name, other.Currency, currency, expected)
 	}
 	return nil, fmt.Sprintf("This is no %s wallet for %s, which is %s. Check the account and the channel.", channel.Name, currency, expected)
+}
+
+// paidForm finds the form of a wallet in any currency that the channel pays.
+// If none fits, the message is that of the first currency.
+func (channel *Channel) paidForm(account, message string) (*AccountForm, string) {
+	for i, currency := range channel.Currencies {
+		form, other := channel.form(account, currency)
+		if form != nil {
+			return form, ""
+		}
+		if i == 0 {
+			message = other
+		}
+	}
+	return nil, message
 }
 
 var letterAndDigits = regexp.MustCompile(`[A-Za-z]+[0-9]+`)

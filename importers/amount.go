@@ -39,7 +39,7 @@ func (set *ruleset) parseAmount(c cell, currency money.Currency) (amount money.A
 	}
 	amount, err := set.toAmount(plain, currency)
 	switch {
-	case err == nil && c.kind == kindText && maybeThousands(plain, currency):
+	case c.kind == kindText && maybeThousands(plain, currency) && (err == nil || errors.Is(err, money.ErrTooManyDecimals)):
 		return 0, false, AmountFormat
 	case errors.Is(err, money.ErrTooManyDecimals):
 		return 0, false, cmp.Or(code, AmountDecimals)
@@ -228,14 +228,24 @@ var amountMessages = map[Code]string{
 func (r *reader) amountMessage(code Code, c cell, currency money.Currency) string {
 	switch code {
 	case AmountDecimals:
-		exponent, _ := currency.Exponent() // the currency is known by now
-		return fmt.Sprintf("The amount %s has more than the %d decimals of %s. Payrun does not round: correct the amount.", shown(shownNumber(c)), exponent, currency)
+		return decimalsMessage(c, currency)
 	case AmountTooLarge:
 		return fmt.Sprintf("The amount has more than %d digits, cents included, which is more than any payout may have. Check it for a slip.", r.rules.MaxDigits)
 	case AmountFormat:
 		return r.formatMessage(c, currency)
 	}
 	return amountMessages[code]
+}
+
+// decimalsMessage tells the dust of binary arithmetic from a slip: its author
+// sees 0.3 and would not know what to correct.
+func decimalsMessage(c cell, currency money.Currency) string {
+	number, decimals := shownNumber(c), exponent(currency)
+	if c.kind == kindNumber && withoutDust(number, decimals) != number {
+		return fmt.Sprintf("The amount is stored as %s: the result of a calculation, with more decimals than the spreadsheet shows. "+
+			"Payrun does not round: type the amount anew, with the %d decimals of %s.", shown(number), decimals, currency)
+	}
+	return fmt.Sprintf("The amount %s has more than the %d decimals of %s. Payrun does not round: correct the amount.", shown(number), decimals, currency)
 }
 
 // shownNumber is the amount as a spreadsheet would show it in full.

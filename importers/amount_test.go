@@ -2,6 +2,7 @@ package importers
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -149,6 +150,33 @@ func TestNumberFormats(t *testing.T) {
 	} {
 		if got := formatByCode(code); got != want {
 			t.Errorf("formatByCode(%q) = %+v, want %+v", code, got, want)
+		}
+	}
+}
+
+// What a spreadsheet shows as 0.3 cannot be corrected by somebody who sees 0.3.
+func TestDustIsNamed(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]cell{
+		"type the amount anew": {text: "0.30000000000000004", kind: kindNumber},
+		"correct the amount":   {text: "0.345", kind: kindNumber},
+		"correct the amount.":  {text: "10.0000001", kind: kindText},
+	} {
+		if got := decimalsMessage(c, "USD"); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", c.text, got)
+		}
+	}
+}
+
+func TestFormatsThatShowACurrency(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]money.Currency{
+		"": "", "General": "", "0.00": "", `#,##0.00 "USD"`: "USD", `0.00" EUR"`: "EUR", "[$EUR] #,##0.00": "EUR", "[$€-407] 0": "EUR",
+		"[$€-2] #,##0.00;[Red]-[$€-2] #,##0.00": "EUR", "#,##0.00\\ €": "EUR", `0" руб"`: "", "0.00 ₽": "RUB", "[$£-809]0": "GBP",
+		`_-* #,##0.00\ _€_-;-* #,##0.0`: "", "*€0": "", `"$"0.00`: "", "[$$-409]0.00": "", "[$-409]0": "", "[$-FC19]0": "", "[RED]0": "",
+	} {
+		if got := shownCurrency(code); got != want {
+			t.Errorf("%q shows %q, want %q", code, got, want)
 		}
 	}
 }

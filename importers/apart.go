@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"payrun/internal/apart"
@@ -119,9 +118,6 @@ func readerFailed() *FileError {
 // parent asks for.
 func ServeApart(in io.Reader, out io.Writer) error {
 	return apart.Serve(in, out, func(request apartRequest, answer func(apartPart) error) error {
-		// Less garbage than usual at a time: that much memory is worth more than a
-		// little of its time.
-		debug.SetGCPercent(75)
 		sheet := apart.File(0, request.Name)
 		if sheet == nil {
 			return errors.New("the sheet was not handed over")

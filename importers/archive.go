@@ -43,7 +43,7 @@ func openArchive(file io.ReaderAt, size int64, rules *ruleset) (*archive, error)
 			return nil, err
 		}
 		if unzipped += entry.UncompressedSize64; unzipped > uint64(rules.MaxUnzipped) {
-			return nil, refuse(ZipTooLarge, "The workbook unpacks to more than %d bytes. Save the payouts alone in a new workbook.", rules.MaxUnzipped)
+			return nil, refuse(ZipTooLarge, "The workbook unpacks to more than %s. Save the payouts alone in a new workbook.", room(rules.MaxUnzipped))
 		}
 	}
 	return a, refuseOverlap(reader.File)
@@ -65,7 +65,7 @@ func (a *archive) add(entry *zip.File) error {
 	case isZip64(entry.Extra) || entry.UncompressedSize64 >= 1<<32-1:
 		return zip64Fault()
 	case entry.UncompressedSize64 > largestPart && !isLargePart(name) && strings.HasSuffix(name, ".xml"):
-		return refuse(ZipPartTooLarge, "The workbook's part %q is unusually large (%d bytes). Copy the payouts into a new workbook.", shown(entry.Name), entry.UncompressedSize64)
+		return refuse(ZipPartTooLarge, "The workbook's part %q is unusually large. Copy the payouts into a new workbook.", shown(entry.Name))
 	}
 	a.parts[name] = entry
 	return nil

@@ -111,4 +111,6 @@ const (
 	AmountDisplay         Code = "amount-display"
 	PayeeRepeated         Code = "payee-repeated"
 	ControlTotalUnchecked Code = "control-total-unchecked"
+	DateFar               Code = "date-far"
+	RowsBelowTotal        Code = "rows-below-total"
 )

@@ -2,6 +2,7 @@ package importers
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -19,19 +20,43 @@ func wordSet(words string) map[string]bool { return index(strings.Fields(words))
 
 // controls compares the totals that a sheet gives with what its rows add up to.
 type controls struct {
-	all, section tally        // since the top; since the last control row
-	above        []titleTotal // given above the header, checked at the end
-	wrong        *FileError   // the first total that is plainly wrong
+	all, section tally                     // since the top; since the last control row
+	above        []titleTotal              // given above the header, checked at the end
+	wrong        *FileError                // the first total that is plainly wrong
+	last         int                       // the last amount that agreed, counted from 1 among the sheet's totals
+	uncovered    map[money.Currency]*noted // rows below it that no other total has in it
+}
+
+// cover notes that an amount agreed, of one currency or of all.
+func (c *controls) cover(currency money.Currency) {
+	if currency == "" || c.uncovered == nil {
+		c.uncovered = map[money.Currency]*noted{}
+	}
+	delete(c.uncovered, currency)
 }
 
 // tally adds up the data rows, good and bad, as the sheet's author would.
 type tally struct {
 	rows       int
-	unreadable int   // rows with an amount that is no number in a known currency
-	examples   []int // the first few of them
-	asText     int   // amounts stored as text, which a spreadsheet's SUM leaves out
+	unreadable noted // an amount that is no number in a known currency
+	asText     noted // an amount stored as text, which a spreadsheet's SUM leaves out
 	sums       map[money.Currency]money.Amount
 }
+
+// noted counts rows that have something in common.
+type noted struct {
+	count int
+	first []int // the first few of them
+}
+
+func (n *noted) add(row int) {
+	if n.count++; len(n.first) < firstRows {
+		n.first = append(n.first, row)
+	}
+}
+
+// String names them: "row 7", "rows 4 to 13 and 2 others".
+func (n noted) String() string { return someRows(n.first, n.count) }
 
 type titleTotal struct {
 	row     int
@@ -41,6 +66,12 @@ type titleTotal struct {
 }
 
 func (c *controls) add(row int, currency money.Currency, amount money.Amount, asText bool) {
+	if c.last > 0 {
+		if c.uncovered[currency] == nil {
+			c.uncovered[currency] = &noted{}
+		}
+		c.uncovered[currency].add(row)
+	}
 	for _, t := range []*tally{&c.all, &c.section} {
 		t.rows++
 		if t.sums == nil {
@@ -48,12 +79,12 @@ func (c *controls) add(row int, currency money.Currency, amount money.Amount, as
 		}
 		sum, err := money.Add(t.sums[currency], amount)
 		if err != nil {
-			t.skip(row)
+			t.unreadable.add(row)
 			continue
 		}
 		t.sums[currency] = sum
 		if asText {
-			t.asText++
+			t.asText.add(row)
 		}
 	}
 }
@@ -61,14 +92,7 @@ func (c *controls) add(row int, currency money.Currency, amount money.Amount, as
 func (c *controls) addUnreadable(row int) {
 	for _, t := range []*tally{&c.all, &c.section} {
 		t.rows++
-		t.skip(row)
-	}
-}
-
-func (t *tally) skip(row int) {
-	t.unreadable++
-	if len(t.examples) < 5 {
-		t.examples = append(t.examples, row)
+		t.unreadable.add(row)
 	}
 }
 
@@ -210,11 +234,37 @@ func (r *reader) takeTitleControl(row *record) {
 	}
 }
 
+// checkTitleControls compares the totals above the headings once all rows are
+// read.
 func (r *reader) checkTitleControls() {
+	last := r.controls.last
 	r.controls.section = tally{}
 	for _, given := range r.controls.above {
 		r.compare(given.row, given.column, given.value, "", given.isCount)
 	}
+	r.warnOfRowsBelow(last)
+}
+
+// warnOfRowsBelow asks about payouts below the last total that are in no total:
+// somebody may have added them after the sheet was summed up.
+func (r *reader) warnOfRowsBelow(last int) {
+	var below noted
+	for _, rows := range r.controls.uncovered {
+		below.count += rows.count
+		below.first = append(below.first, rows.first...)
+	}
+	if below.count == 0 {
+		return
+	}
+	slices.Sort(below.first)
+	below.first = below.first[:min(len(below.first), firstRows)]
+	control := &r.result.ControlTotals[last-1]
+	control.Below = below.count
+	r.report(Problem{
+		Code: RowsBelowTotal, Severity: Warning, Row: control.Row, Column: control.Column, Value: shown(control.Given),
+		Message: fmt.Sprintf("%s below this total and in no other (%s). Check that nothing was added by mistake, then confirm.",
+			counted(below.count, "payout row stands", "payout rows stand"), below),
+	})
 }
 
 // compare holds one given total against the rows above it: all of them, or
@@ -231,15 +281,17 @@ func (r *reader) compare(row, column int, value cell, currency money.Currency, i
 	} else {
 		comparable = r.compareAmount(&control, value, currency)
 	}
+	control.Unchecked = !comparable || !control.Agrees && control.Unread > 0
 	r.result.ControlTotals = append(r.result.ControlTotals, control)
+	if control.Agrees && !isCount {
+		r.controls.cover(currency)
+		r.controls.last = len(r.result.ControlTotals)
+	}
 	switch {
-	case control.Agrees:
-	case comparable && (isCount || r.controls.all.unreadable == 0):
-		if r.controls.wrong == nil {
-			r.controls.wrong = r.wrongControl(control)
-		}
-	default:
+	case control.Unchecked:
 		r.report(r.uncheckedControl(control, comparable))
+	case !control.Agrees && r.controls.wrong == nil:
+		r.controls.wrong = r.wrongControl(control)
 	}
 }
 
@@ -264,8 +316,14 @@ func (r *reader) compareAmount(control *ControlTotal, value cell, currency money
 		return false
 	}
 	control.Given = money.Format(given, of)
+	control.Unread = r.controls.all.unreadable.count
+	if control.Agrees = given == found; control.Agrees {
+		return true
+	}
 	section, sectionOf, ok := r.controls.section.sum(currency)
-	control.Agrees = given == found || ok && sectionOf == of && given == section && section != 0
+	if control.Agrees = ok && sectionOf == of && given == section && section != 0; control.Agrees {
+		control.Unread = r.controls.section.unreadable.count
+	}
 	return true
 }
 
@@ -329,16 +387,18 @@ func oneMore(decimal string) string {
 }
 
 func (r *reader) wrongControl(control ControlTotal) *FileError {
-	hint := ""
-	if n := r.controls.all.asText; n > 0 && control.Kind == ControlAmount {
-		hint = fmt.Sprintf(" %d amounts are stored as text, which a spreadsheet's SUM leaves out.", n)
-	}
+	all := r.controls.all
+	rows := counted(all.rows, "payout row", "payout rows")
 	if control.Kind == ControlCount {
-		return refuse(ControlTotalWrong, "The sheet says that it has %s payouts, but it has %s payout rows, good and bad. Correct the count or the rows.",
-			shown(control.Given), control.Found).in(control.Row, control.Column)
+		return refuse(ControlTotalWrong, "The sheet gives a count of %s, but it has %s, good and bad. Correct the count or the rows.",
+			shown(control.Given), rows).in(control.Row, control.Column)
 	}
-	return refuse(ControlTotalWrong, "The sheet gives a total of %s, but the amounts of its %d payout rows, good and bad, add up to %s.%s Correct the total or the amounts.",
-		strings.TrimSpace(shown(control.Given)+" "+string(control.Currency)), r.controls.all.rows, control.Found, hint).in(control.Row, control.Column)
+	hint := ""
+	if all.asText.count > 0 {
+		hint = fmt.Sprintf(" %s stored as text (%s), which a spreadsheet's SUM leaves out.", counted(all.asText.count, "amount is", "amounts are"), all.asText)
+	}
+	return refuse(ControlTotalWrong, "The sheet gives a total of %s, but the amounts of its %s, good and bad, add up to %s.%s Correct the total or the amounts.",
+		strings.TrimSpace(shown(control.Given)+" "+string(control.Currency)), rows, control.Found, hint).in(control.Row, control.Column)
 }
 
 func (r *reader) uncheckedControl(control ControlTotal, comparable bool) Problem {
@@ -346,23 +406,10 @@ func (r *reader) uncheckedControl(control ControlTotal, comparable bool) Problem
 		Code: ControlTotalUnchecked, Severity: Warning, Row: control.Row, Column: control.Column, Value: shown(control.Given),
 		Message: "This row looks like a total, but its amount cannot be read or compared, so nothing was checked. Confirm that the total is right.",
 	}
-	if all := r.controls.all; comparable {
+	if unreadable := r.controls.all.unreadable; comparable {
 		p.Message = fmt.Sprintf("The sheet gives a total of %s, and the amounts that can be read add up to %s. "+
-			"The amounts of %d rows cannot be read (%s), so the total could not be checked. Correct those rows, or confirm.",
-			control.Given, control.Found, all.unreadable, all.exampleRows())
+			"%s no amount that can be read in a known currency (%s), so the total could not be checked. Correct what is wrong there, or confirm.",
+			control.Given, control.Found, counted(unreadable.count, "row has", "rows have"), unreadable)
 	}
 	return p
-}
-
-// exampleRows names the first unreadable rows: "rows 7, 9 and others".
-func (t *tally) exampleRows() string {
-	names := make([]string, len(t.examples))
-	for i, row := range t.examples {
-		names[i] = strconv.Itoa(row)
-	}
-	list := "row " + strings.Join(names, ", ")
-	if t.unreadable > len(names) {
-		list += " and others"
-	}
-	return list
 }

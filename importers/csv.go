@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
@@ -29,6 +30,7 @@ type csvSource struct {
 	rules    *ruleset
 	row      record
 	lastLine int // line on which the previous record ended
+	above    int // lines that the reader does not see: that of sep=
 }
 
 func (r *reader) openCSV(file *os.File, size int64) (source, error) {
@@ -55,7 +57,8 @@ func (r *reader) openCSV(file *os.File, size int64) (source, error) {
 	if r.result.Delimiter == "" {
 		r.result.Delimiter = string(delimiter)
 	}
-	return &csvSource{csv: newCSVReader(&lineGuard{in: buffered}, delimiter), rules: r.rules}, nil
+	guarded := &lineGuard{in: buffered, delimiter: []byte(string(delimiter))}
+	return &csvSource{csv: newCSVReader(guarded, delimiter), rules: r.rules, above: min(skip, 1)}, nil
 }
 
 func newCSVReader(text io.Reader, delimiter rune) *csv.Reader {
@@ -66,27 +69,51 @@ func newCSVReader(text io.Reader, delimiter rune) *csv.Reader {
 	return reader
 }
 
-// longestLine is the most bytes between two line ends: the csv reader takes
-// many times as much memory for a line of nothing but delimiters.
-const longestLine = 1 << 20
+// longestLine is the most bytes between two line ends, and mostFields the most
+// fields of a row: the csv reader takes many times as much memory for a row of
+// nothing but delimiters, and line ends between quotation marks end no row.
+const (
+	longestLine = 1 << 20
+	mostFields  = 16_384
+)
 
-// lineGuard refuses text with a line that is too long.
+// lineGuard refuses text with a line or a row that is too long.
 type lineGuard struct {
-	in     io.Reader
-	length int // of the line so far
+	in        io.Reader
+	delimiter []byte
+	length    int // of the line so far
+	fields    int // of the row so far, less one
+	quoted    bool
 }
 
 func (g *lineGuard) Read(buffer []byte) (int, error) {
 	n, err := g.in.Read(buffer)
-	if end := bytes.LastIndexByte(buffer[:n], '\n'); end >= 0 {
-		g.length = n - end - 1
-	} else {
-		g.length += n
-	}
+	g.measure(buffer[:n])
 	if g.length > longestLine {
 		return 0, refuse(CellTooLong, "A line of the text has more than %d bytes, which no payout has. Save the sheet again as CSV.", longestLine)
 	}
+	if g.fields >= mostFields {
+		return 0, refuse(TooManyColumns, "A row of the text has more than %d fields, which no payout has. Save the sheet again as CSV.", mostFields)
+	}
 	return n, err
+}
+
+func (g *lineGuard) measure(text []byte) {
+	end := bytes.LastIndexByte(text, '\n')
+	if end >= 0 {
+		g.length = 0
+	}
+	g.length += len(text) - end - 1
+	g.quoted = !g.quoted // the first part goes on with what was before
+	for part := range bytes.SplitSeq(text, []byte{'"'}) {
+		if g.quoted = !g.quoted; g.quoted {
+			continue
+		}
+		if end := bytes.LastIndexByte(part, '\n'); end >= 0 {
+			g.fields, part = 0, part[end+1:]
+		}
+		g.fields += bytes.Count(part, g.delimiter)
+	}
 }
 
 // decodeText turns the file into UTF-8 by its byte order mark. Without a mark
@@ -110,10 +137,42 @@ func decodeText(file *io.SectionReader, charset string) (io.Reader, string, erro
 	}
 	for _, c := range charsets {
 		if c.name == charset && c.encoding != nil {
+			if _, ofBytes := c.encoding.(*charmap.Charmap); ofBytes {
+				if err := refuseUTF8(file, charset); err != nil {
+					return nil, "", err
+				}
+			}
 			return transform.NewReader(file, c.encoding.NewDecoder()), c.name, nil
 		}
 	}
 	return file, "UTF-8", nil
+}
+
+// refuseUTF8 refuses text that the profile's charset would turn into nonsense
+// without a fault. Text in a charset of single bytes is hardly ever valid UTF-8
+// by accident.
+func refuseUTF8(file *io.SectionReader, charset string) error {
+	text := bufio.NewReader(file)
+	foreign := false
+	for {
+		r, width, err := text.ReadRune()
+		switch {
+		case err == io.EOF && !foreign:
+			return rewound(file)
+		case err == io.EOF:
+			return refuse(EncodingInvalid, "The text is UTF-8, but the import profile says that it is %s. Choose another profile, or none.", charset)
+		case err != nil:
+			return err
+		case r == utf8.RuneError && width == 1:
+			return rewound(file)
+		}
+		foreign = foreign || width > 1
+	}
+}
+
+func rewound(file *io.SectionReader) error {
+	_, err := file.Seek(0, io.SeekStart)
+	return err
 }
 
 // checkSample looks for text that no row could be read from.
@@ -244,7 +303,7 @@ func (s *csvSource) fault(err error) error {
 		return err
 	}
 	return refuse(QuoteNotClosed, "A quotation mark is not closed, or stands inside a field without being doubled (line %d of the text). Correct it, or save the sheet again as CSV.",
-		fault.Line).at(s.row.number + fault.StartLine - s.lastLine)
+		s.above+fault.Line).at(s.row.number + fault.StartLine - s.lastLine)
 }
 
 func (s *csvSource) close() error { return nil }

@@ -14,7 +14,7 @@
 //     An xlsx file is scanned strictly before the spreadsheet library opens
 //     it, and what the library reads is compared with the scan row by row.
 //   - Memory does not grow with the rows, except for a workbook's table of
-//     shared strings: beyond 64,000 rows the tables of repeats go on in files.
+//     shared strings: beyond 128,000 rows the tables of repeats go on in files.
 //
 // The package knows no database and no gateway: limits, channels and number
 // formats come in as [Rules], rows and problems go out through a [Sink]. If

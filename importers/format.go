@@ -31,16 +31,13 @@ func (r *reader) open(file *os.File, path string) error {
 	case !info.Mode().IsRegular():
 		return errors.New("not a regular file")
 	case info.Size() > r.rules.MaxBytes:
-		return refuse(FileTooLarge, "The file has %d bytes, and no more than %d are taken. Split the sheet.", info.Size(), r.rules.MaxBytes)
+		return refuse(FileTooLarge, "The file is larger than %s, which is the most that is taken. Split the sheet.", room(r.rules.MaxBytes))
 	case info.Size() == 0:
 		return refuse(NoData, "The file is empty.")
 	}
-	hash := sha256.New()
-	if _, err := io.Copy(hash, io.NewSectionReader(file, 0, info.Size())); err != nil {
+	if r.result.Digest, err = digest(io.NewSectionReader(file, 0, info.Size())); err != nil {
 		return err
 	}
-	r.result.Digest = hex.EncodeToString(hash.Sum(nil))
-
 	var source source
 	if r.result.Format, err = sniff(file, info.Size(), path); err != nil {
 		return err
@@ -55,6 +52,30 @@ func (r *reader) open(file *os.File, path string) error {
 	}
 	r.source = &steadyFile{source, file, info}
 	return nil
+}
+
+// room writes a number of bytes for people: "10 MiB".
+func room(bytes int64) string {
+	if bytes%(1<<20) == 0 {
+		return fmt.Sprintf("%d MiB", bytes>>20)
+	}
+	return fmt.Sprintf("%d bytes", bytes)
+}
+
+// Digest returns what [Result] has as the digest of a sheet.
+func Digest(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	sum, err := digest(file)
+	return sum, errors.Join(err, file.Close())
+}
+
+func digest(content io.Reader) (string, error) {
+	hash := sha256.New()
+	_, err := io.Copy(hash, content)
+	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
 // steadyFile refuses a file that changed while it was read, since its digest

@@ -245,6 +245,10 @@ func (h *heading) leave(taken [fieldCount]bool) {
 // amount may end with the currency: "Amount (USD)".
 func (set *ruleset) heading(column int, text string) heading {
 	h := heading{column: column, text: text}
+	if fold(text) == fold(ProblemsHeading) { // whatever its letter is to mean
+		h.candidates = []Field{FieldProblems}
+		return h
+	}
 	field, assigned := set.letters[column]
 	if !assigned {
 		field, assigned = set.byHand[fold(text)]
@@ -439,19 +443,28 @@ func (set *ruleset) headerFault(headings []heading) *FileError {
 		}
 	}
 	var missing []string
+	once := ""
 	for _, field := range set.required(headings) {
-		if len(claimed[field]) == 0 {
-			missing = append(missing, fmt.Sprintf("%s (for example %q)", field, aliases[field][0]))
+		if len(claimed[field]) > 0 {
+			continue
+		}
+		missing = append(missing, fmt.Sprintf("%s (for example %q)", field, aliases[field][0]))
+		if field == FieldChannel || field == FieldCurrency {
+			once += fmt.Sprintf(" If it is the same %s in all rows, say it once: --%s, or %s in an import profile.", field, field, field)
 		}
 	}
 	if len(missing) > 0 {
-		return refuse(HeaderMissing, "The row of headings has no column for: %s. Add the column, or say which one it is (--map, or columns in an import profile).",
-			strings.Join(missing, ", "))
+		return refuse(HeaderMissing, "The row of headings has no column for: %s. Add the column, or say which one it is (--map, or columns in an import profile).%s",
+			strings.Join(missing, ", "), once)
 	}
 	for field, columns := range claimed {
 		if len(columns) > 1 {
-			return refuse(HeaderDoubled, "Columns %s could all be the %s, and only one may be. Rename or delete the others, or say which one is meant (--map, or columns in an import profile).",
-				strings.Join(columns, " and "), Field(field))
+			all, others := "all", "all but one"
+			if len(columns) == 2 {
+				all, others = "both", "one of them"
+			}
+			return refuse(HeaderDoubled, "Columns %s could %s be the %s, and only one may be. Rename or delete %s, or say which one is meant (--map, or columns in an import profile).",
+				strings.Join(columns, " and "), all, Field(field), others)
 		}
 	}
 	return refuse(HeaderDoubled, "The headings do not give every column a meaning of its own. Rename the columns that mean the same.")

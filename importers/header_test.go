@@ -76,6 +76,31 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// TestWordsOfHeaders reads what a maker is told about headings that do not fit.
+func TestWordsOfHeaders(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ heads, want string }{
+		"no channel": {"Account;Amount;Currency", `no column for: channel (for example "channel"). Add the column, or say which one it is (--map, or columns in an import profile). ` +
+			"If it is the same channel in all rows, say it once: --channel, or channel in an import profile."},
+		"no currency": {"Account;Amount;Channel", "If it is the same currency in all rows, say it once: --currency, or currency in an import profile."},
+		"no account":  {"Amount;Channel;Currency", "or columns in an import profile)."},
+		"two":         {"Account;Wallet no;Purse;Amount;Channel;Currency", "Columns A (Account) and C (Purse) could both be the account, and only one may be. Rename or delete one of them, or"},
+		"three":       {"Account;To;Purse;Amount;Channel;Currency", "Columns A (Account) and B (To) and C (Purse) could all be the account, and only one may be. Rename or delete all but one, or"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sheet := tt.heads + "\n" + strings.Repeat("x;", strings.Count(tt.heads, ";")) + "x\n"
+			_, _, err := readContent(t, "payouts.csv", []byte(sheet), importers.Rules{})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("want %q: %v", tt.want, err)
+			}
+			if name == "no account" && !strings.HasSuffix(err.Error(), tt.want) {
+				t.Errorf("an account cannot be said once: %v", err)
+			}
+		})
+	}
+}
+
 func TestDefaultsFillMissingColumns(t *testing.T) {
 	t.Parallel()
 	_, sink, err := readContent(t, "payouts.csv", []byte("Account,Amount\nP10000001,5\n"), importers.Rules{Profile: importers.Profile{Channel: "payeer", Currency: "USD"}})

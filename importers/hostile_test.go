@@ -109,9 +109,10 @@ func hostileFiles() []hostileFile {
 		xlsx("names without end", func(t testing.TB) []byte {
 			return twoRows().edit("xl/workbook.xml", "</workbook>", "<definedNames>"+numbered(1, 150_000, `<definedName name="n%d">Sheet1!$A$1</definedName>`)+"</definedNames></workbook>").bytes(t)
 		}, ""),
-		{"one line of 9 MiB with a heading", "payouts.csv", []importers.Code{importers.CellTooLong}, text("Account" + strings.Repeat(",", 9*mega))},
+		{"one line of 9 MiB with a heading", "payouts.csv", []importers.Code{importers.TooManyColumns}, text("Account" + strings.Repeat(",", 9*mega))},
 		{"one quoted field of 9 MiB", "payouts.csv", []importers.Code{importers.CellTooLong, importers.QuoteNotClosed}, text(goodCSV + `"` + strings.Repeat("x\n", 9*mega/2))},
-		{"one line of 9 MiB", "payouts.csv", []importers.Code{importers.CellTooLong}, text(goodCSV + strings.Repeat(",", 9*mega))},
+		{"one line of 9 MiB", "payouts.csv", []importers.Code{importers.TooManyColumns}, text(goodCSV + strings.Repeat(",", 9*mega))},
+		{"one row of 9 MiB in short lines", "payouts.csv", []importers.Code{importers.TooManyColumns}, text(goodCSV + strings.Repeat("\"\n\",", 9*mega/4))},
 		{"nothing but line ends", "payouts.csv", []importers.Code{importers.NoData}, text(strings.Repeat("\n", 9*mega))},
 		{"nothing but quotes", "payouts.csv", []importers.Code{importers.NoData, importers.QuoteNotClosed, importers.HeaderMissing, importers.CellTooLong}, text(strings.Repeat(`"`, 9*mega))},
 		{"a reference for every byte", "payouts.csv", []importers.Code{importers.TooManyRows}, text("Reference;Account;Amount;Currency;Channel\n" + numbered(0, 400_000, "%d;P1000000;1;USD;16\n"))},

@@ -56,8 +56,13 @@ type ControlTotal struct {
 	Kind     ControlKind    // amount or count
 	Currency money.Currency // "" where the row names none
 	Given    string         // as the sheet says, "141282.55" or "120"
-	Found    string         // as added up here, in the same form
+	Found    string         // as added up here, in the same form; "" if nothing could be
 	Agrees   bool
+	// Unchecked says that the sheet's number cannot be read, or differs where
+	// not all amounts can be read. Nobody knows then whether it is right.
+	Unchecked bool
+	Unread    int // rows that Found leaves out, since their amount cannot be read
+	Below     int // payouts below the last total that are in no total
 }
 
 // ControlKind says what a control total counts.

@@ -117,7 +117,7 @@ func TestMoreOfficeCells(t *testing.T) {
 	t.Parallel()
 	result, sink := readOffice(t, "more-cells.xlsx", importers.Rules{})
 	want := []string{
-		"3D amount-negative", "4D amount-decimals", "5D amount-decimals", "6D amount-notation", "7D amount-notation", "8D amount-notation",
+		"3D amount-negative", "4D amount-decimals", "5D amount-format", "6D amount-notation", "7D amount-notation", "8D amount-notation",
 		"9D amount-notation", "10D amount-format", "11D amount-format", "12D amount-format", "13D amount-format", "14D amount-format",
 		"15D amount-digits", "16D amount-digits", "17D amount-too-large", "18E currency-unknown", "19E currency-channel", "20E currency-empty",
 		"21B channel-unknown", "22B channel-empty", "23C account-empty", "24C account-number", "25C account-number", "26C account-prefix",

@@ -1,6 +1,9 @@
 package importers
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // What Payrun itself writes into workbooks, and therefore knows again when
 // they come back. Only these exact names count, in any case: a sheet or a
@@ -12,7 +15,7 @@ const (
 	ProblemsSheet = "Payrun problems"
 	// ProblemsHeading is the heading of the column in which an annotated copy
 	// names each row's problems. What stands below it does not count, unless
-	// it begins with ImportedMark.
+	// it begins with ImportedMark. Of a sheet without headings it has none.
 	ProblemsHeading = "Payrun problems"
 	// ImportedMark begins the text of that column in rows that were imported
 	// already. Such a row is rejected, so that handing the copy in again
@@ -24,17 +27,35 @@ func isOwnSheet(name string) bool {
 	return strings.EqualFold(name, InstructionsSheet) || strings.EqualFold(name, ProblemsSheet)
 }
 
+// ownWords begin what an annotated copy says of a row: "[D] amount-zero: ",
+// "(row) …" or that it was imported.
+var ownWords = regexp.MustCompile(`^([\[(]([A-Z]{1,3}|row)[\])] [a-z0-9-]+: |` + ImportedMark + `)`)
+
+// IsOwnWord tells whether a cell says what an annotated copy says of a row. It
+// is how the column is known in a sheet without headings.
+func IsOwnWord(text string) bool { return ownWords.MatchString(strings.TrimSpace(text)) }
+
 // dropOwn empties the cell that Payrun wrote about the row, so that neither
 // its words nor its presence mean anything, and notes the mark of a row that
 // was imported.
 func (r *reader) dropOwn(row *record) {
 	r.imported = false
-	if r.layout == nil {
-		return
+	switch {
+	case r.rules.NoHeadings:
+		for column, c := range row.cells {
+			if strings.HasPrefix(strings.TrimSpace(c.text), ImportedMark) || r.rules.letters[column] == FieldIgnored && IsOwnWord(c.text) {
+				r.dropCell(row, column)
+			}
+		}
+	case r.layout != nil && r.layout.at[FieldProblems] >= 0:
+		r.dropCell(row, r.layout.at[FieldProblems])
 	}
-	if at := r.layout.at[FieldProblems]; at >= 0 && at < len(row.cells) {
-		r.imported = strings.HasPrefix(strings.TrimSpace(row.cells[at].text), ImportedMark)
-		row.cells[at] = cell{decimals: -1}
+}
+
+func (r *reader) dropCell(row *record, column int) {
+	if column < len(row.cells) {
+		r.imported = r.imported || strings.HasPrefix(strings.TrimSpace(row.cells[column].text), ImportedMark)
+		row.cells[column] = cell{decimals: -1}
 	}
 }
 

@@ -112,6 +112,21 @@ func TestCharsets(t *testing.T) {
 	}
 }
 
+// TestUTF8IsNoCodePage: every byte of it is a letter of some code page, so
+// names would be read as nonsense, and without a fault.
+func TestUTF8IsNoCodePage(t *testing.T) {
+	t.Parallel()
+	for _, charset := range []string{"windows-1251", "koi8-r", "cp866", "iso-8859-1"} {
+		for payee, want := range map[string]importers.Code{"Пётр": importers.EncodingInvalid, "Jörg": importers.EncodingInvalid, "Peter": ""} {
+			_, sink, err := readContent(t, "payouts.csv", []byte("Channel,Account,Amount,Currency,Name\nPayeer,P10000001,5,USD,"+payee+"\n"),
+				importers.Rules{Profile: importers.Profile{Charset: charset}})
+			if got := refusal(err); got != want || want != "" && !strings.Contains(err.Error(), "is UTF-8") {
+				t.Errorf("%s as %s: %v, problems %v", payee, charset, err, sink.problems)
+			}
+		}
+	}
+}
+
 // TestProfilesThatDoNotFit name what to do.
 func TestProfilesThatDoNotFit(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,10 @@
 package importers
 
-import "strings"
+import (
+	"strings"
+
+	"payrun/internal/money"
+)
 
 // kind is what a cell holds, beyond its text.
 type kind uint8
@@ -22,7 +26,8 @@ type cell struct {
 	// decimals is how many decimals the number format shows, -1 for all, or
 	// shownOtherwise.
 	decimals int8
-	dressed  bool // the number format shows more than an integer's digits
+	dressed  bool           // the number format shows more than an integer's digits
+	currency money.Currency // that the number format shows, "" for none
 }
 
 // record is one row of a sheet.

@@ -250,6 +250,7 @@ func TestRefusedText(t *testing.T) {
 		{"UTF-32", importers.EncodingInvalid, 0, "\xff\xfe\x00\x00R\x00\x00\x00", importers.Rules{}},
 		{"NUL", importers.EncodingNUL, 2, strings.Replace(goodCSV, "Bonus", "Bo\x00nus", 1), importers.Rules{}},
 		{"quote not closed", importers.QuoteNotClosed, 2, strings.Replace(goodCSV, "Bonus", `"Bonus`, 1), importers.Rules{}},
+		{"quote not closed below sep=", importers.QuoteNotClosed, 2, "sep=,\n" + strings.Replace(goodCSV, "Bonus", `"Bonus`, 1), importers.Rules{}},
 		{"quote inside a field", importers.QuoteNotClosed, 2, strings.Replace(goodCSV, "Bonus", `5" screen`, 1), importers.Rules{}},
 		{"quote not closed after many rows", importers.QuoteNotClosed, 4004, long + "\"A,Payeer", importers.Rules{}},
 		{"carriage returns only", importers.CarriageReturnsOnly, 0, strings.ReplaceAll(goodCSV, "\n", "\r"), importers.Rules{}},

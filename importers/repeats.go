@@ -76,9 +76,9 @@ type rowSlots interface {
 const (
 	slotBytes    = 8
 	rowBits      = 24 // a sheet has fewer rows
-	firstPart    = 1 << 10
+	firstPart    = 1 << 11
 	growth       = 4
-	largestInRAM = 1 << 16 // of the parts, in slots: enough for 64,000 rows
+	largestInRAM = 1 << 17 // of the parts, in slots: enough for 128,000 rows
 )
 
 // first returns the row that had the hash first, or notes this one and

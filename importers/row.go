@@ -2,6 +2,7 @@ package importers
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -145,7 +146,7 @@ func (r *reader) judgeChannel(row *record) *Channel {
 	}
 	channel := r.rules.channel(name)
 	if channel == nil {
-		r.fault(row, FieldChannel, ChannelUnknown, "There is no channel called %q. Use one of %s.", r.rules.discreet(name), r.rules.channelNames())
+		r.fault(row, FieldChannel, ChannelUnknown, "There is no channel called %q.%s Use one of %s.", r.rules.discreet(name), lookAlike(name), r.rules.channelNames())
 	}
 	return channel
 }
@@ -199,7 +200,7 @@ func (r *reader) knownCurrency(row *record, code string) money.Currency {
 			return ""
 		}
 	}
-	r.fault(row, FieldCurrency, CurrencyUnknown, "There is no currency %q. Write the three-letter code, such as USD.", r.rules.discreet(code))
+	r.fault(row, FieldCurrency, CurrencyUnknown, "There is no currency %q.%s Write the three-letter code, such as USD.", r.rules.discreet(code), lookAlike(code))
 	return ""
 }
 
@@ -273,7 +274,15 @@ func (r *reader) judgeLimits(row *record, channel *Channel, currency money.Curre
 
 // judgeDisplay warns where the sheet shows another amount than it stores.
 func (r *reader) judgeDisplay(row *record, c cell, amount money.Amount, currency money.Currency) {
-	if c.kind != kindNumber || c.decimals == -1 {
+	if c.kind != kindNumber {
+		return
+	}
+	if c.currency != "" && c.currency != currency {
+		r.warn(row, FieldAmount, AmountDisplay, "The cell's number format shows the amount as %s, but the row says %s. Payrun pays %s %s: confirm it, or correct the format or the currency.",
+			c.currency, currency, money.Format(amount, currency), currency)
+		return
+	}
+	if c.decimals == -1 {
 		return
 	}
 	stored := shortestDecimal(c.text)
@@ -289,17 +298,33 @@ func (r *reader) judgeDisplay(row *record, c cell, amount money.Amount, currency
 	}
 }
 
+// referenceFault says why a reference that is stored as a number may not be the
+// one that its author sees; "" if it is, or is a text.
+func referenceFault(c cell) string {
+	isDate := c.kind == kindDate || c.kind == kindPercent
+	if !isDate && (c.kind != kindNumber || isDigits(c.text) && len(c.text) <= 15 && !c.dressed) {
+		return ""
+	}
+	var as string
+	switch plain := shortestDecimal(c.text); {
+	case isDate:
+		as = "a date or a percentage"
+	case len(plain) > 15 || !isPlain(plain):
+		as = "a number, and a spreadsheet keeps no more than 15 digits of one"
+	case !isDigits(plain):
+		as = fmt.Sprintf("the number %s, with a decimal mark or a sign, which programs write in different ways", plain)
+	default:
+		as = fmt.Sprintf("the number %s, and the cell's number format may show it in another way", plain)
+	}
+	return "The reference is stored as " + as + ". Format the column as text and write the reference as it is to be read."
+}
+
 func (r *reader) judgeReference(row *record) string {
 	if r.layout.at[FieldReference] < 0 {
 		return ""
 	}
-	c := row.at(r.layout.at[FieldReference])
-	switch {
-	case c.kind == kindNumber && (len(c.text) > 15 || !isDigits(c.text)), c.kind == kindDate, c.kind == kindPercent:
-		r.fault(row, FieldReference, ReferenceNumber, "The reference is stored as a number, and a spreadsheet keeps no more than 15 digits of one. Format the column as text and write it again.")
-		return ""
-	case c.kind == kindNumber && c.dressed:
-		r.fault(row, FieldReference, ReferenceNumber, "The reference is stored as the number %s, and the cell's number format may show it in another way. Format the column as text and write the reference as it is to be read.", c.text)
+	if message := referenceFault(row.at(r.layout.at[FieldReference])); message != "" {
+		r.fault(row, FieldReference, ReferenceNumber, "%s", message)
 		return ""
 	}
 	reference := r.judgeText(row, FieldReference, longestReference)
@@ -360,28 +385,62 @@ func (r *reader) judgeDate(row *record) string {
 		}
 	}
 	day, ok := r.rules.day(value)
+	if !ok && r.rules.noSuchDay(value) {
+		r.fault(row, FieldPayDate, DateUnreadable, "The pay date is %s, and that day does not exist. Correct it.", shown(value))
+		return ""
+	}
 	if !ok {
 		r.fault(row, FieldPayDate, DateUnreadable, "The pay date is no day that can be read without guessing. Write it as year-month-day, such as 2026-11-30.")
 		return ""
 	}
+	r.judgeFarDate(row, day)
 	return day
+}
+
+// judgeFarDate warns of a pay date that is likely a slip, such as a wrong year,
+// or the date of something else.
+func (r *reader) judgeFarDate(row *record, day string) {
+	switch {
+	case r.rules.Today == "":
+	case day < r.rules.earliest:
+		r.warn(row, FieldPayDate, DateFar, "The pay date is long past: the payout would be sent as soon as it is approved. Confirm it, or correct the date.")
+	case day > r.rules.latest:
+		r.warn(row, FieldPayDate, DateFar, "The pay date is more than a year away: until then the payout would only hold its money. Confirm it, or correct the date.")
+	}
+}
+
+// dayLayouts are those of ISO and of the profile's order.
+func (set *ruleset) dayLayouts() []string {
+	switch set.DateOrder {
+	case DayMonthYear:
+		return []string{time.DateOnly, "2.1.2006", "2/1/2006", "2-1-2006"}
+	case MonthDayYear:
+		return []string{time.DateOnly, "1.2.2006", "1/2/2006", "1-2-2006"}
+	}
+	return []string{time.DateOnly}
 }
 
 // day reads a date written as ISO has it or in the profile's order.
 func (set *ruleset) day(text string) (string, bool) {
-	layouts := []string{time.DateOnly}
-	switch set.DateOrder {
-	case DayMonthYear:
-		layouts = append(layouts, "2.1.2006", "2/1/2006", "2-1-2006")
-	case MonthDayYear:
-		layouts = append(layouts, "1.2.2006", "1/2/2006", "1-2-2006")
-	}
-	for _, layout := range layouts {
+	for _, layout := range set.dayLayouts() {
 		if day, err := time.Parse(layout, text); err == nil {
 			return day.Format(time.DateOnly), true
 		}
 	}
 	return "", false
+}
+
+// noSuchDay tells whether a text is a date in a form that is read, but of a day
+// that no month has, such as 2026-02-30.
+func (set *ruleset) noSuchDay(text string) bool {
+	for _, layout := range set.dayLayouts() {
+		_, err := time.Parse(layout, text)
+		wrong, ok := errors.AsType[*time.ParseError](err)
+		if ok && (wrong.Message == ": day out of range" || layout == time.DateOnly && wrong.Message == ": month out of range") {
+			return true // 30.13.2026 may be in the other order
+		}
+	}
+	return false
 }
 
 // judgeTest keeps rows that their author marked as a test from being paid.

@@ -70,7 +70,10 @@ func TestTextRows(t *testing.T) {
 		{"amount in brackets", csvRow{"Amount": "(5)"}, rules, "D amount-negative"},
 		{"amount with typographic minus", csvRow{"Amount": "−5"}, rules, "D amount-negative"},
 		{"amount with trailing minus", csvRow{"Amount": "5-"}, rules, "D amount-negative"},
-		{"three decimals", csvRow{"Amount": "10.005"}, rules, "D amount-decimals"},
+		{"three decimals", csvRow{"Amount": "1000.005"}, rules, "D amount-decimals"},
+		{"three decimals, or a thousand and more", csvRow{"Amount": "1.234"}, rules, "D amount-format"},
+		{"three decimals below one", csvRow{"Amount": "0.234"}, rules, "D amount-decimals"},
+		{"three decimals after a comma, or a thousand and more", csvRow{"Amount": "1,234"}, comma, "D amount-format"},
 		{"rounding residue", csvRow{"Amount": "0.30000000000000004"}, rules, "D amount-decimals"},
 		{"exponent", csvRow{"Amount": "1e3"}, rules, "D amount-notation"},
 		{"infinity", csvRow{"Amount": "Inf"}, rules, "D amount-notation"},
@@ -169,6 +172,95 @@ func TestTextRows(t *testing.T) {
 	}
 }
 
+// TestWordsOfRows reads what a maker is told to do about a row. Each of these
+// sentences was once wrong, or said too little.
+func TestWordsOfRows(t *testing.T) {
+	t.Parallel()
+	comma := importers.Rules{Profile: importers.Profile{DecimalMark: ","}}
+	day := importers.Rules{Profile: importers.Profile{DateOrder: importers.DayMonthYear}}
+	const twoWays = " can be read in two ways, with decimals or with a separator between its thousands, and Payrun does not guess. Write it with the 2 decimals of USD, or without the separator."
+	tests := []struct {
+		name  string
+		row   csvRow
+		rules importers.Rules
+		want  string
+	}{
+		{"Cyrillic letter in a channel", csvRow{"Channel": "Pаyeer"}, importers.Rules{},
+			"There is no channel called \"Pаyeer\". It has the Cyrillic letter а (U+0430) at character 2, which only looks right. Use one of"},
+		{"Cyrillic channel", csvRow{"Channel": "Яндекс"}, importers.Rules{}, "There is no channel called \"Яндекс\". Use one of"},
+		{"Cyrillic letter in a currency", csvRow{"Currency": "UЅD"}, importers.Rules{},
+			"There is no currency \"UЅD\". It has the Cyrillic letter Ѕ (U+0405) at character 2, which only looks right. Write the three-letter code"},
+		{"unknown currency", csvRow{"Currency": "XYZ"}, importers.Rules{}, "There is no currency \"XYZ\". Write the three-letter code"},
+		{"a thousand or one and a little", csvRow{"Amount": "1.234"}, importers.Rules{}, "The amount 1.234" + twoWays},
+		{"the same with a comma", csvRow{"Amount": "1,234"}, comma, "The amount 1,234" + twoWays},
+		{"residue", csvRow{"Amount": "0.30000000000000004"}, importers.Rules{},
+			"The amount 0.30000000000000004 has more than the 2 decimals of USD. Payrun does not round: correct the amount."},
+		{"a slip", csvRow{"Amount": "12.3456"}, importers.Rules{}, "The amount 12.3456 has more than the 2 decimals of USD. Payrun does not round: correct the amount."},
+		{"no such day", csvRow{"Pay date": "2026-02-30"}, importers.Rules{}, "The pay date is 2026-02-30, and that day does not exist. Correct it."},
+		{"no such month", csvRow{"Pay date": "2026-13-01"}, importers.Rules{}, "The pay date is 2026-13-01, and that day does not exist."},
+		{"no such day in another order", csvRow{"Pay date": "31.11.2026"}, day, "The pay date is 31.11.2026, and that day does not exist."},
+		{"perhaps the other order", csvRow{"Pay date": "11.30.2026"}, day, "no day that can be read without guessing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, sink, err := readContent(t, "payouts.csv", []byte(tt.row.sheet()), tt.rules)
+			if err != nil || len(sink.problems) != 1 || !strings.Contains(sink.problems[0].Message, tt.want) {
+				t.Errorf("want %q: %v %v", tt.want, err, sink.problems)
+			}
+		})
+	}
+}
+
+// A wallet is not told to become one of a currency that the channel does not pay.
+func TestAWalletBesideAWrongCurrency(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		account string
+		want    []string
+	}{
+		"of a currency that is paid": {"U1234567", []string{"2E Perfect Money does not pay EUR here. It pays USD."}},
+		"of the wrong currency":      {"E1234567", []string{"2E Perfect Money does not pay EUR here. It pays USD."}},
+		"of neither": {"P1234567", []string{"2E Perfect Money does not pay EUR here. It pays USD.",
+			"2C This is no Perfect Money wallet for USD, which is a capital U followed by digits. Check the account and the channel."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			row := csvRow{"Channel": "Perfect Money", "Account": tt.account, "Currency": "EUR"}
+			_, sink, err := readContent(t, "payouts.csv", []byte(row.sheet()), importers.Rules{})
+			var got []string
+			for _, p := range sink.problems {
+				got = append(got, fmt.Sprintf("%d%s %s", p.Row, p.Column, p.Message))
+			}
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Errorf("%v (-want +got)\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// A reference that is a number is refused for the reason that it has.
+func TestReferencesAsNumbers(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ cell, want string }{
+		"fraction":            {numberCell("A2", "9.5"), "stored as the number 9.5, with a decimal mark or a sign"},
+		"fraction, 17 digits": {numberCell("A2", "9.5999999999999996"), "stored as the number 9.6, with a decimal mark or a sign"},
+		"sign":                {numberCell("A2", "-7"), "stored as the number -7, with a decimal mark or a sign"},
+		"many digits":         {numberCell("A2", "1234567890123456"), "keeps no more than 15 digits"},
+		"scientific":          {numberCell("A2", "1.2345678901234567E+18"), "keeps no more than 15 digits"},
+		"date":                {`<c r="A2" s="1"><v>46000</v></c>`, "stored as a date or a percentage."},
+		"zeros in front":      {`<c r="A2" s="2"><v>7</v></c>`, "stored as the number 7, and the cell's number format may show it in another way."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, sink, err := readContent(t, "payouts.xlsx", newBook(headerCells+payoutRow(2, tt.cell)).styles("yyyy-mm-dd", "00000").bytes(t), importers.Rules{})
+			if err != nil || len(sink.problems) != 1 || !strings.Contains(sink.problems[0].Message, tt.want) {
+				t.Errorf("want %q: %v %v", tt.want, err, sink.problems)
+			}
+		})
+	}
+}
+
 // TestAboveLimit needs an amount under the role's limit and over the channel's.
 func TestAboveLimit(t *testing.T) {
 	t.Parallel()
@@ -231,6 +323,7 @@ func TestCells(t *testing.T) {
 		{"shown in full", `<c r="D2" s="4"><v>99.6</v></c>`, "", 9960},
 		{"shown with text", `<c r="D2" s="5"><v>99.6</v></c>`, "", 9960},
 		{"shown in thousands", `<c r="D2" s="7"><v>1500</v></c>`, "2D amount-display", 150000},
+		{"shown in another currency", `<c r="D2" s="11"><v>99.6</v></c>`, "2D amount-display", 9960},
 		{"not shown", `<c r="D2" s="8"><v>1500</v></c>`, "2D amount-display", 150000},
 		{"format of text", `<c r="D2" s="6"><v>99.6</v></c>`, "", 9960},
 		{"account as number", numberCell("C2", "12345678901"), "2C account-number", 0},
@@ -261,7 +354,7 @@ func TestCells(t *testing.T) {
 			if strings.Contains(tt.cell, `r="H2"`) {
 				row = strings.Replace(payoutRow(2), "</row>", tt.cell+"</row>", 1)
 			}
-			workbook := newBook(headerCells+row).styles("yyyy-mm-dd", "0.00%", "#,##0", "#,##0.00", `0.0" USD"`, "@", "#,##0.00,", ";;;", "00000", "0")
+			workbook := newBook(headerCells+row).styles("yyyy-mm-dd", "0.00%", "#,##0", "#,##0.00", `0.0" USD"`, "@", "#,##0.00,", ";;;", "00000", "0", `0.00" EUR"`)
 			_, sink, err := readContent(t, "payouts.xlsx", workbook.bytes(t), importers.Rules{})
 			if err != nil {
 				t.Fatal(err)
@@ -320,6 +413,23 @@ func TestPayDates(t *testing.T) {
 			}
 			if len(sink.rows) != 1 || sink.rows[0].PayDate != tt.want {
 				t.Fatalf("rows %v, problems %v, want %s", sink.rows, sink.problems, tt.want)
+			}
+		})
+	}
+}
+
+func TestPayDatesFarAway(t *testing.T) {
+	t.Parallel()
+	for day, want := range map[string]string{
+		"2026-11-22": "", "2026-10-22": "", "2026-10-21": "2F date-far", "2025-11-30": "2F date-far", "0026-11-30": "2F date-far",
+		"2027-11-22": "", "2027-11-23": "2F date-far", "7375-11-30": "2F date-far",
+	} {
+		t.Run(day, func(t *testing.T) {
+			t.Parallel()
+			sheet := "Reference,Channel,Account,Amount,Currency,Pay date\nR1,Payeer,P10000001,1.00,USD," + day + "\n"
+			_, sink, err := readContent(t, "payouts.csv", []byte(sheet), importers.Rules{Today: "2026-11-22"})
+			if got := strings.Join(sink.codes(), ";"); err != nil || got != want || len(sink.rows) != 1 {
+				t.Fatalf("got %q, %v; %d good rows; want %q", got, err, len(sink.rows), want)
 			}
 		})
 	}

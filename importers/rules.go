@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"payrun/internal/money"
 )
@@ -22,6 +23,9 @@ type Rules struct {
 	MaxAmounts map[money.Currency]money.Amount
 	// MaxDigits is the longest amount in digits, decimals included [9].
 	MaxDigits int
+	// Today is the business day, such as 2026-11-30, by which pay dates far
+	// from it are found; "" finds none.
+	Today string
 	// MaxBytes is the largest file [10 MiB] and MaxUnzipped the most that a
 	// workbook may unpack to [100 MiB], in bytes.
 	MaxBytes, MaxUnzipped int64
@@ -100,6 +104,8 @@ type ruleset struct {
 	aliases      map[string][]Field
 	byHand       map[string]Field // folded headings that the profile assigns
 	letters      map[int]Field    // columns that the profile assigns by letter
+	// Pay dates before the one and after the other are far.
+	earliest, latest string
 }
 
 func (rules Rules) compile() (*ruleset, error) {
@@ -119,6 +125,13 @@ func (rules Rules) compile() (*ruleset, error) {
 	}
 	if set.Channel != "" && set.channels[fold(set.Channel)] == nil {
 		return nil, fmt.Errorf("rules: channel %q is not among the channels", set.Channel)
+	}
+	if rules.Today != "" {
+		today, err := time.Parse(time.DateOnly, rules.Today)
+		if err != nil {
+			return nil, fmt.Errorf("rules: today is no day: %w", err)
+		}
+		set.earliest, set.latest = today.AddDate(0, -1, 0).Format(time.DateOnly), today.AddDate(1, 0, 0).Format(time.DateOnly)
 	}
 	set.aliases = headingAliases()
 	set.byHand = make(map[string]Field, len(rules.Columns))
@@ -150,6 +163,17 @@ func (rules Rules) withDefaults() Rules {
 
 // MostColumns is how many columns a sheet may have.
 func (rules Rules) MostColumns() int { return cmp.Or(rules.MaxColumns, 50) }
+
+// LastAssigned is the last column that the profile gives a meaning by its
+// letter, counted from 1; 0 for none.
+func (rules Rules) LastAssigned() (last int) {
+	for letter := range rules.Letters {
+		if column, ok := columnIndex(letter); ok {
+			last = max(last, column+1)
+		}
+	}
+	return last
+}
 
 func orDefault[T ~int | ~int64](value *T, otherwise T) {
 	if *value == 0 {

@@ -2,7 +2,10 @@ package importers
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"payrun/internal/money"
 )
@@ -17,6 +20,58 @@ type Kind struct {
 
 // firstRows is how many rows a Kind names.
 const firstRows = 10
+
+// RowList names rows for people: "row 6", "rows 6, 8 and 59"; of three or more
+// in a run only the ends, "rows 4 to 9 and 12". They are in ascending order.
+func RowList(rows []int) string {
+	parts := rowParts(rows)
+	list := "rows "
+	if len(rows) == 1 {
+		list = "row "
+	}
+	if last := len(parts) - 1; last > 0 {
+		return list + strings.Join(parts[:last], ", ") + " and " + parts[last]
+	}
+	return list + strings.Join(parts, "")
+}
+
+func rowParts(rows []int) []string {
+	var runs rowRuns
+	for _, row := range rows {
+		runs.add(row)
+	}
+	var parts []string
+	for _, run := range runs {
+		switch run.To - run.From {
+		case 0:
+			parts = append(parts, strconv.Itoa(run.From))
+		case 1:
+			parts = append(parts, strconv.Itoa(run.From), strconv.Itoa(run.To))
+		default:
+			parts = append(parts, fmt.Sprintf("%d to %d", run.From, run.To))
+		}
+	}
+	return parts
+}
+
+// counted writes "1 row" or "12 rows".
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// someRows names the first of count rows: "rows 4 to 8 and 12 others".
+func someRows(first []int, count int) string {
+	switch more := count - len(first); {
+	case more == 1:
+		return "rows " + strings.Join(rowParts(first), ", ") + " and 1 other"
+	case more > 1:
+		return fmt.Sprintf("rows %s and %d others", strings.Join(rowParts(first), ", "), more)
+	}
+	return RowList(first)
+}
 
 type kinds []Kind
 

@@ -84,3 +84,15 @@ func foreignFault(s string) (Code, string) {
 	}
 	return "", ""
 }
+
+// lookAlike explains a name that nobody knows by the foreign letter in it:
+// "Pаyeer" with a Cyrillic а. A name that is all in another script is no such
+// mistake. It returns "" if it finds nothing.
+func lookAlike(name string) string {
+	code, clause := foreignFault(name)
+	latin := strings.ContainsFunc(name, func(r rune) bool { return r <= unicode.MaxASCII && unicode.IsLetter(r) })
+	if code != AccountLookAlike || !latin {
+		return ""
+	}
+	return " It " + clause + "."
+}

@@ -5,8 +5,12 @@ import (
 	"encoding/xml"
 	"io"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+
+	"payrun/internal/money"
 )
 
 const sharedStringsPart = "xl/sharedstrings.xml"
@@ -31,8 +35,9 @@ type worksheet struct {
 // cellStyle is what a number format does to a number.
 type cellStyle struct {
 	kind     kind
-	decimals int8 // shown decimals, -1 for all
-	dressed  bool // shows more than an integer's digits: 00007, 1,234 or INV-7
+	decimals int8           // shown decimals, -1 for all
+	dressed  bool           // shows more than an integer's digits: 00007, 1,234 or INV-7
+	currency money.Currency // shown with the number, "" for none
 }
 
 // general is what a cell without a style has.
@@ -206,6 +211,7 @@ func (w *workbook) readStyles() error {
 	for _, xf := range styles.Cells {
 		style := numberFormat(xf.Format, codes)
 		style.dressed = dresses(xf.Format, codes)
+		style.currency = shownCurrency(codes[xf.Format])
 		w.styles = append(w.styles, style)
 	}
 	if len(w.styles) == 0 {
@@ -260,6 +266,29 @@ func formatByCode(code string) cellStyle {
 	_, fraction, _ := strings.Cut(bare, ".")
 	decimals := strings.IndexFunc(fraction+" ", func(r rune) bool { return !strings.ContainsRune("0#?", r) })
 	return cellStyle{kind: kindNumber, decimals: int8(min(decimals, 30))}
+}
+
+// signs are those that stand for one currency only: a dollar sign does not.
+var signs = map[rune]money.Currency{'€': "EUR", '£': "GBP", '₽': "RUB", '₴': "UAH", '₹': "INR", '₺': "TRY", '₸': "KZT"}
+
+// gaps leave as much room as the character behind them takes, or fill the cell
+// with it: the comma style of a European Excel has one as wide as a euro sign.
+var gaps = regexp.MustCompile(`[_*].`)
+
+// shownCurrency is the currency that a format such as `0.00" EUR"` or
+// `[$€-407] 0.00` shows beside the number.
+func shownCurrency(code string) money.Currency {
+	for _, word := range strings.FieldsFunc(gaps.ReplaceAllString(code, " "), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.Is(unicode.Sc, r) || r == '$' }) {
+		for _, r := range word {
+			if currency, ok := signs[r]; ok {
+				return currency
+			}
+		}
+		if _, err := money.Currency(word).Exponent(); err == nil {
+			return money.Currency(word)
+		}
+	}
+	return ""
 }
 
 // scaled tells whether a comma stands behind the last digit before the point,

@@ -259,7 +259,7 @@ func (s *xlsxSource) cell(c *sheetCell, value string) cell {
 	case value == "":
 		return cell{decimals: -1}
 	case c.kind == kindNumber:
-		return cell{value, style.kind, style.decimals, style.dressed}
+		return cell{value, style.kind, style.decimals, style.dressed, style.currency}
 	}
 	return cell{text: value, kind: c.kind, decimals: -1}
 }

@@ -38,6 +38,8 @@ var (
 	ErrMemory = errors.New("the work takes more memory than it may")
 	ErrTime   = errors.New("the work takes longer than it may")
 	ErrDied   = errors.New("the process that does the work died")
+	// ErrKilled: somebody else ended it, such as a system short of memory.
+	ErrKilled = errors.New("the process that does the work was killed; perhaps the machine is short of memory")
 )
 
 // limits is the first thing that the process hears.
@@ -49,7 +51,7 @@ type limits struct {
 // Ask starts a process, puts the question to it, hands the files over, in
 // order, and gives every answer to take until that wants no more. It returns when
 // the process is gone: with the error of take as it is, that of the context,
-// [ErrMemory], [ErrTime] or [ErrDied]. Calls are independent of each other.
+// [ErrMemory], [ErrTime], [ErrDied] or [ErrKilled]. Calls are independent of each other.
 func Ask[Q, A any](ctx context.Context, p Process, question Q, files []*os.File, take func(A) (more bool, err error)) error {
 	processCtx, kill := context.WithCancel(ctx)
 	defer kill()
@@ -82,7 +84,7 @@ func Ask[Q, A any](ctx context.Context, p Process, question Q, files []*os.File,
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	return child.fault(waitErr, silent)
+	return child.fault(waitErr, silent, p.Time)
 }
 
 // child is the process and the first of what it complains about.
@@ -124,14 +126,19 @@ func receive[A any](answers io.Reader, take func(A) (bool, error), silence *time
 	}
 }
 
-// fault says why a process that did not finish ended.
-func (c *child) fault(waitErr error, silent bool) error {
+// fault says why a process that did not finish ended. One that was killed had
+// its processor time, or it was ended by somebody else, such as a system that
+// is short of memory.
+func (c *child) fault(waitErr error, silent bool, most time.Duration) error {
 	var exit *exec.ExitError
+	killed := errors.As(waitErr, &exit) && strings.Contains(exit.String(), "killed")
 	switch {
 	case c.ranOutOfMemory():
 		return ErrMemory
-	case silent, errors.As(waitErr, &exit) && strings.Contains(exit.String(), "killed"):
+	case silent, killed && exit.UserTime()+exit.SystemTime() > most/2:
 		return ErrTime
+	case killed:
+		return ErrKilled
 	}
 	return ErrDied
 }

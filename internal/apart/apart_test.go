@@ -39,6 +39,8 @@ func work(how string) func(int, func(int) error) error {
 			panic("a bug of the work")
 		case "mute":
 			return nil
+		case "killed":
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		case "silent":
 			never := make(chan os.Signal, 1)
 			signal.Notify(never, syscall.SIGUSR1)
@@ -126,6 +128,7 @@ func TestAProcessThatDoesNotFinish(t *testing.T) {
 	}{
 		{"panic", 10 * time.Second, apart.ErrDied},
 		{"mute", 10 * time.Second, apart.ErrDied},
+		{"killed", 10 * time.Second, apart.ErrKilled},
 		{"silent", time.Second / 2, apart.ErrTime},
 		{"busy", time.Second, apart.ErrTime},
 	}
