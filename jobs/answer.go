@@ -12,7 +12,7 @@ import (
 // Judgement is what there is to say to the maker about a sheet, given what
 // [Import.File] or [Import.Check] returned for it.
 func (done Imported) Judgement(path string, err error) sheets.Judgement {
-	j := sheets.Judgement{File: filepath.Base(path), Sheet: done.Sheet, Problems: done.Problems, Found: done.Found}
+	j := sheets.Judgement{File: filepath.Base(path), Sheet: done.Sheet, Problems: done.Problems, Found: done.Found, Options: done.options}
 	if done.Batch != nil {
 		j.Batch = done.Batch.ID
 	}

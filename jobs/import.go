@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"payrun/importers"
 	"payrun/internal/money"
 	"payrun/internal/sheets"
@@ -65,6 +67,9 @@ type ImportChoice struct {
 	// name and its text.
 	Profile               importers.Profile
 	ProfileName, Settings string
+	// Options is how the same reading is asked for on a command line, such as
+	// "--profile ru"; "" if nothing need be said.
+	Options string
 	// Source names the file as an inbox found it; "" when a person hands it in.
 	Source string
 }
@@ -106,10 +111,11 @@ type Imported struct {
 	Found    int                 // problems in all
 	// Batch is the new batch; nil when nothing was imported.
 	Batch *ledger.Batch
-	// ToConfirm is how many of its warnings people have to confirm.
-	ToConfirm int64
+	// Reading is what the batch keeps of how its sheet was read.
+	Reading ledger.Reading
 
 	rules    importers.Rules // that the sheet was read with
+	options  string          // of the choice
 	annotate Annotator
 }
 
@@ -129,8 +135,13 @@ var ErrTotals = errors.New("the totals of the good and the bad rows are not conf
 var ErrNoRows = errors.New("the sheet has no good row")
 
 // loadRows is how many rows go into the store together. Fewer cost more
-// transactions; more take memory, and keep SQLite's other writers waiting.
-const loadRows = 4_000
+// transactions; more take memory, and keep SQLite's other writers waiting. An
+// importer hands rows over 512 at a time.
+const loadRows = 6 * 512
+
+// loadsAtOnce is how many such chunks are on their way into the store: while
+// PostgreSQL commits one it takes the next. SQLite has them wait for each other.
+const loadsAtOnce = 2
 
 // File imports one sheet for a maker. Reading and storing overlap. Whatever
 // goes wrong leaves nothing behind; the problems found come back in any case.
@@ -152,7 +163,11 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 		defer func() { _ = staging.Discard(context.WithoutCancel(ctx)) }()
 	}
 	done := im.imported(result, sink.onlyProblems, rules)
-	if err := errors.Join(err, loadErr); err != nil {
+	done.options = choice.Options
+	if loadErr != nil && !errors.Is(err, loadErr) { // the reader stops with it, too
+		err = errors.Join(err, loadErr)
+	}
+	if err != nil {
 		return done, err
 	}
 	batch, err := im.publish(ctx, staging, done, choice)
@@ -161,8 +176,7 @@ func (im *Import) File(ctx context.Context, by ledger.User, path string, choice 
 	}
 	done.Batch = &batch
 	// It is published: a caller who gave up meanwhile must hear of it.
-	reading, err := im.Book.Reading(context.WithoutCancel(ctx), batch.ID)
-	done.ToConfirm = reading.Warnings
+	done.Reading, err = im.Book.Reading(context.WithoutCancel(ctx), batch.ID)
 	return done, err
 }
 
@@ -177,7 +191,9 @@ func (im *Import) Check(ctx context.Context, path string, choice ImportChoice) (
 	if err == nil {
 		err = choice.judge(result)
 	}
-	return im.imported(result, found, rules), err
+	done := im.imported(result, found, rules)
+	done.options = choice.Options
+	return done, err
 }
 
 // imported is what is known of a sheet that was read, before it is a batch.
@@ -235,15 +251,20 @@ func (im *Import) publish(ctx context.Context, staging *ledger.Staging, done Imp
 
 // reading is what is kept about how the sheet was read and what was chosen.
 func (c ImportChoice) reading(sheet importers.Result) ledger.Reading {
-	columns := make([]string, len(sheet.Columns))
-	for i, column := range sheet.Columns {
-		columns[i] = fmt.Sprintf("%s %q: %s", column.Letter, column.Heading, column.Field)
-	}
-	r := ledger.Reading{Source: c.Source, Profile: c.ProfileName, Settings: c.Settings, Columns: strings.Join(columns, "\n")}
+	r := ledger.Reading{Source: c.Source, Profile: c.ProfileName, Settings: c.Settings, Columns: columns(sheet)}
 	if sheet.Rejected > 0 {
 		r.GoodRows = GoodTotals(sheet)
 	}
 	return r
+}
+
+// columns says in a line each how a sheet's columns were understood.
+func columns(sheet importers.Result) string {
+	lines := make([]string, len(sheet.Columns))
+	for i, column := range sheet.Columns {
+		lines[i] = fmt.Sprintf("%s %q: %s", column.Letter, column.Heading, column.Field)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // onlyProblems is a sink that keeps the first problems.
@@ -263,54 +284,25 @@ func (s *onlyProblems) Problems(problems []importers.Problem) error {
 	return nil
 }
 
-// loader stores rows in one goroutine while the sheet is read in another. It
-// begins with the first full chunk, or when all is read: most sheets that are
-// not imported leave no trace in the store, not even an unused number.
+// loader stores rows while the sheet is read. It begins with the first full
+// chunk, or when all is read: most sheets that are not imported leave no trace
+// in the store, not even an unused number.
 type loader struct {
 	onlyProblems
-	im    *Import
-	ctx   context.Context
-	stage func(context.Context) (*ledger.Staging, error)
-	chunk loadChunk
-	queue chan loadChunk
-	ended chan error
-
-	staging *ledger.Staging // of the storing goroutine, until it has ended
-}
-
-type loadChunk struct {
-	payouts  []ledger.NewPayout
+	im       *Import
+	ctx      context.Context // ends when a chunk could not be stored
+	stage    func(context.Context) (*ledger.Staging, error)
+	staging  *ledger.Staging
+	payouts  []ledger.NewPayout // of the next chunk
 	warnings []ledger.SheetWarning
+	chunks   *errgroup.Group
 }
 
 func newLoader(ctx context.Context, im *Import, stage func(context.Context) (*ledger.Staging, error)) *loader {
-	ctx, cancel := context.WithCancelCause(ctx)
-	l := &loader{im: im, ctx: ctx, stage: stage, queue: make(chan loadChunk), ended: make(chan error, 1)}
-	go func() {
-		var err error
-		for chunk := range l.queue {
-			if err == nil {
-				if err = l.store(ctx, chunk); err != nil {
-					cancel(err) // the reader has no need to go on
-				}
-			}
-		}
-		cancel(nil)
-		l.ended <- err
-	}()
+	l := &loader{im: im, stage: stage}
+	l.chunks, l.ctx = errgroup.WithContext(ctx)
+	l.chunks.SetLimit(loadsAtOnce)
 	return l
-}
-
-func (l *loader) store(ctx context.Context, chunk loadChunk) (err error) {
-	if l.staging == nil {
-		if l.staging, err = l.stage(ctx); err != nil {
-			return err
-		}
-	}
-	if err := l.staging.Add(ctx, chunk.payouts); err != nil {
-		return err
-	}
-	return l.staging.AddWarnings(ctx, chunk.warnings)
 }
 
 // Rows takes the rows over; they are stored while the next ones are read.
@@ -320,13 +312,13 @@ func (l *loader) Rows(rows []importers.Row) error {
 		if err != nil {
 			return fmt.Errorf("fee of row %d: %w", r.Number, err)
 		}
-		l.chunk.payouts = append(l.chunk.payouts, ledger.NewPayout{
+		l.payouts = append(l.payouts, ledger.NewPayout{
 			Sheet: r.Sheet, Row: int64(r.Number), Reference: r.Reference, Channel: r.Channel, Account: r.Account,
 			Payee: r.Payee, Remark: r.Remark, PayDate: r.PayDate, Amount: r.Amount, Currency: r.Currency, FeeEstimate: fee,
 			Beside: r.Beside,
 		})
 	}
-	if len(l.chunk.payouts) < loadRows {
+	if len(l.payouts) < loadRows {
 		return nil
 	}
 	return l.flush()
@@ -344,33 +336,45 @@ func (l *loader) Problems(problems []importers.Problem) error {
 	}
 	for _, p := range problems {
 		if p.Severity == importers.Warning && !rejected[p.Row] {
-			l.chunk.warnings = append(l.chunk.warnings, ledger.SheetWarning{Code: string(p.Code), Row: int64(p.Row)})
+			l.warnings = append(l.warnings, ledger.SheetWarning{Code: string(p.Code), Row: int64(p.Row)})
 		}
 	}
 	return l.onlyProblems.Problems(problems)
 }
 
-func (l *loader) flush() error {
-	if len(l.chunk.payouts)+len(l.chunk.warnings) == 0 {
+// flush has a chunk stored, when there is room for one more.
+func (l *loader) flush() (err error) {
+	if len(l.payouts)+len(l.warnings) == 0 {
 		return nil
 	}
-	select {
-	case l.queue <- l.chunk:
-		l.chunk = loadChunk{payouts: make([]ledger.NewPayout, 0, loadRows)}
-		return nil
-	case <-l.ctx.Done():
-		return context.Cause(l.ctx)
+	if l.staging == nil {
+		if l.staging, err = l.stage(l.ctx); err != nil {
+			return err
+		}
 	}
+	chunk, err := l.staging.Chunk(l.payouts)
+	if err != nil {
+		return err
+	}
+	warnings := l.warnings
+	l.chunks.Go(func() error {
+		if err := chunk.Store(l.ctx); err != nil {
+			return err
+		}
+		return l.staging.AddWarnings(l.ctx, warnings)
+	})
+	l.payouts, l.warnings = make([]ledger.NewPayout, 0, loadRows), nil
+	return context.Cause(l.ctx)
 }
 
 // close waits until everything is stored, with the rest if it is wanted. What
 // it returns is nil if nothing was.
-func (l *loader) close(rest bool) (*ledger.Staging, error) {
-	var err error
+func (l *loader) close(rest bool) (staging *ledger.Staging, err error) {
 	if rest {
 		err = l.flush()
 	}
-	close(l.queue)
-	err = errors.Join(err, <-l.ended)
+	if failed := l.chunks.Wait(); failed != nil { // perhaps before err, and its cause
+		err = failed
+	}
 	return l.staging, err
 }

@@ -55,7 +55,7 @@ func TestASheetThatIsNotImportedLeavesNothing(t *testing.T) {
 			path  string
 			wants func(error) bool
 		}{
-			"bad rows":            {s.sheet(2100, badAmount), func(err error) bool { return errors.Is(err, jobs.ErrRowsRejected) }},
+			"bad rows":            {s.sheet(3100, badAmount), func(err error) bool { return errors.Is(err, jobs.ErrRowsRejected) }},
 			"no good row":         {s.sheet(0, badAmount, badAccount), func(err error) bool { return errors.Is(err, jobs.ErrNoRows) }},
 			"no row":              {s.file(heading), refusedAs(importers.NoData)},
 			"wrong control total": {s.sheet(3, "Total,,,99999.00,USD"), refusedAs(importers.ControlTotalWrong)},
@@ -400,6 +400,9 @@ func TestInbox(t *testing.T) {
 		if !strings.Contains(string(text), "row 12") || strings.Contains(string(text), "P10009999") {
 			t.Errorf("the reasons read %q", text)
 		}
+		if copied := strings.TrimSuffix(filepath.Base(reasons[0]), ".txt") + ".xlsx"; !strings.Contains(string(text), "The problems are marked in "+copied+", beside this file.") {
+			t.Errorf("the reasons do not name the copy: %q", text)
+		}
 		s.comesBack(in)
 		batches, err := s.book.Batches(t.Context())
 		s.must(err)
@@ -426,6 +429,85 @@ func TestInboxHoldsARepeat(t *testing.T) {
 		s.must(err)
 		if len(batches) != 2 || batches[0].Repeats != batches[1].ID || batches[0].OrderPrefix != "" {
 			t.Errorf("batches %+v", batches)
+		}
+	})
+}
+
+// A file that was imported and could not be moved away is known again. One of
+// other content is not, though it has the same name, size and time.
+func TestInboxKnowsAFileByItsContent(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		in := s.inbox()
+		written := time.Now().Add(-time.Hour)
+		for _, step := range []struct{ account, report string }{
+			{"P11111111", "1 imported, 0 refused"},
+			{"P22222222", "1 imported, 0 refused"},
+			{"P22222222", "0 imported, 0 refused; 1 imported before, only moved away now"},
+		} {
+			path := filepath.Join(in.Folder, "weekly.csv")
+			s.must(os.WriteFile(path, []byte("reference,channel,account,amount,currency\n"+step.account+",Payeer,"+step.account+",3.00,USD\n"), 0o600))
+			s.must(os.Chtimes(path, written, written))
+			if report, err := in.Run(t.Context()); err != nil || report != step.report {
+				t.Errorf("%s: %q, %v", step.account, report, err)
+			}
+		}
+		batches, err := s.book.Batches(t.Context())
+		s.must(err)
+		if len(batches) != 2 {
+			t.Errorf("%d batches", len(batches))
+		}
+	})
+}
+
+// A sheet that is saved again while the one before it is imported is not moved
+// away with that one's name.
+func TestInboxSeesASheetThatTakesTheOthersPlace(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		for name, before := range map[string]string{"good": s.sheet(3), "refused": s.sheet(3, badAmount), "as large and old": s.sheet(7)} {
+			in := s.inbox()
+			s.drop(in, name+".csv", before, time.Minute)
+			read := in.Import.Read
+			in.Import.Read = func(ctx context.Context, path string, rules importers.Rules, sink importers.Sink) (importers.Result, error) {
+				result, err := importers.Read(ctx, path, rules, sink)
+				seen, statErr := os.Stat(path)
+				s.must(errors.Join(statErr, os.Remove(path)))
+				s.drop(in, name+".csv", s.sheet(7), time.Minute)
+				if name == "as large and old" {
+					s.must(os.Chtimes(path, seen.ModTime(), seen.ModTime()))
+				}
+				return result, err
+			}
+			report, err := in.Run(t.Context())
+			s.must(err)
+			if strings.Contains(report, ".csv") || strings.Contains(report, "1 refused") {
+				t.Errorf("%s: said to be refused: %q", name, report)
+			}
+			in.Import.Read = read
+			if got := s.lies(in); len(got) != 1 || !strings.HasSuffix(got[0], name+".csv") || strings.Contains(got[0], "/") {
+				t.Errorf("%s: in the folder %q", name, got)
+			}
+			if report, err := in.Run(t.Context()); err != nil || report != "1 imported, 0 refused" {
+				t.Errorf("%s: then %q, %v", name, report, err)
+			}
+		}
+	})
+}
+
+// Programs that copy or share files may give one another time at any moment.
+func TestInboxImportsASheetOnceWhateverItsTime(t *testing.T) {
+	each(t, hostile(), func(t *testing.T, s *shop) {
+		in := s.inbox()
+		s.drop(in, "good.csv", s.sheet(3), time.Minute)
+		in.Import.Read = func(ctx context.Context, path string, rules importers.Rules, sink importers.Sink) (importers.Result, error) {
+			result, err := importers.Read(ctx, path, rules, sink)
+			s.must(os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)))
+			return result, err
+		}
+		if report, err := in.Run(t.Context()); err != nil || report != "1 imported, 0 refused" {
+			t.Errorf("%q, %v", report, err)
+		}
+		if got := s.lies(in); !slices.Equal(got, []string{"processed/good.csv"}) {
+			t.Errorf("in the folder: %q", got)
 		}
 	})
 }

@@ -54,30 +54,51 @@ func (in *Inbox) Run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the inbox: %w", err)
 	}
-	imported, refused := 0, []string{}
+	var seen tally
 	var failed error // one file does not keep the others waiting
 	for _, file := range files {
 		path := filepath.Join(in.Folder, file.Name())
-		done, importErr := in.one(ctx, owner, path, file)
+		if !still(path, file) {
+			continue
+		}
+		done, known, importErr := in.one(ctx, owner, path, file)
 		if importErr != nil && !aboutSheet(importErr) {
 			failed = errors.Join(failed, fmt.Errorf("%s stays in the inbox: %w", file.Name(), importErr))
 			continue
 		}
-		if err := in.file(ctx, path, done, importErr); err != nil {
+		filed, err := in.file(ctx, path, file, done, importErr)
+		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
-		if importErr == nil {
-			imported++
-		} else {
-			refused = append(refused, file.Name())
+		switch {
+		case importErr != nil && !filed: // another sheet is in its place, and has its turn
+		case known:
+			seen.before++
+		case importErr == nil:
+			seen.imported++
+		default:
+			seen.refused = append(seen.refused, file.Name())
 		}
 	}
-	report := fmt.Sprintf("%d imported, %d refused", imported, len(refused))
-	if len(refused) > 0 {
-		report += ": " + strings.Join(refused, ", ")
+	return seen.String(), failed
+}
+
+// tally counts what became of an inbox's sheets.
+type tally struct {
+	imported, before int
+	refused          []string // their names
+}
+
+func (t tally) String() string {
+	words := fmt.Sprintf("%d imported, %d refused", t.imported, len(t.refused))
+	if len(t.refused) > 0 {
+		words += ": " + strings.Join(t.refused, ", ")
 	}
-	return report, failed
+	if t.before > 0 {
+		words += fmt.Sprintf("; %d imported before, only moved away now", t.before)
+	}
+	return words
 }
 
 // Waiting counts the sheets that somebody has put into the folder.
@@ -88,23 +109,35 @@ func (in *Inbox) Waiting() (int, error) {
 
 // one imports one sheet, unless that was done before and only moving it away
 // did not work then.
-func (in *Inbox) one(ctx context.Context, owner ledger.User, path string, file fs.FileInfo) (Imported, error) {
+func (in *Inbox) one(ctx context.Context, owner ledger.User, path string, file fs.FileInfo) (done Imported, before bool, err error) {
 	full, err := filepath.Abs(path)
 	if err != nil {
-		return Imported{}, err
+		return Imported{}, false, err
 	}
 	choice := in.Choice
 	choice.GoodRows, choice.Totals = false, ""
 	choice.Source = fmt.Sprintf("%s, %d bytes, written %s", full, file.Size(), file.ModTime().UTC().Format(time.RFC3339Nano))
-	known, err := in.Book.Imported(ctx, choice.Source)
-	if err != nil {
-		return Imported{}, err
+	batch, before, err := in.imported(ctx, choice.Source, path)
+	if err != nil || before {
+		return Imported{Batch: &batch, Sheet: importers.Result{Digest: batch.SourceDigest}}, before, err
 	}
-	if known == 0 {
-		return in.Import.File(ctx, owner, path, choice)
+	done, err = in.Import.File(ctx, owner, path, choice)
+	return done, false, err
+}
+
+// imported finds the batch that was made of this very file. Its content counts
+// too: some programs give every file they write the same time.
+func (in *Inbox) imported(ctx context.Context, source, path string) (ledger.Batch, bool, error) {
+	known, err := in.Book.Imported(ctx, source)
+	if err != nil || known == 0 {
+		return ledger.Batch{}, false, err
 	}
 	batch, err := in.Book.Batch(ctx, known)
-	return Imported{Batch: &batch}, err
+	if err != nil {
+		return ledger.Batch{}, false, err
+	}
+	digest, err := importers.Digest(path)
+	return batch, digest == batch.SourceDigest, err
 }
 
 // aboutSheet tells a bad sheet from a store that is away.
@@ -157,22 +190,51 @@ func (in *Inbox) settled(file fs.FileInfo) bool {
 	return file.Mode().IsRegular() && !hidden && time.Since(file.ModTime()) > settledAfter
 }
 
-// file puts a sheet away under a name that does not collide.
-func (in *Inbox) file(ctx context.Context, path string, done Imported, importErr error) error {
+// still tells whether a path leads to the file that was seen there, as far as
+// size and time tell. Many a program saves a sheet by putting a new file in the
+// old one's place.
+func still(path string, seen fs.FileInfo) bool {
+	now, err := os.Lstat(path)
+	return err == nil && now.Mode() == seen.Mode() && now.Size() == seen.Size() && now.ModTime().Equal(seen.ModTime())
+}
+
+// wasRead tells whether a file is the one that was read: by its content, if
+// that is known, since a file may get another time without another content.
+func wasRead(path string, seen fs.FileInfo, digest string) (bool, error) {
+	if digest == "" {
+		return still(path, seen), nil
+	}
+	now, err := importers.Digest(path)
+	return now == digest, err
+}
+
+// file puts a sheet away under a name that does not collide. Another sheet that
+// took its place meanwhile is left to the next run, even if that was in the
+// very moment of moving; then nothing is filed.
+func (in *Inbox) file(ctx context.Context, path string, seen fs.FileInfo, done Imported, importErr error) (filed bool, err error) {
+	if same, err := wasRead(path, seen, done.Sheet.Digest); err != nil || !same {
+		return false, err
+	}
 	folder := ProcessedFolder
 	if importErr != nil {
 		folder = RefusedFolder
 	}
 	target := filepath.Join(in.Folder, folder, time.Now().UTC().Format("20060102-150405.000-")+filepath.Base(path))
 	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-		return err
+		return false, err
 	}
 	if importErr != nil {
 		if err := in.answer(ctx, path, target, done, importErr); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return os.Rename(path, target)
+	if err := os.Rename(path, target); err != nil {
+		return false, err
+	}
+	if same, err := wasRead(target, seen, done.Sheet.Digest); err != nil || same {
+		return same, err
+	}
+	return false, os.Rename(target, filepath.Join(in.Folder, filepath.Base(target)))
 }
 
 // answer lays beside a refused sheet what is wrong with it: in words, for
@@ -182,21 +244,39 @@ func (in *Inbox) answer(ctx context.Context, path, target string, done Imported,
 	words := reasons(j)
 	err := done.Annotate(ctx, path, target+".problems.xlsx", j)
 	if sheets.NoCopy(err) {
-		words += "There is no annotated copy: " + err.Error() + ".\n"
+		words += "\nThere is no annotated copy: " + err.Error() + ".\n"
 		err = nil
+	} else if err == nil {
+		words += fmt.Sprintf("\nThe problems are marked in %s, beside this file. Correct them there and put that into the inbox, into the folder that the sheet came from.\n",
+			filepath.Base(target)+".problems.xlsx")
 	}
 	return errors.Join(err, sheets.WriteTwin(target+".problems.json", j),
 		os.WriteFile(target+".problems.txt", []byte(words), 0o600))
 }
 
+// reasons says in words what a maker has to correct and, apart from that, what
+// only wants confirming once the rest is right.
 func reasons(j sheets.Judgement) string {
 	var text strings.Builder
 	fmt.Fprintln(&text, j.Reason)
-	for _, p := range j.Problems {
-		fmt.Fprintln(&text, p.String())
+	if s := j.Sheet; s.Accepted+s.Rejected > 0 {
+		fmt.Fprintf(&text, "Nothing was imported. Rows: %s. Warnings: %d.\n", GoodTotals(s), s.Warnings)
 	}
-	if more := j.Found - len(j.Problems); more > 0 {
-		fmt.Fprintf(&text, "%d more problems are not listed.\n", more)
+	list := func(title string, severity importers.Severity) {
+		for _, p := range j.Problems {
+			if p.Severity != severity {
+				continue
+			}
+			fmt.Fprintf(&text, "%s- %s\n", title, p)
+			title = ""
+		}
+	}
+	list("\nTo be corrected:\n", importers.RowRejected)
+	list("\nTo be confirmed by name, once the sheet is imported:\n", importers.Warning)
+	if more := j.Found - len(j.Problems); more == 1 {
+		fmt.Fprintln(&text, "\n1 more problem is not listed.")
+	} else if more > 1 {
+		fmt.Fprintf(&text, "\n%d more problems are not listed.\n", more)
 	}
 	return text.String()
 }

@@ -106,6 +106,23 @@ func (b *Book) Totals(ctx context.Context, batch int64) ([]Total, error) {
 	return totals, err
 }
 
+// PayDates sums up the payouts of a batch that are not sent before a day.
+type PayDates struct {
+	Payouts     int64
+	First, Last string // "2006-01-02"
+}
+
+// PayDates returns those of a batch.
+func (b *Book) PayDates(ctx context.Context, batch int64) (PayDates, error) {
+	var dates PayDates
+	err := b.db.Get(ctx, &dates, `SELECT count(*) AS payouts, coalesce(min(pay_date), '') AS first, coalesce(max(pay_date), '') AS last
+		FROM payouts WHERE id BETWEEN ? AND ? AND pay_date <> ''`, firstID(batch), lastID(batch))
+	if err != nil {
+		return PayDates{}, fmt.Errorf("read the pay dates of batch %d: %w", batch, err)
+	}
+	return dates, nil
+}
+
 // Progress is how many payouts of a batch stand in one state.
 type Progress struct {
 	State    State

@@ -152,25 +152,50 @@ type ConfirmedKind struct {
 }
 
 // ConfirmWarnings records that a person takes responsibility for warnings of a batch:
-// of one kind ("" for every kind), in one row (0 for all rows). While the batch
-// is VALID that is a maker, while it is SUBMITTED a checker who neither made
-// nor submitted it. What may be the same payment again is confirmed by its kind
-// or by its row, never with everything else. It returns what is confirmed by
-// this that was not before, and ErrConflict if that is nothing.
-func (b *Book) ConfirmWarnings(ctx context.Context, by User, batch int64, kind string, row int64) ([]ConfirmedKind, error) {
+// of one kind ("" for every kind), in the given rows (none, or 0, for all rows).
+// While the batch is VALID that is a maker, while it is SUBMITTED a checker who
+// neither made nor submitted it. What may be the same payment again is confirmed
+// by its kind or by its row, never with everything else. It returns what is
+// confirmed by this that was not before. If even one of the rows has nothing to
+// confirm, it confirms nothing and returns ErrConflict.
+func (b *Book) ConfirmWarnings(ctx context.Context, by User, batch int64, kind string, rows ...int64) ([]ConfirmedKind, error) {
+	if rows = slices.Compact(slices.Sorted(slices.Values(rows))); len(rows) == 0 {
+		rows = []int64{0}
+	}
 	var confirmed []ConfirmedKind
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		role, err := confirmingRole(ctx, tx, by, batch)
 		if err != nil {
 			return err
 		}
-		confirmed, err = confirmOpen(ctx, tx, confirmation{BatchID: batch, Code: kind, Row: row, Role: role, Actor: by.Actor()})
-		return err
+		confirmed = nil
+		for _, row := range rows {
+			some, err := confirmOpen(ctx, tx, confirmation{BatchID: batch, Code: kind, Row: row, Role: role, Actor: by.Actor()})
+			if err != nil {
+				return err
+			}
+			confirmed = addConfirmed(confirmed, some)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("confirm warnings of batch %d: %w", batch, err)
 	}
 	return confirmed, nil
+}
+
+// addConfirmed adds what one row had to what the rows before it had.
+func addConfirmed(all, some []ConfirmedKind) []ConfirmedKind {
+	for _, k := range some {
+		at := slices.IndexFunc(all, func(other ConfirmedKind) bool { return other.Code == k.Code && other.Currency == k.Currency })
+		if at < 0 {
+			all = append(all, k)
+			continue
+		}
+		all[at].Warnings += k.Warnings
+		all[at].Amount += k.Amount // each row is part of a batch whose sum fits
+	}
+	return all
 }
 
 // confirmOpen confirms what waits of a kind, or of all kinds but the repeats.
@@ -213,7 +238,11 @@ func confirmOpen(ctx context.Context, tx *database.Tx, wanted confirmation) (con
 		return nil, fmt.Errorf("%w: %s may be the same payments again; they are confirmed by kind or row, not with everything else",
 			ErrConflict, strings.Join(left, " and "))
 	}
-	return nil, fmt.Errorf("%w: batch %d has no such warning that waits for a %s", ErrConflict, wanted.BatchID, wanted.Role)
+	in := ""
+	if wanted.Row > 0 {
+		in = fmt.Sprintf(" in row %d", wanted.Row)
+	}
+	return nil, fmt.Errorf("%w: batch %d has no such warning%s that waits for a %s", ErrConflict, wanted.BatchID, in, wanted.Role)
 }
 
 // covered adds up what a confirmation is about. It sorts instead of joining:

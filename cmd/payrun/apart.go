@@ -26,12 +26,22 @@ func (c *markSheetCmd) Run(*app) error { return sheets.ServeApart(os.Stdin, os.S
 // own. That gets no environment, so none of our secrets.
 func apart(hidden string) func(context.Context) *exec.Cmd {
 	return func(ctx context.Context) *exec.Cmd {
-		program, err := os.Executable()
-		if err != nil {
-			program = os.Args[0]
-		}
-		command := exec.CommandContext(ctx, program, hidden)
+		command := exec.CommandContext(ctx, itself(), hidden)
 		command.Env = []string{}
 		return command
 	}
+}
+
+// itself is the program that runs. Where the system knows it that is this very
+// version, even if a newer one has been put in its place since.
+func itself() string {
+	const running = "/proc/self/exe"
+	if _, err := os.Stat(running); err == nil {
+		return running
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return program
 }

@@ -164,7 +164,7 @@ func TestDiskFull(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := syscall.Unmount(small, 0); err != nil {
+			if err := syscall.Unmount(small, syscall.MNT_DETACH); err != nil {
 				t.Error(err)
 			}
 		})
@@ -188,7 +188,7 @@ func TestSheetsThatCannotBeRead(t *testing.T) {
 		"no row":         {p.sheet(), "no payout rows|no data|nothing|no row"},
 		"empty":          {p.file("empty.csv", "", 0o600), "empty|no data|nothing"},
 		"not a workbook": {p.file("fake.xlsx", "PK\x03\x04 nonsense", 0o600), "fake.xlsx"},
-		"missing":        {"/nowhere/x.csv", "no such file"},
+		"missing":        {"/nowhere/x.csv", "there is no file called /nowhere/x.csv"},
 		"folder":         {t.TempDir(), "is not a file"},
 	} {
 		t.Run(name, func(t *testing.T) {

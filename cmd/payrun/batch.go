@@ -110,6 +110,7 @@ type batchShowCmd struct{ batchID }
 type batchStory struct {
 	batch      ledger.Batch
 	totals     []ledger.Total
+	dates      ledger.PayDates
 	progress   []ledger.Progress
 	problems   []ledger.Problem
 	exceptions []ledger.Exception
@@ -131,7 +132,8 @@ func (c *batchShowCmd) Run(a *app) error {
 		return err
 	}
 	document := map[string]any{
-		"batch": viewBatch(s.batch, endedOf(s.progress)), "totals": views(s.totals, viewTotal), "progress": views(s.progress, viewProgress),
+		"batch": viewBatch(s.batch, endedOf(s.progress)), "totals": views(s.totals, viewTotal),
+		"pay_dates": payDatesView(s.dates), "progress": views(s.progress, viewProgress),
 		"problems": views(s.problems, viewProblem), "exceptions": views(s.exceptions, viewException),
 		"warnings": views(s.warnings, viewWarningKind), "reading": viewReading(s.reading),
 		"overlaps": views(s.overlaps, viewOverlap), "waits": append([]string{}, s.waits...), "next_step": s.next,
@@ -147,6 +149,9 @@ func (a *app) batchStory(id int64) (s batchStory, err error) {
 		return s, err
 	}
 	if s.totals, err = a.book.Totals(a.ctx, id); err != nil {
+		return s, err
+	}
+	if s.dates, err = a.book.PayDates(a.ctx, id); err != nil {
 		return s, err
 	}
 	if s.progress, err = a.book.Progress(a.ctx, id); err != nil {
@@ -213,6 +218,7 @@ func (a *app) printBatch(s batchStory) {
 		t.row(a.channelName(total.Channel), count(total.Payouts), grouped(total.Amount, total.Currency), grouped(total.Fees, total.Currency), total.Currency)
 	}
 	t.flush()
+	a.printDates(s.dates)
 	a.printToConfirm(s.batch, s.warnings)
 	a.printOverlaps(s.batch, s.overlaps)
 	if len(s.exceptions) > 0 {
@@ -431,7 +437,39 @@ func (a *app) printReading(r ledger.Reading) {
 	case r.Settings != "":
 		a.sayf("  read with settings of its own (--json shows them)")
 	}
+	a.printIgnored(r)
 	if r.GoodRows != "" {
 		a.sayf("  imported without the bad rows; its maker confirmed: %s", r.GoodRows)
+	}
+}
+
+// printIgnored names the columns that mean nothing to a payout: a heading that
+// is misspelt must not go unnoticed.
+func (a *app) printIgnored(r ledger.Reading) {
+	var columns []string
+	for line := range strings.SplitSeq(r.Columns, "\n") {
+		if column, ok := strings.CutSuffix(line, ": "+importers.FieldIgnored.String()); ok {
+			columns = append(columns, column)
+		}
+	}
+	if len(columns) > 0 {
+		a.sayf("%s", wrapped("kept, but not interpreted: "+strings.Join(columns, ", "), "  "))
+	}
+}
+
+// payDatesView is which payouts are not sent before a day, for programs.
+type payDatesView struct {
+	Payouts int64  `json:"payouts"`
+	First   string `json:"first,omitempty"`
+	Last    string `json:"last,omitempty"`
+}
+
+func (a *app) printDates(d ledger.PayDates) {
+	switch {
+	case d.Payouts == 0:
+	case d.First == d.Last:
+		a.sayf("%s not before %s.", counted(d.Payouts, "payout is sent", "payouts are sent"), d.First)
+	default:
+		a.sayf("%s payouts have a pay date and are not sent before it: %s to %s.", count(d.Payouts), d.First, d.Last)
 	}
 }

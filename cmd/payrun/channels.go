@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"strings"
+	"time"
 
 	"payrun/importers"
 	"payrun/internal/config"
@@ -31,6 +32,7 @@ func (a *app) importJob() *jobs.Import {
 	im.Read = importers.Apart{Command: apart("read-sheet"), Memory: most.Memory, Time: most.Time}.Read
 	im.Rules.MaxRows, im.Rules.MaxColumns, im.Rules.MaxEntries = most.Rows, most.Columns, most.Parts
 	im.Rules.MaxBytes, im.Rules.MaxUnzipped = most.Bytes, most.Unpacked
+	im.Rules.Today = time.Now().In(a.config.Zone).Format(time.DateOnly)
 	im.Scrutiny = a.scrutiny()
 	for _, standard := range importers.DefaultChannels() {
 		c := a.channel(standard.Code)

@@ -23,13 +23,41 @@ type howRead struct {
 
 // choice finds out how the sheets are to be read.
 func (h howRead) choice(a *app) (jobs.ImportChoice, error) {
-	choice := jobs.ImportChoice{GoodRows: h.GoodRows, Totals: h.Totals, ProfileName: h.Profile}
+	choice := jobs.ImportChoice{GoodRows: h.GoodRows, Totals: h.Totals, ProfileName: h.Profile, Options: h.options()}
 	profile, err := h.profile(a)
 	if err != nil {
 		return choice, err
 	}
 	choice.Profile, choice.Settings = profile.Profile, profile.Text()
 	return choice, nil
+}
+
+// plainInShell are the characters that mean nothing more to a shell.
+const plainInShell = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_=.,:/-"
+
+// options says on one line what has to be given again for another sheet that
+// is written in the same way.
+func (h howRead) options() string {
+	var all []string
+	add := func(option, value string) {
+		if value == "" {
+			return
+		}
+		if strings.Trim(value, plainInShell) != "" {
+			value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" // as a shell takes it
+		}
+		all = append(all, option+" "+value)
+	}
+	add("--profile", h.Profile)
+	for _, given := range h.Map {
+		add("--map", given)
+	}
+	add("--channel", h.Channel)
+	add("--currency", h.Currency)
+	if h.ConfirmColumns {
+		all = append(all, "--confirm-columns")
+	}
+	return strings.Join(all, " ")
 }
 
 func (h howRead) profile(a *app) (config.Profile, error) {
@@ -85,12 +113,12 @@ func (a *app) knowsChannel(name string) bool {
 // printDryRun says how each column of a sheet is understood, and what would
 // have to be confirmed to import it.
 func (a *app) printDryRun(sheet importers.Result, choice jobs.ImportChoice) {
+	if len(sheet.Columns) == 0 {
+		return // it was refused before any row was read
+	}
 	a.sayf("\nNot looked at in a dry run: stopped wallets, repeats, earlier payments and the limits of the moment.")
 	if choice.GoodRows && sheet.Rejected > 0 {
 		a.sayf("\nTo import the good rows alone: --good-rows --totals %q", jobs.GoodTotals(sheet))
-	}
-	if len(sheet.Columns) == 0 {
-		return
 	}
 	a.sayf("\nColumns, as they are understood:")
 	t := newTable(a.out, "column", "heading", "is the")

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"payrun/importers"
@@ -85,7 +87,8 @@ func (c *importCmd) one(a *app, maker ledger.User, path string, choice jobs.Impo
 // nothing to correct.
 type markedCopy struct {
 	path    string
-	missing error // why there is none
+	options string // that it needs to be read as the sheet was
+	missing error  // why there is none
 }
 
 // annotate writes the copy with the problems marked, if there is something to
@@ -97,7 +100,7 @@ func (c *importCmd) annotate(a *app, path string, done jobs.Imported, importErr 
 			if err := done.Annotate(a.ctx, path, c.Annotated, j); err != nil {
 				return markedCopy{}, fmt.Errorf("there is no annotated copy: %w", err)
 			}
-			return markedCopy{path: c.Annotated}, nil
+			return markedCopy{path: c.Annotated, options: j.Options}, nil
 		}
 	case !c.DryRun:
 		return a.annotateBeside(path, done, importErr), nil
@@ -116,7 +119,7 @@ func (a *app) annotateBeside(path string, done jobs.Imported, importErr error) m
 		err := done.Annotate(a.ctx, path, target, j)
 		switch {
 		case err == nil:
-			return markedCopy{path: target}
+			return markedCopy{path: target, options: j.Options}
 		case errors.Is(err, sheets.ErrUnsuitable) && j.Refused != nil:
 			return markedCopy{} // why the file was refused says it all
 		case !errors.Is(err, fs.ErrExist):
@@ -171,19 +174,38 @@ func (a *app) printImported(path string, copied markedCopy, done jobs.Imported, 
 	}
 	t.flush()
 	for _, total := range s.ControlTotals {
-		verdict := "agrees"
-		if !total.Agrees {
-			verdict = "DIFFERS: the rows add up to " + total.Found
-		}
-		a.sayf("  control %s in row %d: %s %s", total.Kind, total.Row, total.Given, verdict)
+		a.sayf("  control %s in row %d: %s %s", total.Kind, total.Row, cmp.Or(total.Given, "(empty)"), controlVerdict(total))
 	}
+	a.printIgnored(done.Reading)
 	printProblems(a.out, done)
 	a.printCopy(copied)
-	a.printNext(done.Batch, done.ToConfirm)
+	a.printNext(done.Batch, done.Reading.Warnings)
+}
+
+// controlVerdict says what came of comparing a total, and of which rows.
+func controlVerdict(total importers.ControlTotal) string {
+	unread := counted(total.Unread, "row", "rows") + " without a readable amount"
+	switch {
+	case total.Unchecked && total.Unread > 0:
+		return fmt.Sprintf("could not be checked: there is %s, the others add up to %s", unread, total.Found)
+	case total.Unchecked:
+		return "could not be compared"
+	case !total.Agrees && total.Kind == importers.ControlCount:
+		return "DIFFERS: there are " + total.Found + " payout rows"
+	case !total.Agrees:
+		return "DIFFERS: the rows add up to " + total.Found
+	case total.Unread > 0:
+		return "agrees, but leaves out " + unread
+	case total.Below > 0:
+		return "agrees with the rows above it, but " + counted(total.Below, "payout row stands", "payout rows stand") + " below it"
+	}
+	return "agrees"
 }
 
 func (a *app) printCopy(copied markedCopy) {
 	switch {
+	case copied.path != "" && copied.options != "":
+		a.sayf("\nThe problems are marked in %s: correct them there and hand that in,\nas before with %s.", relative(copied.path), copied.options)
 	case copied.path != "":
 		a.sayf("\nThe problems are marked in %s: correct them there and hand that in.", relative(copied.path))
 	case copied.missing != nil:
@@ -247,18 +269,23 @@ func sameProblems(problems []importers.Problem) [][]importers.Problem {
 	return all
 }
 
+// listedRows is how many rows are named one by one.
+const listedRows = 10
+
 // whereAll names the rows of problems that are the same but for those.
 func whereAll(same []importers.Problem) string {
-	first, last := same[0], same[len(same)-1]
-	if len(same) == 1 || first.Row == last.Row {
-		return first.Where()
+	var rows []int
+	for _, p := range same {
+		rows = append(rows, p.Row)
 	}
-	rows := fmt.Sprintf("rows %d to %d", first.Row, last.Row)
-	switch {
-	case len(same) == 2:
-		rows = fmt.Sprintf("rows %d and %d", first.Row, last.Row)
-	case last.Row-first.Row >= len(same):
-		rows = fmt.Sprintf("%s rows from %d to %d", count(len(same)), first.Row, last.Row)
+	slices.Sort(rows) // totals above the headings are judged last
+	if rows = slices.Compact(rows); len(rows) == 1 {
+		return same[0].Where()
 	}
-	return strings.Replace(first.Where(), fmt.Sprintf("row %d", first.Row), rows, 1)
+	first, last := rows[0], rows[len(rows)-1]
+	list := importers.RowList(rows)
+	if len(rows) > listedRows && last-first >= len(rows) { // and not one run
+		list = fmt.Sprintf("%s rows from %d to %d", count(len(rows)), first, last)
+	}
+	return strings.Replace(same[0].Where(), fmt.Sprintf("row %d", same[0].Row), list, 1)
 }

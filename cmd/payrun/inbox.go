@@ -35,10 +35,14 @@ func (a *app) inboxes(ctx context.Context) (string, error) {
 		if p.Owner == "" {
 			continue
 		}
-		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		switch info, err := os.Lstat(folder); {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err == nil && !info.IsDir(): // whoever may write to the inbox could have other folders read
+			failed = errors.Join(failed, fmt.Errorf("inbox %s: %s is a link or a file, and must be a folder", p.Name, folder))
 			continue
 		}
-		report, err := a.inbox(folder, p.Owner, jobs.ImportChoice{Profile: p.Profile, ProfileName: p.Name, Settings: p.Text()}).Run(ctx)
+		report, err := a.inbox(folder, p.Owner, jobs.ImportChoice{Profile: p.Profile, ProfileName: p.Name, Settings: p.Text(), Options: "--profile " + p.Name}).Run(ctx)
 		if err != nil {
 			err = fmt.Errorf("inbox %s: %w", p.Name, err)
 		}
@@ -71,11 +75,24 @@ func (a *app) unreadFolders(ctx context.Context, profiles []config.Profile) (rep
 		sheets := counted(n, "sheet in it is not read", "sheets in it are not read")
 		cases = append(cases, ledger.Exception{
 			Subject: name, Detail: fmt.Sprintf("the inbox has a folder %q, but no import profile of that name with an owner: %s", name, sheets),
-			NextStep: fmt.Sprintf("rename the folder, or payrun profile add %s FILE", name),
+			NextStep: adoptFolder(profiles, name),
 		})
 		reports = append(reports, fmt.Sprintf("%s: no import profile of that name with an owner, %s", name, sheets))
 	}
 	return reports, a.book.KeepCases(ctx, "job:import", ledger.ExceptionInboxFolder, cases)
+}
+
+// adoptFolder says how a folder gets a profile that reads it. Not every folder
+// has a name that a profile may have.
+func adoptFolder(profiles []config.Profile, folder string) string {
+	known := slices.ContainsFunc(profiles, func(p config.Profile) bool { return p.Name == folder })
+	switch {
+	case !config.AllowedName(folder):
+		return "rename the folder: an import profile that could read it cannot be called so (payrun profile list)"
+	case known:
+		return fmt.Sprintf("rename the folder, or give the import profile an owner: payrun profile add %s FILE --replace", folder)
+	}
+	return fmt.Sprintf("rename the folder, or payrun profile add %s FILE", folder)
 }
 
 // reads tells whether one of the profiles reads the folder.

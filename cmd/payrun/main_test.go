@@ -240,7 +240,13 @@ type process struct {
 // start starts Payrun as a process of its own.
 func (p *place) start(args ...string) *process {
 	p.t.Helper()
-	command := exec.Command(os.Args[0], args...)
+	return p.startFrom(os.Args[0], args...)
+}
+
+// startFrom does so from a copy of this test.
+func (p *place) startFrom(program string, args ...string) *process {
+	p.t.Helper()
+	command := exec.Command(program, args...)
 	command.Env = append([]string{"TEST_CHILD=1", "PATH=" + os.Getenv("PATH")}, p.environ...)
 	c := &process{t: p.t, command: command, out: newLines(), errOut: newLines(), ended: make(chan error, 1)}
 	command.Stdout, command.Stderr = c.out, c.errOut
@@ -253,7 +259,7 @@ func (p *place) start(args ...string) *process {
 }
 
 // patience is how long a test waits for what ought to take a moment.
-const patience = 30 * time.Second
+const patience = 5 * time.Minute
 
 func (c *process) signal(s os.Signal) {
 	c.t.Helper()

@@ -70,6 +70,8 @@ func TestAPayDateIsShown(t *testing.T) {
 	admin, maker, checker := p.people()
 	p.as(admin).must("funds", "add", "1000.00", "USD", "--evidence", "x")
 	p.as(maker).must("import", p.file("december.csv", "channel,account,amount,currency,pay date\nPayeer,P10000907,10.50,USD,2999-12-24\n", 0o600))
+	p.must("batch", "show", "1").says("1 payout is sent not before 2999-12-24.")
+	p.as(maker).must("batch", "confirm", "1", "--kind", "date-far")
 	p.as(maker).must("batch", "submit", "1")
 	p.as(checker).must("batch", "approve", "1")
 	p.must("payout", "show", p.orders(1)[0]).says("pay date 2999-12-24: not sent before")

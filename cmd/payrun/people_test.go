@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"payrun/internal/config"
 )
 
 func TestFirstPeople(t *testing.T) {
@@ -199,6 +201,20 @@ func TestInbox(t *testing.T) {
 	p.must("job", "run", "import").says("0 imported, 0 refused; riga: 1 imported, 0 refused")
 	p.must("batch", "show", "1").says("made by mia", "read by import profile riga", "10.50")
 	p.must("payout", "show", p.orders(1)[0]).says("other columns: Team: Sales")
+	p.must("batch", "show", "1").says(`kept, but not interpreted: C "Team"`)
+	slip := p.file("slip.csv", "account;amount;Refernce;pay date\nP10000003;10.50;R1;2015-11-30\nP10000002;10.50;R2;2015-12-31\n", 0o600)
+	p.as(maker).must("import", "--channel", "16", "--currency", "USD", slip).says(`kept, but not interpreted: C "Refernce"`, "rows 2 and 3, column D (pay date)", "is long past", "2 warnings to confirm")
+	p.must("batch", "show", "2").says("2 payouts have a pay date and are not sent before it: 2015-11-30 to 2015-12-31.", "date-far")
+
+	outside := filepath.Join(t.TempDir(), "outside")
+	inside := filepath.Join(folder, "riga")
+	if err := errors.Join(os.Rename(inside, outside), os.Symlink(outside, inside)); err != nil {
+		t.Fatal(err)
+	}
+	p.run("job", "run", "import").exits(exitFailure).complains("inbox riga: ", "is a link or a file, and must be a folder")
+	if err := errors.Join(os.Remove(inside), os.Rename(outside, inside)); err != nil {
+		t.Fatal(err)
+	}
 
 	unknown := filepath.Join(folder, "november")
 	if err := errors.Join(os.MkdirAll(filepath.Join(folder, "empty"), 0o700), os.MkdirAll(unknown, 0o700),
@@ -221,6 +237,21 @@ func TestInbox(t *testing.T) {
 		t.Errorf("still a case: %s", left.out)
 	}
 	p.with("PAYRUN_INBOX_FOLDER="+filepath.Join(folder, "none")).run("job", "run", "import").exits(exitFailure).complains("read the inbox")
+}
+
+// The advice was to add a profile under a name that no profile may have.
+func TestAFolderWithoutAProfile(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]string{
+		"november":  "rename the folder, or payrun profile add november FILE",
+		"dir.xlsx":  "rename the folder: an import profile that could read it cannot be called so",
+		"paypal":    "rename the folder: an import profile that could read it cannot be called so",
+		"ownerless": "payrun profile add ownerless FILE --replace",
+	} {
+		if got := adoptFolder([]config.Profile{{Name: "paypal"}, {Name: "ownerless"}}, name); !strings.Contains(got, next) {
+			t.Errorf("folder %s: %q does not say %q", name, got, next)
+		}
+	}
 }
 
 func TestReports(t *testing.T) {

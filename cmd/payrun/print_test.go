@@ -155,7 +155,7 @@ func TestTheSameProblemIsToldOnce(t *testing.T) {
 		"one":        {at("Bad.", 2), "1 problem: sheet May, row 2, column D (Amount) Bad."},
 		"two":        {at("Bad.", 2, 9), "2 problems: sheet May, rows 2 and 9, column D (Amount) Bad."},
 		"a run":      {at("Bad.", 2, 3, 4), "3 problems: sheet May, rows 2 to 4, column D (Amount) Bad."},
-		"with gaps":  {at("Bad.", 2, 3, 9), "3 problems: sheet May, 3 rows from 2 to 9, column D (Amount) Bad."},
+		"with gaps":  {at("Bad.", 2, 3, 9), "3 problems: sheet May, rows 2, 3 and 9, column D (Amount) Bad."},
 		"two things": {append(at("Bad.", 2), at("Worse.", 3)...), "2 problems: sheet May, row 2, column D (Amount) Bad. sheet May, row 3, column D (Amount) Worse."},
 	} {
 		var out strings.Builder
@@ -168,5 +168,56 @@ func TestTheSameProblemIsToldOnce(t *testing.T) {
 	printProblems(&out, jobs.Imported{Problems: at("Bad.", 2, 3), Found: 12})
 	if !strings.Contains(out.String(), "… and 10 more") {
 		t.Errorf("problems that are not listed are not counted: %q", out.String())
+	}
+}
+
+// A maker who read "3 rows from 6 to 59" had to search for the second one.
+func TestWhereTheSameProblemIs(t *testing.T) {
+	t.Parallel()
+	run := func(from, to int) (rows []int) {
+		for row := from; row <= to; row++ {
+			rows = append(rows, row)
+		}
+		return rows
+	}
+	for want, rows := range map[string][]int{
+		"row 6, column D (Amount)":                                     {6},
+		"row 6, column D (Amount) ":                                    {6, 6},
+		"rows 6 and 7, column D (Amount)":                              {6, 7},
+		"rows 6, 8 and 59, column D (Amount)":                          {6, 8, 59},
+		"rows 4 to 9, column D (Amount)":                               run(4, 9),
+		"rows 2, 4 to 9, 11 and 12, column D (Amount)":                 append(append([]int{2}, run(4, 9)...), 11, 12),
+		"rows 1 and 69, column D (Amount)":                             {69, 1},
+		"rows 2 to 40, column D (Amount)":                              run(2, 40),
+		"11 rows from 2 to 13, column D (Amount)":                      append([]int{2}, run(4, 13)...),
+		"rows 2 and 4 to 12, column D (Amount)":                        append([]int{2}, run(4, 12)...),
+		"1,001 rows from 2 to 1003, column D (Amount)":                 append([]int{2}, run(4, 1003)...),
+		"rows 1, 3, 5, 7, 9, 11, 13, 15, 17 and 19, column D (Amount)": {1, 3, 5, 7, 9, 11, 13, 15, 17, 19},
+	} {
+		var same []importers.Problem
+		for _, row := range rows {
+			same = append(same, importers.Problem{Row: row, Column: "D", Heading: "Amount"})
+		}
+		if got := whereAll(same); got != strings.TrimSpace(want) {
+			t.Errorf("rows %v: got %q, want %q", rows, got, want)
+		}
+	}
+}
+
+// A line that says "agrees" is read as: the whole sheet adds up.
+func TestWhatIsSaidOfATotal(t *testing.T) {
+	t.Parallel()
+	for want, total := range map[string]importers.ControlTotal{
+		"agrees":                           {Found: "1.00", Agrees: true},
+		"DIFFERS: the rows add up to 1.00": {Found: "1.00"},
+		"DIFFERS: there are 2 payout rows": {Kind: importers.ControlCount, Found: "2"},
+		"could not be compared":            {Unchecked: true},
+		"agrees, but leaves out 2 rows without a readable amount":                                   {Found: "1.00", Agrees: true, Unread: 2},
+		"could not be checked: there is 1 row without a readable amount, the others add up to 1.00": {Found: "1.00", Unchecked: true, Unread: 1},
+		"agrees with the rows above it, but 3 payout rows stand below it":                           {Found: "1.00", Agrees: true, Below: 3},
+	} {
+		if got := controlVerdict(total); got != want {
+			t.Errorf("%+v: got %q, want %q", total, got, want)
+		}
 	}
 }

@@ -116,7 +116,11 @@ func readProfile(path string) ([]byte, error) {
 	if path == "-" {
 		return io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
 	}
-	return os.ReadFile(path)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("there is no file called %s", path)
+	}
+	return text, err
 }
 
 type profileRemoveCmd struct{ profileName }

@@ -1,6 +1,13 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/xuri/excelize/v2"
+
+	"payrun/importers"
+)
 
 // TestProfiles saves, uses and removes an import profile.
 func TestProfiles(t *testing.T) {
@@ -15,7 +22,7 @@ func TestProfiles(t *testing.T) {
 	p.run("profile", "add", "riga", riga).exits(exitRefused).complains("who you are")
 	p.as(maker).run("profile", "add", "riga", wrong).exits(exitUsage).complains("colour")
 	p.as(maker).run("profile", "add", "Riga!", riga).exits(exitUsage).complains("cannot be its name")
-	p.as(maker).run("profile", "add", "riga", "/no/such/file").exits(exitFailure).complains("cannot be read")
+	p.as(maker).run("profile", "add", "riga", "/no/such/file").exits(exitFailure).complains("cannot be read: there is no file called /no/such/file")
 	p.as(maker).must("profile", "add", "riga", riga).says("is saved")
 	p.as(maker).run("profile", "add", "riga", riga).exits(exitRefused).complains("--replace")
 	p.as(maker).must("profile", "add", "riga", riga, "--replace")
@@ -38,6 +45,36 @@ func TestProfiles(t *testing.T) {
 	p.as(maker).run("profile", "remove", "riga").exits(exitRefused)
 	p.as(maker).run("profile", "remove", "paypal").exits(exitUsage).complains("preset")
 	p.must("verify")
+}
+
+// The copy of a csv sheet has its text, so that it needs the same profile: without
+// it every row failed, and nothing had said so.
+func TestACopySaysHowItIsRead(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, _ := p.people()
+	mia := p.as(maker)
+	mia.must("profile", "add", "riga", p.file("riga.yaml", "columns: {account: Konto}\ndecimal_mark: ','\n", 0o600))
+	sheet := p.file("sheet.csv", "Konto;Amount;Ref no\nP10000001;10,50;1\nP10000002;nil;2\nTotal;10,50;\n", 0o600)
+	args := []string{"--profile", "riga", "--map", "reference=Ref no", "--channel", "16", "--currency", "USD"}
+	const again = "--profile riga --map 'reference=Ref no' --channel 16 --currency USD"
+	mia.run(append([]string{"import", sheet}, args...)...).exits(exitSheet).says("correct them there and hand that in,\nas before with " + again + ".")
+	mia.run("import", p.sheet(badRow)).exits(exitSheet).says("correct them there and hand that in.").lacks("as before")
+	q := newPlace(t)
+	q.run("run", "--channel", "16", q.file("q.csv", "Account,Amount,Currency\nP10000001,nil,USD\n", 0o600)).exits(exitSheet).says("as before with --channel 16.")
+
+	mia.must(append([]string{"import", "--good-rows", "--totals", "1 good, 1 bad, 10.50 USD", sheet}, args...)...)
+	file, err := excelize.OpenFile(sheet + ".problems-2.xlsx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	todo, err := file.GetCellValue(importers.ProblemsSheet, "A3")
+	for _, want := range []string{"The sheet was read with " + again + ", and this file needs the same", "Delete the grey rows first", "own total or count still has them in it"} {
+		if err != nil || !strings.Contains(todo, want) {
+			t.Errorf("the summary lacks %q: %q %v", want, todo, err)
+		}
+	}
 }
 
 // TestSheetsWithoutHeadings shows the first row before anything is imported.

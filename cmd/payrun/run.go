@@ -76,6 +76,8 @@ func (c *runCmd) Run(a *app) error {
 func findSheet(path string) error {
 	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: there is no file called %s", errSheet, path)
 	case err != nil:
 		return fmt.Errorf("%w: %w", errSheet, err)
 	case !info.Mode().IsRegular():

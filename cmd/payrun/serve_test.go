@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // opened is an app as run makes it, for tests of what a command is made of.
@@ -45,18 +47,52 @@ func TestServeEndsWhenItsListenerFails(t *testing.T) {
 func TestMissedRuns(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, "PAYRUN_LISTEN=127.0.0.1:0", "PAYRUN_SCHEDULE_SKIP_MISSED=report", "PAYRUN_LOG_LEVEL=info")
-	serveUntil := func(job, says string) {
+	serveUntil := func(report, verify string) {
 		t.Helper()
 		c := p.start("serve")
-		eventually(t, job+" "+says, func() bool { return strings.Contains(p.run("job", "why", job).out, says) })
+		for job, says := range map[string]string{"report": report, "verify": verify} {
+			eventually(t, job+" "+says, func() bool { return strings.Contains(p.run("job", "why", job).out, says) })
+		}
 		c.signal(os.Interrupt)
 		c.wait().exits(exitOK)
 	}
-	serveUntil("verify", "Due next at")
+	serveUntil("Due next at", "Due next at")
 	sqlite(t, filepath.Join(p.data, "payrun.db"), "UPDATE schedules SET next_due_at = next_due_at - 2 * 86400000000 WHERE job IN ('report', 'verify')")
-	serveUntil("verify", "checks passed")
+	serveUntil("skipped", "checks passed")
 	p.must("job", "list").says("run once", "skip")
-	p.must("job", "why", "report").says("skipped")
+}
+
+// A service that goes on while its program is replaced reads sheets with its
+// own version, not with the other one.
+func TestAServiceOutlivesItsProgram(t *testing.T) {
+	t.Parallel()
+	if !strings.HasPrefix(itself(), "/proc/") {
+		return // a system that knows programs only by their paths
+	}
+	folder := t.TempDir()
+	p := newPlace(t, "PAYRUN_LISTEN=127.0.0.1:0", "PAYRUN_SCHEDULE_IMPORT=@every 1s", "PAYRUN_INBOX_FOLDER="+folder, "PAYRUN_INBOX_OWNER=mia")
+	p.people()
+	read := func(path string) string {
+		t.Helper()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	program := p.file("payrun", read(os.Args[0]), 0o700)
+	c := p.startFrom(program, "serve")
+	c.errOut.line(t, "job=import")
+	if err := errors.Join(os.Remove(program), os.WriteFile(program, []byte("#!/bin/sh\nexit 1\n"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	sheet := filepath.Join(folder, "november.xlsx")
+	if err := errors.Join(os.Rename(p.file("november.xlsx", read("../../importers/testdata/payouts-november.xlsx"), 0o600), sheet), os.Chtimes(sheet, time.Time{}, time.Now().Add(-time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the sheet is imported", func() bool { return strings.Contains(p.run("batch", "list").out, "november.xlsx") })
+	c.signal(os.Interrupt)
+	c.wait().exits(exitOK)
 }
 
 func TestServeWarnsWhenNobodyCanPay(t *testing.T) {

@@ -110,8 +110,18 @@ func (a *app) printWarningKinds(b ledger.Batch, kinds []ledger.WarningKind) (ope
 }
 
 // waits tells whether a kind waits for whoever decides next.
-func waits(b ledger.Batch, k ledger.WarningKind) bool {
-	return b.State == ledger.Valid && k.Open > 0 || b.State == ledger.Submitted && k.Unchecked > 0
+func waits(b ledger.Batch, k ledger.WarningKind) bool { return waiting(b, k) > 0 }
+
+// waiting is how many of a kind do: those that a checker looks at later do not
+// wait for the maker.
+func waiting(b ledger.Batch, k ledger.WarningKind) int64 {
+	switch b.State {
+	case ledger.Valid:
+		return k.Open
+	case ledger.Submitted:
+		return k.Unchecked
+	}
+	return 0
 }
 
 func kindConfirmed(b ledger.Batch, k ledger.WarningKind) string {
@@ -132,6 +142,8 @@ var warningMeanings = map[string]string{
 	"amount-display":          "the sheet shows another amount than it stores",
 	"payee-repeated":          "the same payee and amount twice in the sheet",
 	"control-total-unchecked": "a total of the sheet could not be checked",
+	"date-far":                "a pay date long past, or more than a year away",
+	"rows-below-total":        "payouts stand below the last total of the sheet",
 	ledger.PayeePaid:          "the same payee and amount was approved lately",
 	ledger.PayeeWaiting:       "the same payee and amount waits in another batch",
 	ledger.ReferenceUsed:      "the reference was paid under already",
@@ -189,25 +201,26 @@ func confirmedWords(w ledger.Warning) string {
 
 type batchConfirmCmd struct {
 	batchID
-	Kind string `help:"Confirm all warnings of this kind, or with --row the one in that row." placeholder:"KIND"`
-	Row  int64  `help:"Confirm what is in this row of the sheet." placeholder:"ROW"`
-	All  bool   `help:"Confirm everything that waits for you but repeats: those by --kind or --row."`
+	Kind string  `help:"Confirm all warnings of this kind, or with --row the one in that row." placeholder:"KIND"`
+	Row  []int64 `help:"Confirm what is in this row of the sheet; may be given several times." placeholder:"ROW"`
+	All  bool    `help:"Confirm everything that waits for you but repeats: those by --kind or --row."`
 }
 
 // Run confirms warnings as the person whose token was given.
 func (c *batchConfirmCmd) Run(a *app) error {
-	if !c.All && c.Kind == "" && c.Row == 0 || c.All && (c.Kind != "" || c.Row != 0) || c.Row < 0 {
+	noRow := func(row int64) bool { return row < 1 }
+	if !c.All && c.Kind == "" && len(c.Row) == 0 || c.All && (c.Kind != "" || len(c.Row) > 0) || slices.ContainsFunc(c.Row, noRow) {
 		return usagef("say what you confirm: --kind KIND, --row ROW, both, or --all (payrun batch warnings %d lists them)", c.ID)
 	}
 	user, err := a.user()
 	if err != nil {
 		return err
 	}
-	confirmed, err := a.book.ConfirmWarnings(a.ctx, user, c.ID, c.Kind, c.Row)
+	confirmed, err := a.book.ConfirmWarnings(a.ctx, user, c.ID, c.Kind, c.Row...)
 	if err != nil {
 		return err
 	}
-	left, err := a.repeatsLeft(c.ID)
+	b, left, err := a.repeatsLeft(c.ID)
 	if err != nil {
 		return err
 	}
@@ -217,19 +230,19 @@ func (c *batchConfirmCmd) Run(a *app) error {
 		a.printConfirmed(confirmed)
 		for _, k := range left {
 			a.sayf("Not confirmed: %s of %s may be the same payments again.\nLook at them: payrun batch warnings %d --kind %s, then: payrun batch confirm %d --kind %s",
-				count(max(k.Open, k.Unchecked)), k.Code, c.ID, k.Code, c.ID, k.Code)
+				count(waiting(b, k)), k.Code, c.ID, k.Code, c.ID, k.Code)
 		}
 	})
 }
 
 // repeatsLeft are the kinds that --all does not confirm and that still wait.
-func (a *app) repeatsLeft(batch int64) ([]ledger.WarningKind, error) {
+func (a *app) repeatsLeft(batch int64) (ledger.Batch, []ledger.WarningKind, error) {
 	b, err := a.book.Batch(a.ctx, batch)
 	if err != nil {
-		return nil, err
+		return b, nil, err
 	}
 	kinds, err := a.book.WarningKinds(a.ctx, batch)
-	return slices.DeleteFunc(kinds, func(k ledger.WarningKind) bool { return !k.Repeats() || !waits(b, k) }), err
+	return b, slices.DeleteFunc(kinds, func(k ledger.WarningKind) bool { return !k.Repeats() || !waits(b, k) }), err
 }
 
 func (a *app) printConfirmed(confirmed []ledger.ConfirmedKind) {

@@ -64,3 +64,27 @@ func TestASheetAsAWholeIsKnownAgain(t *testing.T) {
 	slices.Reverse(others)
 	mia.with("PAYRUN_WARNINGS_REPEATS_WITHIN=0", "PAYRUN_WARNINGS_REFERENCES_WITHIN=0").must("import", p.sheet(others...)).says("Next: payrun batch submit 4")
 }
+
+// A maker who confirmed one of three repeats was told that three were left,
+// and of two rows only the last was confirmed.
+func TestRowsAreConfirmedOneByOneAndTogether(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, checker := p.people()
+	mia, carl := p.as(maker), p.as(checker)
+	var rows []string
+	for _, reference := range []string{"A", "B", "C", "D", "E"} { // rows 3 to 6 repeat row 2
+		rows = append(rows, reference+",Perfect Money,U100000907,20.25,USD,One")
+	}
+	mia.must("import", p.sheet(rows...)).says("4 warnings to confirm first")
+	mia.must("batch", "confirm", "1", "--row", "4").says("1 warning confirmed", "Not confirmed: 3 of payee-repeated")
+	mia.run("batch", "confirm", "1", "--row", "3", "--row", "4").exits(exitRefused).complains("no such warning in row 4 that waits for a maker")
+	p.must("batch", "show", "1").says("3 not yet, by the maker")
+	mia.must("batch", "confirm", "1", "--row", "3", "--row", "5", "--row", "3").
+		says("2 warnings confirmed", "2 of payee-repeated, 40.50 USD", "Not confirmed: 1 of payee-repeated")
+	mia.must("batch", "confirm", "1", "--row", "6").lacks("Not confirmed")
+	mia.run("batch", "confirm", "1", "--row", "0").exits(exitUsage)
+	mia.must("batch", "submit", "1")
+	carl.must("batch", "confirm", "1", "--row", "3,4").says("2 warnings confirmed", "Not confirmed: 2 of payee-repeated")
+	p.must("verify")
+}

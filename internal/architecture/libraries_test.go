@@ -24,6 +24,7 @@ var rooms = map[string][]string{
 	"github.com/sethvargo/go-limiter":     {"jobs", "internal/web"},
 	"github.com/xuri/excelize/v2":         {"importers", "reports", "internal/sheets"},
 	"go.yaml.in/yaml/v3":                  {"internal/config"},
+	"golang.org/x/sync":                   {"jobs"},
 	"golang.org/x/text":                   {"importers"},
 	"modernc.org/sqlite":                  {"internal/database"},
 }

@@ -58,10 +58,16 @@ const (
 
 var profileName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
+// AllowedName tells whether a profile may be called so: its name is also that of
+// a folder of the inbox.
+func AllowedName(name string) bool {
+	return profileName.MatchString(name) && !isPreset(name) && name != "processed" && name != "refused"
+}
+
 // ParseProfile reads the text of a profile and names what is wrong with it.
 func ParseProfile(name string, text []byte) (Profile, error) {
 	wrong := func(err error) (Profile, error) { return Profile{}, fmt.Errorf("import profile %s: %w", name, err) }
-	if !profileName.MatchString(name) || isPreset(name) || name == "processed" || name == "refused" {
+	if !AllowedName(name) {
 		return wrong(errors.New("this cannot be its name; use up to 40 small letters, digits and hyphens, and no preset's name"))
 	}
 	if len(text) > longestProfile {

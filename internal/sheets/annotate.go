@@ -91,6 +91,7 @@ type annotation struct {
 	sheet    string // on which the payouts stand
 	looks    looks
 	columns  int                 // the most that the importer takes
+	assigned int                 // the last column that the profile gives a meaning
 	channels []importers.Channel // for their names
 	column   int                 // of the sentences, from 1; 0 for none
 	last     int                 // row of the sheet's end
@@ -121,22 +122,20 @@ func (a *annotation) dropOld() error {
 }
 
 // findColumn chooses the column for the sentences: the one of an earlier copy,
-// or the first that nothing reaches, not even a merged title.
+// or the first that nothing reaches, not even a merged title or the profile.
 func (a *annotation) findColumn() error {
 	rows, err := a.file.GetRows(a.sheet, excelize.Options{RawCellValue: true})
 	if err != nil {
 		return err
 	}
 	a.last = len(rows)
-	if a.Sheet.HeaderRow == 0 {
-		return nil // without headings nothing would tell what the column is
+	if len(a.Sheet.Columns) == 0 {
+		return nil // it was refused before it was known where its table stands
 	}
-	for _, column := range a.Sheet.Columns {
-		if column.Field == importers.FieldProblems {
-			a.column, err = excelize.ColumnNameToNumber(column.Letter)
-			return err
-		}
+	if a.column, err = a.oldColumn(rows); err != nil || a.column > 0 {
+		return err
 	}
+	a.column = a.assigned
 	for _, row := range rows {
 		a.column = max(a.column, len(row))
 	}
@@ -156,6 +155,24 @@ func (a *annotation) findColumn() error {
 		a.column = 0 // the importer would not take one more
 	}
 	return nil
+}
+
+// oldColumn is the one of an earlier copy, 0 for none.
+func (a *annotation) oldColumn(rows [][]string) (int, error) {
+	for _, column := range a.Sheet.Columns {
+		if column.Field == importers.FieldProblems {
+			return excelize.ColumnNameToNumber(column.Letter)
+		}
+	}
+	if a.Sheet.HeaderRow > 0 {
+		return 0, nil
+	}
+	for _, row := range rows {
+		if at := slices.IndexFunc(row, importers.IsOwnWord); at >= 0 {
+			return at + 1, nil
+		}
+	}
+	return 0, nil
 }
 
 // layOut keeps the column on the same sheet of paper as its rows, unless the

@@ -329,12 +329,52 @@ func TestAnImportedRowIsNotImportedAgain(t *testing.T) {
 	if got := strings.Join(findings(again), ", "); got != "4 row-imported, 7 row-imported" {
 		t.Errorf("problems %s", got)
 	}
+	third, _ := judge(t, annotate(t, edited(t, copied, fixNovember(t)), byNovember(), again), byNovember())
+	if got := strings.Join(findings(third), ", "); got != "4 row-imported, 7 row-imported" {
+		t.Errorf("in a copy of the copy: problems %s", got)
+	}
 	cleaned := edited(t, edited(t, copied, fixNovember(t)), func(file *excelize.File) {
 		must(t, file.RemoveRow("November", 7))
 		must(t, file.RemoveRow("November", 4))
 	})
 	if j, rows := judge(t, cleaned, byNovember()); len(rows) != 2 || j.Faulty() {
 		t.Errorf("without the imported rows: %d rows, %v", len(rows), findings(j))
+	}
+}
+
+// The same holds of a sheet without headings, whose first row is a payout.
+func TestAnImportedRowIsKnownWithoutHeadings(t *testing.T) {
+	t.Parallel()
+	rules := importers.Rules{Profile: importers.Profile{NoHeadings: true, Channel: "16", Currency: "USD",
+		Letters: map[string]importers.Field{"A": importers.FieldAccount, "B": importers.FieldAmount, "C": importers.FieldRemark}}}
+	for name, tt := range map[string]struct{ text, column, next string }{
+		"with a further column":     {"P10000001,1.00,one,x\nP10000002,2.005,two,\nP10000003,3.00,three,\n", "E", "F"},
+		"without its last column":   {"P10000001,1.00\nP10000002,2.005\nP10000003,3.00\n", "D", "E"},
+		"of which none has remarks": {"P10000001,1.00,\nP10000002,2.005,\nP10000003,3.00,\n", "D", "E"},
+	} {
+		t.Run(name, func(t *testing.T) { marksStay(t, tt.text, tt.column, tt.next, rules) })
+	}
+}
+
+func marksStay(t *testing.T, text, column, next string, rules importers.Rules) {
+	path := filepath.Join(t.TempDir(), "sheet.csv")
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	j, rows := judge(t, path, rules)
+	if len(rows) != 2 {
+		t.Fatalf("%d good rows", len(rows))
+	}
+	j.Batch = 7
+	copied := annotate(t, path, rules, j)
+	corrected := edited(t, copied, func(file *excelize.File) {
+		must(t, file.SetCellStr(file.GetSheetName(0), "B2", "2.00"))
+	})
+	again, rows := judge(t, corrected, rules)
+	if got := strings.Join(findings(again), ", "); got != "1 row-imported, 3 row-imported" || len(rows) != 1 || rows[0].Number != 2 || rows[0].Beside != "" {
+		t.Errorf("%v, good rows %+v", got, rows)
+	}
+	second := open(t, annotate(t, corrected, rules, again))
+	if sheet := second.GetSheetName(0); !strings.HasPrefix(cell(t, second, sheet, column+"1"), "Imported as batch 7. ") || cell(t, second, sheet, next+"1") != "" {
+		t.Errorf("beside row 1: %q, %q", cell(t, second, sheet, column+"1"), cell(t, second, sheet, next+"1"))
 	}
 }
 

@@ -65,25 +65,58 @@ func (f *form) refusals(p *page) error {
 		"Amounts with signs, thousands separators or currency symbols in text, percentages, zero, and negative amounts.",
 		"Hidden rows, hidden columns with data, merged cells among the payouts, and a second sheet with data.",
 		"Two rows with the same reference. Two rows with the same wallet and amount wait until you confirm that both are meant.",
-		"The characters & and =, line breaks, and text that begins with = + - or @."))
+		"Line breaks, and text that begins with = + - or @. In an account or a remark also the characters & and = anywhere."))
 }
 
 // examples shows rows with wallets that nobody has: the importer refuses them
-// wherever they are copied to.
+// wherever they are copied to. Their columns are in the order of the sheet to
+// fill in, so that a row can be compared cell by cell.
 func (f *form) examples(p *page) error {
+	var headings []field
+	for _, column := range f.columns {
+		switch {
+		case !inExamples(column.field):
+		case column.field == importers.FieldAmount:
+			headings = append(headings, right(column.heading))
+		default:
+			headings = append(headings, left(column.heading))
+		}
+	}
 	err := errors.Join(p.section("Examples"),
 		p.note("Wallets with nothing but zeros belong to nobody. A row that has one is refused, so an example cannot be paid by accident."),
-		p.headings(left("Channel"), left("Reference"), left("Account"), right("Amount"), left("Currency"), left("Remark")))
+		p.headings(headings...))
 	for i, channel := range f.channels {
-		forms := f.accountForms(channel)
-		if len(forms) == 0 {
-			continue
+		if len(f.accountForms(channel)) > 0 {
+			err = errors.Join(err, p.line(f.example(i+1, channel)...))
 		}
-		account, currency := forms[0].Prefix+strings.Repeat("0", forms[0].MinDigits), channel.Currencies[0]
-		err = errors.Join(err, p.line(words(channel.Name, plainLook), words(fmt.Sprintf("EXAMPLE-%d", i+1), plainLook), words(account, plainLook),
-			sum(12_50, currency), words(string(currency), plainLook), words("November, invoice 17", plainLook)))
 	}
 	return err
+}
+
+// inExamples tells whether the examples have a column: the page has no room
+// for all.
+func inExamples(f importers.Field) bool {
+	return f != importers.FieldPayee && f != importers.FieldPayDate
+}
+
+// example is one row, without the columns that the template leaves out.
+func (f *form) example(number int, channel importers.Channel) []field {
+	wallet, currency := f.accountForms(channel)[0], channel.Currencies[0]
+	cells := map[importers.Field]field{
+		importers.FieldReference: words(fmt.Sprintf("EXAMPLE-%d", number), plainLook),
+		importers.FieldChannel:   words(channel.Name, plainLook),
+		importers.FieldAccount:   words(wallet.Prefix+strings.Repeat("0", wallet.MinDigits), plainLook),
+		importers.FieldAmount:    sum(12_50, currency),
+		importers.FieldCurrency:  words(string(currency), plainLook),
+		importers.FieldRemark:    words("November, invoice 17", plainLook),
+	}
+	var row []field
+	for _, column := range f.columns {
+		if cell, ok := cells[column.field]; ok {
+			row = append(row, cell)
+		}
+	}
+	return row
 }
 
 // broad writes a row whose last field reaches over the columns from the given

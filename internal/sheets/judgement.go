@@ -11,6 +11,7 @@ type Judgement struct {
 	Refused  *importers.Problem  // why the whole file was refused; nil if it was not
 	Reason   string              // why nothing was imported, as a sentence; "" if nothing stood against it
 	Batch    int64               // the batch that the accepted rows became; 0 for none
+	Options  string              // of the command line with which it was read, such as "--profile ru"; "" for none
 }
 
 // Faulty tells whether there is something to correct: the file was refused,

@@ -21,7 +21,8 @@ func (a *annotation) writeColumn() error {
 	if a.column == 0 {
 		return nil
 	}
-	if err := a.clearColumn(); err != nil {
+	marks, err := a.clearColumn()
+	if err != nil {
 		return err
 	}
 	letter, err := excelize.ColumnNumberToName(a.column)
@@ -31,10 +32,12 @@ func (a *annotation) writeColumn() error {
 	if err := a.file.SetColWidth(a.sheet, letter, letter, sentenceWidth); err != nil {
 		return err
 	}
-	if err := a.put(a.column, a.Sheet.HeaderRow, importers.ProblemsHeading, headingLook); err != nil {
-		return err
+	if a.Sheet.HeaderRow > 0 {
+		if err := a.put(a.column, a.Sheet.HeaderRow, importers.ProblemsHeading, headingLook); err != nil {
+			return err
+		}
 	}
-	sentences := a.sentences()
+	sentences := a.sentences(marks)
 	for _, row := range slices.Sorted(maps.Keys(sentences)) {
 		text := strings.Join(sentences[row], "\n")
 		if err := errors.Join(a.put(a.column, row, text, adviceLook), a.raise(row, text)); err != nil {
@@ -72,32 +75,39 @@ func (a *annotation) lower(row int, text string) error {
 	return err
 }
 
-// clearColumn empties what an earlier copy said. Where the column is new,
-// nothing stands there.
-func (a *annotation) clearColumn() error {
+// clearColumn empties what an earlier copy said, and returns the marks of rows
+// that were imported before. Where the column is new, nothing stands there.
+func (a *annotation) clearColumn() (marks map[int]string, err error) {
+	marks = map[int]string{}
 	for row := 1; row <= a.last; row++ {
 		cell, err := excelize.CoordinatesToCellName(a.column, row)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		value, err := a.file.GetCellValue(a.sheet, cell, excelize.Options{RawCellValue: true})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if value == "" {
 			continue
 		}
+		if first, _, _ := strings.Cut(strings.TrimSpace(value), "\n"); strings.HasPrefix(first, importers.ImportedMark) {
+			marks[row] = first
+		}
 		if err := errors.Join(a.file.SetCellValue(a.sheet, cell, nil), a.lower(row, value)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return marks, nil
 }
 
-// sentences lists what to write beside each row: that it was imported, and
-// its problems.
-func (a *annotation) sentences() map[int][]string {
+// sentences lists what to write beside each row: that it was imported, now or
+// before, and its problems.
+func (a *annotation) sentences(marks map[int]string) map[int][]string {
 	sentences := map[int][]string{}
+	for row, mark := range marks {
+		sentences[row] = []string{mark}
+	}
 	if a.Batch != 0 {
 		imported := fmt.Sprintf("%s%d. Delete this row before the sheet is handed in again.", importers.ImportedMark, a.Batch)
 		for _, run := range a.Sheet.AcceptedRows {
@@ -107,7 +117,7 @@ func (a *annotation) sentences() map[int][]string {
 		}
 	}
 	for _, p := range a.every() {
-		if p.Row > 0 {
+		if p.Row > 0 && (p.Code != importers.RowImported || marks[p.Row] == "") {
 			sentences[p.Row] = append(sentences[p.Row], fmt.Sprintf("%s %s: %s", place(p), p.Code, p.Message))
 		}
 	}

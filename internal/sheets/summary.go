@@ -30,10 +30,20 @@ func (a *annotation) explain(p *page) error {
 	} else if a.Batch != 0 {
 		state = fmt.Sprintf("The good rows were imported as batch %d. %s", a.Batch, state)
 	}
+	column := fmt.Sprintf("the column %q", importers.ProblemsHeading)
+	if s.HeaderRow == 0 {
+		column = "the column of sentences beside its table"
+	}
 	todo := fmt.Sprintf("Correct the marked cells on the sheet %q and hand this file in. Red rejects a row, yellow needs to be confirmed. "+
-		"This sheet and the column %q are Payrun's own: they are not read, and are written anew when there are still problems.", a.sheet, importers.ProblemsHeading)
+		"This sheet and %s are Payrun's own: they are not read, and are written anew when there are still problems.", a.sheet, column)
 	if a.Batch != 0 {
 		todo += " Delete the grey rows first: they are imported already."
+		if len(s.ControlTotals) > 0 {
+			todo += " The sheet's own total or count still has them in it: correct it too, or delete its row."
+		}
+	}
+	if a.Options != "" {
+		todo += fmt.Sprintf(" The sheet was read with %s, and this file needs the same: payrun import %s FILE, or the inbox folder that the sheet came from.", a.Options, a.Options)
 	}
 	judged := fmt.Sprintf("Judged: %s, SHA-256 %s.", a.File, s.Digest)
 	return errors.Join(p.note(state), p.note(todo), p.note(judged))

@@ -27,7 +27,7 @@ type TemplateChoice struct {
 var ErrNoSuchChoice = errors.New("no channel fits")
 
 // ErrNoForm: the profile reads sheets that no template can look like.
-var ErrNoForm = errors.New("there are templates only for sheets with headings and amounts as they are spoken")
+var ErrNoForm = errors.New("there are templates only for sheets whose columns are found by their headings and whose amounts are written like 10.50, not in cents")
 
 // Template writes an empty payout sheet into a new workbook: headings that the
 // importer knows under the same rules, drop-downs, formats that keep accounts

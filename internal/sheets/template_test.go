@@ -65,8 +65,8 @@ func copyExamples(t testing.TB) func(*excelize.File) {
 		must(t, err)
 		at := 2
 		for _, row := range rows {
-			if len(row) > 1 && strings.HasPrefix(row[1], "EXAMPLE") {
-				must(t, file.SetSheetRow(sheets.PayoutsSheet, fmt.Sprintf("A%d", at), &[]any{row[1], row[0], row[2], 12.5, row[4]}))
+			if len(row) > 1 && strings.HasPrefix(row[0], "EXAMPLE") {
+				must(t, file.SetSheetRow(sheets.PayoutsSheet, fmt.Sprintf("A%d", at), &[]any{row[0], row[1], row[2], 12.5, row[4]}))
 				at++
 			}
 		}
@@ -159,6 +159,55 @@ func TestExamplesCopiedAmongThePayoutsAreRefused(t *testing.T) {
 	}
 }
 
+// A newcomer typed the examples' first two columns into each other's place.
+func TestExamplesHaveTheOrderOfTheSheet(t *testing.T) {
+	t.Parallel()
+	byHand := importers.Rules{Profile: importers.Profile{Channel: "16", Columns: map[string]importers.Field{"Kwota": importers.FieldAmount}}}
+	for name, tt := range map[string]struct {
+		rules          importers.Rules
+		heads, example []string
+	}{
+		"all columns": {importers.Rules{}, []string{"Reference", "Channel", "Account", "Amount", "Currency", "Remark"},
+			[]string{"EXAMPLE-3", "Payeer", "P0000000", "12.50 ", "USD", "November, invoice 17"}},
+		"by a profile": {byHand, []string{"Reference", "Account", "Kwota", "Currency", "Remark"},
+			[]string{"EXAMPLE-1", "P0000000", "12.50 ", "USD", "November, invoice 17"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rows, err := open(t, template(t, tt.rules, sheets.TemplateChoice{})).GetRows(importers.InstructionsSheet)
+			must(t, err)
+			at := slices.IndexFunc(rows, func(row []string) bool { return len(row) > 0 && row[0] == "Examples" })
+			if diff := cmp.Diff(tt.heads, rows[at+2]); diff != "" {
+				t.Errorf("headings (-want +got):\n%s", diff)
+			}
+			if !slices.ContainsFunc(rows[at+3:], func(row []string) bool { return slices.Equal(row, tt.example) }) {
+				t.Errorf("no row %q in %q", tt.example, rows[at+3:])
+			}
+		})
+	}
+}
+
+// What the instructions call refused is refused, and nothing else of it.
+func TestTheInstructionsSayWhereCharactersAreRefused(t *testing.T) {
+	t.Parallel()
+	path := template(t, importers.Rules{}, sheets.TemplateChoice{})
+	rows, err := open(t, path).GetRows(importers.InstructionsSheet)
+	must(t, err)
+	const sentence = "Line breaks, and text that begins with = + - or @. In an account or a remark also the characters & and = anywhere."
+	if !slices.ContainsFunc(rows, func(row []string) bool { return len(row) > 0 && row[0] == sentence }) {
+		t.Errorf("the instructions do not say %q", sentence)
+	}
+	odd := edited(t, path, func(file *excelize.File) {
+		must(t, file.SetSheetRow(sheets.PayoutsSheet, "A2", &[]any{"a=b&c", "Payeer", "P12345678", 1, "USD", "Tom & Jerry = us", "a&b"}))
+		must(t, file.SetSheetRow(sheets.PayoutsSheet, "A3", &[]any{"=1", "Payeer", "P1234&5678", 2, "USD", "-Tom", "a=b"}))
+	})
+	j, _ := judge(t, odd, importers.Rules{})
+	want := []string{"G2 text-reserved", "C3 text-reserved", "A3 text-formula", "F3 text-formula", "G3 text-reserved"}
+	if diff := cmp.Diff(want, findings(j)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
 func TestATemplateIsNarrowedDown(t *testing.T) {
 	t.Parallel()
 	wide := importers.DefaultChannels()
@@ -237,7 +286,7 @@ func TestAProfileWithoutATemplate(t *testing.T) {
 		"no headings": {NoHeadings: true}, "letters": {Letters: map[string]importers.Field{"A": importers.FieldAccount}}, "minor units": {MinorUnits: true},
 	} {
 		path := filepath.Join(t.TempDir(), "template.xlsx")
-		if err := sheets.Template(path, importers.Rules{Profile: profile}, sheets.TemplateChoice{}); !errors.Is(err, sheets.ErrNoForm) {
+		if err := sheets.Template(path, importers.Rules{Profile: profile}, sheets.TemplateChoice{}); !errors.Is(err, sheets.ErrNoForm) || !strings.Contains(err.Error(), "not in cents") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -73,6 +73,10 @@ type TwinControlTotal struct {
 	Given    string                `json:"given"`
 	Found    string                `json:"found"`
 	Agrees   bool                  `json:"agrees"`
+	// What the comparison leaves open.
+	Unchecked bool `json:"unchecked"`
+	Unread    int  `json:"unread_rows"`
+	Below     int  `json:"rows_below"`
 }
 
 // TwinKind counts the problems of one code.
@@ -106,11 +110,9 @@ func (j Judgement) Twin() Twin {
 		Columns:        each(s.Columns, func(c importers.Column) TwinColumn { return TwinColumn{c.Letter, c.Heading, c.Field} }),
 		Totals:         each(s.Totals, twinTotal),
 		RejectedTotals: each(s.RejectedTotals, twinRejectedTotal),
-		ControlTotals: each(s.ControlTotals, func(c importers.ControlTotal) TwinControlTotal {
-			return TwinControlTotal{c.Row, c.Column, c.Kind, c.Currency, c.Given, c.Found, c.Agrees}
-		}),
-		Kinds:    each(s.Kinds, func(k importers.Kind) TwinKind { return TwinKind(k) }),
-		Problems: each(j.Problems, twinProblem), Found: j.Found, Batch: j.Batch, Reason: j.Reason,
+		ControlTotals:  each(s.ControlTotals, func(c importers.ControlTotal) TwinControlTotal { return TwinControlTotal(c) }),
+		Kinds:          each(s.Kinds, func(k importers.Kind) TwinKind { return TwinKind(k) }),
+		Problems:       each(j.Problems, twinProblem), Found: j.Found, Batch: j.Batch, Reason: j.Reason,
 	}
 	if j.Refused != nil {
 		refused := twinProblem(*j.Refused)
