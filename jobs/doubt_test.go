@@ -206,8 +206,9 @@ func TestOnlyAClearNotFoundLetsASecondSendGo(t *testing.T) {
 				batch := s.doubted(c.ends == ledger.Review)
 				s.faults(of(batch, sandbox.Fault{At: sandbox.Query, Kind: sandbox.FaultNotFound})...)
 				s.tracked(batch.ID, func(p *ledger.Payout) bool { return p.State == ledger.Approved })
-				c.fault.At = sandbox.Query
-				s.faults(of(batch, c.fault)...)
+				fault := c.fault
+				fault.At = sandbox.Query
+				s.faults(of(batch, fault)...)
 				s.sent(batch.ID)
 				if got := s.states(batch.ID); got[c.ends] != doubts {
 					t.Errorf("states %v, want %s", got, c.ends)
