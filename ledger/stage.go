@@ -125,15 +125,7 @@ func (s *Staging) Chunk(rows []NewPayout) (Chunk, error) {
 
 // Store is the second half of Add. Several chunks may be stored at the same
 // time, in any order.
-//
-// A chunk under way is stored to its end, also when ctx ends: PostgreSQL's
-// driver does not survive a rollback in the middle of a COPY, and would wait
-// for ever.
 func (c Chunk) Store(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("stage payouts: %w", err)
-	}
-	ctx = context.WithoutCancel(ctx)
 	err := c.staging.book.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := c.staging.stillStaging(ctx, tx); err != nil {
 			return err

@@ -175,6 +175,83 @@ func TestRowsAreAddedOneByOne(t *testing.T) {
 	})
 }
 
+// Were the transaction rolled back as soon as its context ends, beside the COPY
+// that still reads from the same connection, both could wait for ever.
+func TestALoadThatIsGivenUpEnds(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		const rows = 20_000
+		for round := range 20 {
+			ctx, giveUp := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				ended <- db.InTx(ctx, func(tx *database.Tx) error {
+					return database.Load(ctx, tx, "words", []string{"id", "word"}, rows, func(i int) []any {
+						if i == rows/20*round {
+							giveUp()
+							time.Sleep(5 * time.Millisecond) // for who would roll back
+						}
+						return []any{i, fmt.Sprint("word ", i)}
+					})
+				})
+			}()
+			select {
+			case err := <-ended:
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("given up at a row: %v", err)
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("round %d has not ended", round)
+			}
+		}
+		var stored int
+		if err := db.Get(t.Context(), &stored, "SELECT count(*) FROM words"); err != nil || stored != 0 {
+			t.Errorf("%d rows are stored (%v)", stored, err)
+		}
+	})
+}
+
+// Whoever waits for a connection may give up, and one that comes in that very
+// moment is not lost.
+func TestATransactionIsGivenUpWhereverItIs(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {
+		db.Writer().SetMaxOpenConns(1)
+		count := func(ctx context.Context) error {
+			return db.InTx(ctx, func(tx *database.Tx) error {
+				_, err := tx.Exec(ctx, "UPDATE counters SET n = n + 1 WHERE id = 1")
+				return err
+			})
+		}
+		committed := 0
+		for round := range 200 {
+			ctx, giveUp := context.WithTimeout(t.Context(), time.Duration(round)*10*time.Microsecond)
+			switch err := count(ctx); {
+			case err == nil:
+				committed++
+			case !errors.Is(err, context.DeadlineExceeded):
+				t.Errorf("round %d: %v", round, err)
+			}
+			giveUp()
+		}
+		err := db.InTx(t.Context(), func(*database.Tx) error { // has the only connection
+			ctx, giveUp := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			defer giveUp()
+			return count(ctx)
+		})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without a connection: %v", err)
+		}
+		if err := count(t.Context()); err != nil {
+			t.Error(err)
+		}
+		var n int
+		if err := db.Get(t.Context(), &n, "SELECT n FROM counters WHERE id = 1"); err != nil || n != committed+1 {
+			t.Errorf("counted to %d (%v), %d were committed", n, err, committed+1)
+		}
+	})
+}
+
 func TestErrorsAreClassifiedByCode(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, prepare, func(t *testing.T, db *database.DB) {

@@ -65,19 +65,22 @@ func (db *DB) snapshotLevel() sql.IsolationLevel {
 }
 
 func (db *DB) inTx(ctx context.Context, pool *sqlx.DB, options *sql.TxOptions, f func(*Tx) error) (err error) {
-	tx, err := pool.BeginTxx(ctx, options)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	// After a commit this returns ErrTxDone; before, it also runs on panic.
-	defer func() { _ = tx.Rollback() }()
 	// A driver reports the caller's own giving up in words of its own.
 	defer func() {
 		if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) && !errors.Is(err, ErrCommitUnknown) {
 			err = fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
 	}()
+	tx, err := begin(ctx, pool, options)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	// After a commit this returns ErrTxDone; before, it also runs on panic.
+	defer func() { _ = tx.Rollback() }()
 	if err := f(&Tx{Dialect: db.Dialect, db: db, tx: tx}); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -87,6 +90,21 @@ func (db *DB) inTx(ctx context.Context, pool *sqlx.DB, options *sql.TxOptions, f
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// begin begins a transaction that goes on when ctx ends. Its statements do not,
+// each of them has the caller's ctx; but database/sql would roll back at once
+// and beside them, while a COPY reads from the same connection, and then both
+// may wait for ever. A commit under way, too, had better come to its end.
+func begin(ctx context.Context, pool *sqlx.DB, options *sql.TxOptions) (*sqlx.Tx, error) {
+	beginning, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, giveUp)
+	tx, err := pool.BeginTxx(beginning, options)
+	if inTime := stop(); err == nil && !inTime {
+		_ = tx.Rollback() // unless that was done already
+		return nil, ctx.Err()
+	}
+	return tx, err
 }
 
 // Now returns the database's time, the same for the whole transaction.
