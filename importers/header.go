@@ -2,6 +2,7 @@ package importers
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -142,13 +143,9 @@ type layout struct {
 	// rules' currency; "" leaves it to the rows.
 	currency money.Currency
 	stated   bool // the heading says it
-	extras   []extraColumn
-}
-
-// extraColumn is a column without a meaning to a payout.
-type extraColumn struct {
-	at      int
-	heading string
+	// extras names the columns without a meaning to a payout, "" for one that
+	// has a meaning; those beyond it go by their letters.
+	extras []string
 }
 
 // heading returns the column that holds the field, or a Column without a
@@ -182,6 +179,9 @@ func (set *ruleset) matchHeader(row *record) (*layout, *FileError, int) {
 	}
 	if known < 2 {
 		return nil, nil, known
+	}
+	if fault := set.unmet(headings); fault != nil {
+		return nil, fault.at(row.number), known
 	}
 	solutions := assignments(headings, set.required(headings))
 	switch len(solutions) {
@@ -361,8 +361,11 @@ func assignments(headings []heading, required []Field) [][]Field {
 }
 
 // emptyLayout has no field in any column yet.
-func (set *ruleset) emptyLayout(row *record) *layout {
-	l := &layout{fields: row.fields, currency: set.Currency}
+func (set *ruleset) emptyLayout(row *record, columns int) *layout {
+	l := &layout{fields: row.fields, currency: set.Currency, extras: make([]string, columns)}
+	for i := range l.extras {
+		l.extras[i] = columnLetter(i)
+	}
 	for i := range l.at {
 		l.at[i] = -1
 	}
@@ -370,12 +373,15 @@ func (set *ruleset) emptyLayout(row *record) *layout {
 }
 
 func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (*layout, *FileError) {
-	l := set.emptyLayout(row)
+	l := set.emptyLayout(row, len(row.cells))
 	for i, h := range headings {
+		l.extras[h.column] = h.text
 		if fields[i] != FieldIgnored {
-			l.at[fields[i]] = h.column
-		} else {
-			l.extras = append(l.extras, extraColumn{h.column, h.text})
+			l.at[fields[i]], l.extras[h.column] = h.column, ""
+		}
+		if fields[i] == FieldAmount && isFigure(h.text) {
+			return nil, refuse(HeaderMissing, "This row was to be the headings, and has %s where the heading of the amount should be: it looks like a payout. Put a row of headings above it; or, if the sheet has none, say so (headings: none, in an import profile).",
+				shown(h.text)).in(row.number, columnLetter(h.column))
 		}
 		if h.currency != "" {
 			l.currency, l.stated = h.currency, true
@@ -389,22 +395,34 @@ func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (
 	return l, nil
 }
 
-// fixedLayout is that of a sheet without headings, by the profile's letters.
+// isFigure tells an amount from a heading, which has more letters than those of
+// a currency.
+func isFigure(text string) bool {
+	if name, currency := splitCurrency(text); currency != "" {
+		text = name
+	}
+	return strings.ContainsFunc(text, unicode.IsDigit) && !strings.ContainsFunc(text, unicode.IsLetter)
+}
+
+// fixedLayout is that of a sheet without headings, by the profile's letters. A
+// first row that ends early says nothing about the rows below it.
 func (set *ruleset) fixedLayout(row *record) (*layout, *FileError) {
-	l := set.emptyLayout(row)
-	for column, c := range row.cells {
+	width := len(row.cells)
+	for column := range set.letters {
+		width = max(width, column+1)
+	}
+	l := set.emptyLayout(row, width)
+	for column := range width {
 		field := set.letters[column]
 		if field != FieldIgnored {
-			l.at[field] = column
-		} else {
-			l.extras = append(l.extras, extraColumn{column, columnLetter(column)})
+			l.at[field], l.extras[column] = column, ""
 		}
-		if field != FieldIgnored || strings.TrimSpace(c.text) != "" {
+		if field != FieldIgnored || strings.TrimSpace(row.at(column).text) != "" {
 			l.columns = append(l.columns, Column{Field: field, Letter: columnLetter(column)})
 		}
 	}
 	for _, field := range set.required(nil) {
-		if l.at[field] < 0 {
+		if at := l.at[field]; at < 0 || at >= len(row.cells) {
 			return nil, refuse(HeaderMissing, "The sheet is to be read without headings, and nothing says where its %s stands. Give the column's letter in the import profile, or one value for the whole sheet.", field).at(row.number)
 		}
 	}
@@ -431,6 +449,27 @@ func (l *layout) preview(row *record) string {
 		parts = append(parts, fmt.Sprintf("%s is the %s %q", column.Letter, column.Field, value))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// unmet refuses headings without a column that somebody said was there: to go
+// on without it, a pay date for one, would be to pay otherwise than they think.
+func (set *ruleset) unmet(headings []heading) *FileError {
+	for _, name := range slices.Sorted(maps.Keys(set.Columns)) {
+		field := set.Columns[name]
+		if field != FieldIgnored && !slices.ContainsFunc(headings, func(h heading) bool { return fold(h.text) == fold(name) }) {
+			return refuse(HeaderMissing, "The column %q was to be the %s, and no heading is called so. Correct the heading, or what was said about it (--map, or columns in an import profile).",
+				name, field)
+		}
+	}
+	for _, letter := range slices.Sorted(maps.Keys(set.Letters)) {
+		field, column := set.Letters[letter], 0
+		column, _ = columnIndex(letter)
+		if field != FieldIgnored && !slices.ContainsFunc(headings, func(h heading) bool { return h.column == column }) {
+			return refuse(HeaderMissing, "Column %s was to be the %s, and has no heading. Give it one, or correct what was said about it (--map, or letters in an import profile).",
+				letter, field)
+		}
+	}
+	return nil
 }
 
 // headerFault explains why no assignment fits: a required column is absent,

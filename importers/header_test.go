@@ -47,7 +47,7 @@ func TestHeaders(t *testing.T) {
 		{"one of two amounts by letter", "Channel;Account;Amount (EUR);Amount (USD)",
 			importers.Rules{Profile: importers.Profile{Letters: map[string]importers.Field{"D": importers.FieldAmount}}}, "channel account ignored amount"},
 		{"by hand", "Comment;Channel;Konto;Amount;Currency;Account", byHand, "ignored channel account amount currency ignored"},
-		{"by hand, but not there", "Comment;Channel;Account;Amount;Currency", byHand, "ignored channel account amount currency"},
+		{"ignored by hand, but not there", "Channel;Konto;Amount;Currency", byHand, "channel account amount currency"},
 		{"by hand and twice", "Konto;Channel;Konto;Amount;Currency", byHand, ""},
 		{"by hand, others ignored", "Comment;Channel;Konto;Amount;Currency", byHand, "ignored channel account amount currency"},
 	}

@@ -198,6 +198,36 @@ func TestPresetsWantALook(t *testing.T) {
 	}
 }
 
+// TestAFirstRowThatEndsEarly: where a workbook has no headings, its first row
+// may lack what the rows below it have. A pay date there is not overlooked.
+func TestAFirstRowThatEndsEarly(t *testing.T) {
+	t.Parallel()
+	rows := `<row r="1">` + textCell("A1", "P10000001") + numberCell("B1", "10") + `</row>
+		<row r="2">` + textCell("A2", "P10000002") + numberCell("B2", "5") + textCell("C2", "2026-12-30") + textCell("E2", "for Mia") + `</row>
+		<row r="3">` + textCell("A3", "P10000003") + numberCell("B3", "5") + textCell("D3", "1") + `</row>`
+	letters := map[string]importers.Field{"A": importers.FieldAccount, "B": importers.FieldAmount, "C": importers.FieldPayDate, "D": importers.FieldTest}
+	result, sink, err := readContent(t, "payouts.xlsx", newBook(rows).bytes(t),
+		importers.Rules{Profile: importers.Profile{NoHeadings: true, Channel: "16", Currency: "USD", Letters: letters}})
+	if err != nil || result.Accepted != 2 || len(result.Columns) != 4 {
+		t.Fatalf("%d accepted, columns %v, error %v", result.Accepted, result.Columns, err)
+	}
+	if diff := cmp.Diff([]string{"3D row-test"}, sink.codes()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if got := sink.rows[1]; got.PayDate != "2026-12-30" || got.Beside != "E: for Mia" {
+		t.Errorf("the second row is %+v", got)
+	}
+}
+
+// TestAColumnWithoutAHeadingIsKept beside the payout.
+func TestAColumnWithoutAHeadingIsKept(t *testing.T) {
+	t.Parallel()
+	_, sink, err := readContent(t, "payouts.csv", []byte("Channel,Account,Amount,Currency,,Team\nPayeer,P10000001,5,USD,not before Monday,Red\n"), importers.Rules{})
+	if err != nil || len(sink.rows) != 1 || sink.rows[0].Beside != "E: not before Monday; Team: Red" {
+		t.Errorf("read %+v, error %v", sink.rows, err)
+	}
+}
+
 // TestTestRowsAreNotPaid: the PayMaster layout marks test payments.
 func TestTestRowsAreNotPaid(t *testing.T) {
 	t.Parallel()

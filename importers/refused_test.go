@@ -236,6 +236,10 @@ func TestGoodText(t *testing.T) {
 func TestRefusedText(t *testing.T) {
 	t.Parallel()
 	long := goodCSV + strings.Repeat("A,Payeer,P10000001,1,USD,x\n", 4000)
+	assigned := func(columns, letters map[string]importers.Field) importers.Rules {
+		return importers.Rules{Profile: importers.Profile{Channel: "16", Currency: "USD", Columns: columns, Letters: letters}}
+	}
+	lettered := assigned(nil, map[string]importers.Field{"A": importers.FieldAccount, "B": importers.FieldAmount})
 	tests := []struct {
 		name    string
 		code    importers.Code
@@ -254,7 +258,7 @@ func TestRefusedText(t *testing.T) {
 		{"quote inside a field", importers.QuoteNotClosed, 2, strings.Replace(goodCSV, "Bonus", `5" screen`, 1), importers.Rules{}},
 		{"quote not closed after many rows", importers.QuoteNotClosed, 4004, long + "\"A,Payeer", importers.Rules{}},
 		{"carriage returns only", importers.CarriageReturnsOnly, 0, strings.ReplaceAll(goodCSV, "\n", "\r"), importers.Rules{}},
-		{"two delimiters fit", importers.DelimiterAmbiguous, 0, "account,b;account,amount\n", importers.Rules{Profile: importers.Profile{Channel: "16", Currency: "USD", Columns: map[string]importers.Field{"account,b": importers.FieldAccount, "account,amount": importers.FieldAmount}}}},
+		{"two delimiters fit", importers.DelimiterAmbiguous, 0, "account/a,amount/b;amount/c\n", assigned(nil, nil)},
 		{"no delimiter in the sep line", importers.DelimiterAmbiguous, 1, "sep=\x01\n" + goodCSV, importers.Rules{}},
 		{"too many rows", importers.TooManyRows, 3, goodCSV, importers.Rules{MaxRows: 1}},
 		{"too many columns", importers.TooManyColumns, 1, goodCSV, importers.Rules{MaxColumns: 5}},
@@ -266,6 +270,11 @@ func TestRefusedText(t *testing.T) {
 		{"a heading is doubled", importers.HeaderDoubled, 1, strings.Replace(goodCSV, "Remark", "Amount", 1), importers.Rules{}},
 		{"two headings for one field", importers.HeaderDoubled, 1, strings.Replace(goodCSV, "Remark", "Sum", 1), importers.Rules{}},
 		{"a heading of two meanings", importers.HeaderAmbiguous, 1, strings.Replace(goodCSV, "Reference", "ID", 1), importers.Rules{}},
+		{"a heading said by hand is not there", importers.HeaderMissing, 1, goodCSV, assigned(map[string]importers.Field{"Wallet no": importers.FieldAccount}, nil)},
+		{"a pay date said by hand is not there", importers.HeaderMissing, 1, goodCSV, assigned(map[string]importers.Field{"Due": importers.FieldPayDate}, nil)},
+		{"a letter said by hand has no heading", importers.HeaderMissing, 1, goodCSV, assigned(nil, map[string]importers.Field{"H": importers.FieldPayDate})},
+		{"a payout where headings should be", importers.HeaderMissing, 1, "P10000001,10.00\nP10000002,5\n", lettered},
+		{"a payout with a currency where headings should be", importers.HeaderMissing, 1, "P10000001,10.00 USD\nP10000002,5\n", lettered},
 		{"headings too far down", importers.HeaderMissing, 0, strings.Repeat("x\n", 60) + goodCSV, importers.Rules{}},
 		{"count is wrong", importers.ControlTotalWrong, 4, goodCSV + "Count,,,3,,\n", importers.Rules{}},
 		{"total is wrong", importers.ControlTotalWrong, 4, goodCSV + "Total,,,13.49,USD,\n", importers.Rules{}},

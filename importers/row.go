@@ -55,6 +55,14 @@ func (l *layout) isNote(row *record) bool {
 	return true
 }
 
+// extra names a column without a meaning to a payout, "" for one that has one.
+func (l *layout) extra(column int) string {
+	if column < len(l.extras) {
+		return l.extras[column]
+	}
+	return columnLetter(column)
+}
+
 // longestBeside is how many bytes of the columns without a meaning are kept.
 const longestBeside = 1000
 
@@ -63,12 +71,13 @@ const longestBeside = 1000
 func (l *layout) beside(row *record) string {
 	var parts []string
 	length := 0
-	for _, column := range l.extras {
-		text := strings.TrimSpace(row.at(column.at).text)
-		if text == "" || length > longestBeside {
+	for column := range row.cells {
+		name := l.extra(column)
+		text := strings.TrimSpace(row.cells[column].text)
+		if name == "" || text == "" || length > longestBeside {
 			continue
 		}
-		part := shown(column.heading) + ": " + shown(text)
+		part := shown(name) + ": " + shown(text)
 		parts = append(parts, part)
 		length += len(part)
 	}
