@@ -455,16 +455,14 @@ func (l *layout) preview(row *record) string {
 // on without it, a pay date for one, would be to pay otherwise than they think.
 func (set *ruleset) unmet(headings []heading) *FileError {
 	for _, name := range slices.Sorted(maps.Keys(set.Columns)) {
-		field := set.Columns[name]
-		if field != FieldIgnored && !slices.ContainsFunc(headings, func(h heading) bool { return fold(h.text) == fold(name) }) {
+		if field := set.Columns[name]; field != FieldIgnored && !slices.ContainsFunc(headings, func(h heading) bool { return fold(h.text) == fold(name) }) {
 			return refuse(HeaderMissing, "The column %q was to be the %s, and no heading is called so. Correct the heading, or what was said about it (--map, or columns in an import profile).",
 				name, field)
 		}
 	}
 	for _, letter := range slices.Sorted(maps.Keys(set.Letters)) {
-		field, column := set.Letters[letter], 0
-		column, _ = columnIndex(letter)
-		if field != FieldIgnored && !slices.ContainsFunc(headings, func(h heading) bool { return h.column == column }) {
+		column, _ := columnIndex(letter) // Validate saw it
+		if field := set.Letters[letter]; field != FieldIgnored && !slices.ContainsFunc(headings, func(h heading) bool { return h.column == column }) {
 			return refuse(HeaderMissing, "Column %s was to be the %s, and has no heading. Give it one, or correct what was said about it (--map, or letters in an import profile).",
 				letter, field)
 		}

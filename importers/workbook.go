@@ -275,10 +275,11 @@ var signs = map[rune]money.Currency{'€': "EUR", '£': "GBP", '₽': "RUB", '�
 // with it: the comma style of a European Excel has one as wide as a euro sign.
 var gaps = regexp.MustCompile(`[_*].`)
 
-// shownCurrency is the currency that a format such as `0.00" EUR"` or
-// `[$€-407] 0.00` shows beside the number.
+// shownCurrency is the currency that a format such as `0.00" EUR"`, `0.00\E\U\R`
+// or `[$€-407] 0.00` shows beside the number.
 func shownCurrency(code string) money.Currency {
-	for _, word := range strings.FieldsFunc(gaps.ReplaceAllString(code, " "), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.Is(unicode.Sc, r) || r == '$' }) {
+	code = strings.ReplaceAll(gaps.ReplaceAllString(code, " "), `\`, "")
+	for _, word := range strings.FieldsFunc(code, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.Is(unicode.Sc, r) || r == '$' }) {
 		for _, r := range word {
 			if currency, ok := signs[r]; ok {
 				return currency
