@@ -135,15 +135,18 @@ var letterAndDigits = regexp.MustCompile(`[A-Za-z]+[0-9]+`)
 // columns are swapped: what looks like a wallet shows its last four characters.
 func (set *ruleset) discreet(text string) string {
 	return shown(letterAndDigits.ReplaceAllStringFunc(text, func(word string) string {
-		for i := range set.Channels {
-			for _, form := range set.Channels[i].Accounts {
-				if form.usual(word) {
-					return masked(word)
-				}
-			}
+		if set.looksLikeWallet(word) {
+			return masked(word)
 		}
 		return word
 	}))
+}
+
+// looksLikeWallet tells whether a text has the usual form of some channel.
+func (set *ruleset) looksLikeWallet(text string) bool {
+	return slices.ContainsFunc(set.Channels, func(channel Channel) bool {
+		return slices.ContainsFunc(channel.Accounts, func(form AccountForm) bool { return form.usual(text) })
+	})
 }
 
 // usual tells whether an account looks like the form's wallets, whether its

@@ -157,6 +157,9 @@ func readHostile(t *testing.T, path string) (importers.Code, int) {
 	t.Helper()
 	if filepath.Ext(path) == ".xlsx" {
 		_, _, memory, err := readApart(t, apart("well"), path, importers.Rules{})
+		if err != nil && refusal(err) == "" {
+			t.Error(err)
+		}
 		return refusal(err), memory
 	}
 	peak := filepath.Join(t.TempDir(), "peak")

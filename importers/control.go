@@ -145,8 +145,23 @@ func (r *reader) takeControl(row *record) bool {
 		at = nextFilled(row, label)
 	}
 	r.compare(row.number, at, row.at(at), r.controlCurrency(row), isCount)
+	if label < 0 {
+		r.askOfLoneSum()
+	}
 	r.controls.section = tally{}
 	return true
+}
+
+// askOfLoneSum asks about a sum without a label of one payout: it may be
+// another such payout whose account is missing.
+func (r *reader) askOfLoneSum() {
+	sum := r.result.ControlTotals[len(r.result.ControlTotals)-1]
+	if sum.Agrees && r.controls.section.rows == 1 && (r.controls.all.rows == 1 || sum.Given != sum.Found) {
+		r.report(Problem{
+			Code: ControlTotalUnchecked, Severity: Warning, Row: sum.Row, Column: sum.Column, Value: shown(sum.Given),
+			Message: "This row has an amount and nothing else, and is taken for the sum of the one payout above it. If it is a payout, its account is missing: write it; if not, confirm.",
+		})
+	}
 }
 
 // controlLabel finds the cell that labels a row of totals, -1 for none.
@@ -191,11 +206,14 @@ func labelWords(text string) (total, count bool) {
 	return total, count
 }
 
-// onlyAmount tells whether a row has an amount and nothing else of a payout
-// but perhaps a currency: a sum without a label.
+// onlyAmount tells whether a row has an amount and nothing else but perhaps a
+// currency, and sums of columns that mean nothing: a sum without a label.
 func (r *reader) onlyAmount(row *record) bool {
-	for _, field := range []Field{FieldReference, FieldChannel, FieldAccount, FieldPayee, FieldRemark} {
-		if c := row.at(r.layout.at[field]); c.text != "" || c.kind != kindText {
+	for i, c := range row.cells {
+		switch {
+		case c.text == "" && c.kind == kindText, i == r.layout.at[FieldAmount], i == r.layout.at[FieldCurrency]:
+		case r.layout.extra(i) != nil && (c.kind == kindNumber || c.kind == kindFormula || isFigure(c.text)):
+		default:
 			return false
 		}
 	}
@@ -229,7 +247,7 @@ func (r *reader) takeTitleControl(row *record) {
 	}
 	at := nextFilled(row, label)
 	value := row.at(at)
-	if at >= 0 && (value.kind == kindNumber || value.kind == kindFormula || isPlain(value.text)) {
+	if at >= 0 && (value.kind == kindNumber || value.kind == kindFormula || isFigure(value.text)) {
 		r.controls.above = append(r.controls.above, titleTotal{row.number, at, value, isCount})
 	}
 }

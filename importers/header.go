@@ -1,11 +1,14 @@
 package importers
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -142,10 +145,25 @@ type layout struct {
 	// currency is what the amount's heading says, "Amount (USD)", or else the
 	// rules' currency; "" leaves it to the rows.
 	currency money.Currency
-	stated   bool // the heading says it
-	// extras names the columns without a meaning to a payout, "" for one that
-	// has a meaning; those beyond it go by their letters.
-	extras []string
+	stated   bool           // the heading says it
+	extras   []*extraColumn // by column, nil for one with a meaning to a payout
+	doubts   []Problem      // about headings
+}
+
+// extraColumn is a column without a meaning to a payout.
+type extraColumn struct {
+	name  string // its heading, or else its letter
+	named bool   // whoever made the sheet or the profile knows of it
+	rows  noted  // in which something stands there
+}
+
+// extra returns a column without a meaning to a payout, nil for one that has
+// one. The headings need not reach as far as the rows below them.
+func (l *layout) extra(column int) *extraColumn {
+	for column >= len(l.extras) {
+		l.extras = append(l.extras, &extraColumn{name: columnLetter(len(l.extras))})
+	}
+	return l.extras[column]
 }
 
 // heading returns the column that holds the field, or a Column without a
@@ -199,6 +217,7 @@ type heading struct {
 	column     int
 	text       string
 	candidates []Field
+	hints      []Field        // what the part of it means that is known, where the rest is not
 	byHand     bool           // the rules assign its one candidate
 	currency   money.Currency // named in the heading of an amount
 }
@@ -255,51 +274,96 @@ func (set *ruleset) heading(column int, text string) heading {
 	}
 	switch {
 	case !assigned:
-		h.candidates = set.candidates(text)
+		h.candidates, h.hints = set.candidates(text)
 	case field == FieldIgnored:
 		return h
 	default:
 		h.candidates, h.byHand = []Field{field}, true
 	}
-	name, currency := splitCurrency(text)
-	if currency != "" && (slices.Contains(h.candidates, FieldAmount) || !h.byHand && slices.Contains(set.candidates(name), FieldAmount)) {
-		h.candidates, h.currency = []Field{FieldAmount}, currency
+	bare, currency := splitCurrency(text)
+	if currency == "" {
+		return h
+	}
+	meant, hints := h.candidates, []Field(nil)
+	if !h.byHand {
+		meant, hints = set.candidates(bare)
+	}
+	if slices.Contains(meant, FieldAmount) {
+		h.candidates, h.hints, h.currency = []Field{FieldAmount}, hints, currency
 	}
 	return h
 }
 
-// splitCurrency splits a known currency code off the end of a heading.
-func splitCurrency(text string) (name string, currency money.Currency) {
-	text = strings.TrimRight(text, ")] ")
-	if len(text) < 4 {
-		return "", ""
+// halves are the parts of a heading that may say the same in two languages.
+func halves(text string) iter.Seq[string] {
+	return strings.FieldsFuncSeq(text, func(r rune) bool { return r == '/' || r == '\n' || r == '|' })
+}
+
+// splitCurrency splits known currencies off the ends of a heading's halves. One
+// with two currencies has none.
+func splitCurrency(text string) (bare string, currency money.Currency) {
+	var rest []string
+	for half := range halves(text) {
+		name, found := cutCurrency(half)
+		if found != "" && currency != "" && found != currency {
+			return "", ""
+		}
+		currency = cmp.Or(found, currency)
+		if strings.TrimSpace(name) != "" {
+			rest = append(rest, name)
+		}
 	}
-	name, currency = text[:len(text)-3], money.Currency(text[len(text)-3:])
+	return strings.Join(rest, "/"), currency
+}
+
+// cutCurrency cuts a currency's code or sign off the end of a text: "Sum, USD".
+func cutCurrency(text string) (name string, currency money.Currency) {
+	end := strings.TrimRight(text, ")] ")
+	if sign, size := utf8.DecodeLastRuneInString(end); signs[sign] != "" {
+		return strings.TrimRight(end[:len(end)-size], "([,;: "), signs[sign]
+	}
+	if len(end) < 3 {
+		return text, ""
+	}
+	name, currency = end[:len(end)-3], money.Currency(end[len(end)-3:])
 	bare := strings.TrimRight(name, "([,;: ")
-	if _, err := currency.Exponent(); err != nil || bare == name {
-		return "", ""
+	if _, err := currency.Exponent(); err != nil || bare == name && bare != "" {
+		return text, ""
 	}
 	return bare, currency
 }
 
 // candidates are the fields that a heading may mean. Bilingual headings
 // ("Account number / Номер счета") mean what their known halves agree on.
-func (set *ruleset) candidates(text string) []Field {
+// Where only a part is known, hints are what that part means. With a part in
+// brackets that is not known, as in "Amount (in cents)", the heading means
+// nothing.
+func (set *ruleset) candidates(text string) (fields, hints []Field) {
 	if fields, ok := set.aliases[fold(text)]; ok {
-		return fields
+		return fields, nil
 	}
-	var common []Field
-	for half := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '/' || r == '\n' || r == '|' }) {
-		fields := set.aliases[fold(half)]
-		if common == nil {
-			common = fields
-			continue
+	unknown, limited := false, false
+	for half := range halves(text) {
+		known, ok := set.aliases[fold(half)]
+		if !ok {
+			outside, _, bracketed := strings.Cut(half, "(")
+			known, unknown, limited = set.aliases[fold(outside)], true, limited || bracketed
 		}
-		if both := intersection(common, fields); len(fields) > 0 {
-			common = both
+		switch {
+		case len(known) == 0:
+		case fields == nil:
+			fields = known
+		default:
+			fields = intersection(fields, known)
 		}
 	}
-	return common
+	switch {
+	case limited:
+		return nil, fields
+	case unknown:
+		return fields, fields
+	}
+	return fields, nil
 }
 
 func intersection(a, b []Field) []Field {
@@ -361,11 +425,8 @@ func assignments(headings []heading, required []Field) [][]Field {
 }
 
 // emptyLayout has no field in any column yet.
-func (set *ruleset) emptyLayout(row *record, columns int) *layout {
-	l := &layout{fields: row.fields, currency: set.Currency, extras: make([]string, columns)}
-	for i := range l.extras {
-		l.extras[i] = columnLetter(i)
-	}
+func (set *ruleset) emptyLayout(row *record) *layout {
+	l := &layout{fields: row.fields, currency: set.Currency}
 	for i := range l.at {
 		l.at[i] = -1
 	}
@@ -373,11 +434,11 @@ func (set *ruleset) emptyLayout(row *record, columns int) *layout {
 }
 
 func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (*layout, *FileError) {
-	l := set.emptyLayout(row, len(row.cells))
+	l := set.emptyLayout(row)
 	for i, h := range headings {
-		l.extras[h.column] = h.text
+		*l.extra(h.column) = extraColumn{name: h.text, named: true}
 		if fields[i] != FieldIgnored {
-			l.at[fields[i]], l.extras[h.column] = h.column, ""
+			l.at[fields[i]], l.extras[h.column] = h.column, nil
 		}
 		if fields[i] == FieldAmount && isFigure(h.text) {
 			return nil, refuse(HeaderMissing, "This row was to be the headings, and has %s where the heading of the amount should be: it looks like a payout. Put a row of headings above it; or, if the sheet has none, say so (headings: none, in an import profile).",
@@ -388,11 +449,33 @@ func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (
 		}
 		l.columns = append(l.columns, Column{fields[i], h.text, columnLetter(h.column)})
 	}
+	for i, h := range headings {
+		if message := l.doubt(h, fields[i]); message != "" {
+			l.doubts = append(l.doubts, Problem{Code: HeadingInPart, Severity: Warning, Row: row.number, Column: columnLetter(h.column), Heading: shown(h.text), Message: message})
+		}
+	}
 	if l.stated && set.Currency != "" && l.currency != set.Currency {
 		return nil, refuse(HeaderAmbiguous, "The amounts are headed %s, but the import profile says that they are %s. Correct the heading or choose another profile.",
 			l.currency, set.Currency).in(row.number, columnLetter(l.at[FieldAmount]))
 	}
 	return l, nil
+}
+
+// doubt says what is to be confirmed about a heading that is known in part: that
+// it is read, or that it is not, though nothing else says what it may say.
+func (l *layout) doubt(h heading, field Field) string {
+	if len(h.hints) == 0 {
+		return ""
+	}
+	if field != FieldIgnored {
+		return fmt.Sprintf("Only a part of this heading is known, by which the column is read as the %s. Confirm that it is, or say what it is (--map, or columns in an import profile).", field)
+	}
+	for _, hint := range h.hints {
+		if l.at[hint] < 0 && slices.Contains([]Field{FieldPayDate, FieldTest, FieldCurrency, FieldChannel, FieldReference}, hint) {
+			return fmt.Sprintf("Only a part of this heading is known, so the column is not read; it may be the %s. Say what it is (--map, or columns in an import profile), or confirm that it means nothing to the payouts.", hint)
+		}
+	}
+	return ""
 }
 
 // isFigure tells an amount from a heading, which has more letters than those of
@@ -411,11 +494,15 @@ func (set *ruleset) fixedLayout(row *record) (*layout, *FileError) {
 	for column := range set.letters {
 		width = max(width, column+1)
 	}
-	l := set.emptyLayout(row, width)
+	l := set.emptyLayout(row)
 	for column := range width {
-		field := set.letters[column]
+		field, assigned := set.letters[column]
+		extra := l.extra(column)
+		if extra.named = assigned || strings.TrimSpace(row.at(column).text) != ""; !extra.named {
+			continue
+		}
 		if field != FieldIgnored {
-			l.at[field], l.extras[column] = column, ""
+			l.at[field], l.extras[column] = column, nil
 		}
 		if field != FieldIgnored || strings.TrimSpace(row.at(column).text) != "" {
 			l.columns = append(l.columns, Column{Field: field, Letter: columnLetter(column)})

@@ -21,7 +21,7 @@ func TestTheColumnOfProblemsMeansNothing(t *testing.T) {
 	tests := []struct{ name, row, want string }{
 		{"a fixed row", "A1,16,P10000001,1.00,USD,[D] amount-zero: The amount is zero.", ""},
 		{"words of a total beside a row without account", "A1,16,,1.00,USD,Total: control-total-unchecked.", "account-empty"},
-		{"words of a total beside nothing but an amount", ",,,1.00,,Total", ""}, // a total all the same, by its shape
+		{"words of a total beside nothing but an amount", ",,,1.00,,Total", "control-total-unchecked"}, // a total all the same, by its shape
 		{"an emptied row", ",,,,,[D] amount-zero: The amount is zero.", ""},
 		{"a formula", "A1,16,P10000001,1.00,USD,=1+1", ""},
 		{"the mark inside a sentence", "A1,16,P10000001,1.00,USD,Not Imported as batch 1", ""},

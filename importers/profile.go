@@ -3,6 +3,7 @@ package importers
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -136,6 +137,13 @@ func (p Profile) checkColumns() error {
 			}
 			taken[field] = name
 		}
+	}
+	folded := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(p.Columns)) {
+		if other, ok := folded[fold(name)]; ok && p.Columns[other] != p.Columns[name] {
+			return fmt.Errorf("columns %q and %q are the same heading, and are to be the %s and the %s", other, name, p.Columns[other], p.Columns[name])
+		}
+		folded[fold(name)] = name
 	}
 	for letter := range p.Letters {
 		if _, ok := columnIndex(letter); !ok {

@@ -1,6 +1,7 @@
 package importers_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,16 +132,18 @@ func TestUTF8IsNoCodePage(t *testing.T) {
 func TestProfilesThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	wrong := map[string]importers.Profile{
-		"decimal mark":     {DecimalMark: ";"},
-		"group mark":       {GroupMark: "."},
-		"date order":       {DateOrder: "year first"},
-		"delimiter":        {Delimiter: "x"},
-		"charset":          {Charset: "utf-7"},
-		"letter for each":  {NoHeadings: true},
-		"use letters":      {NoHeadings: true, Letters: map[string]importers.Field{"A": importers.FieldAmount}, Columns: map[string]importers.Field{"b": importers.FieldAccount}},
-		"are both to be":   {Letters: map[string]importers.Field{"A": importers.FieldAmount, "B": importers.FieldAmount}},
-		"no column letter": {Letters: map[string]importers.Field{"1": importers.FieldAmount}},
-		"unknown currency": {Currency: "usd"},
+		"decimal mark":         {DecimalMark: ";"},
+		"group mark":           {GroupMark: "."},
+		"date order":           {DateOrder: "year first"},
+		"delimiter":            {Delimiter: "x"},
+		"charset":              {Charset: "utf-7"},
+		"letter for each":      {NoHeadings: true},
+		"use letters":          {NoHeadings: true, Letters: map[string]importers.Field{"A": importers.FieldAmount}, Columns: map[string]importers.Field{"b": importers.FieldAccount}},
+		"are the same":         {Columns: map[string]importers.Field{"Date": importers.FieldPayDate, "date": importers.FieldRemark}},
+		"are the same heading": {Columns: map[string]importers.Field{"Konto": importers.FieldAccount, "konto": importers.FieldIgnored}},
+		"are both to be":       {Letters: map[string]importers.Field{"A": importers.FieldAmount, "B": importers.FieldAmount}},
+		"no column letter":     {Letters: map[string]importers.Field{"1": importers.FieldAmount}},
+		"unknown currency":     {Currency: "usd"},
 	}
 	for want, profile := range wrong {
 		if err := profile.Validate(); err == nil || !strings.Contains(err.Error(), want) {
@@ -208,10 +211,10 @@ func TestAFirstRowThatEndsEarly(t *testing.T) {
 	letters := map[string]importers.Field{"A": importers.FieldAccount, "B": importers.FieldAmount, "C": importers.FieldPayDate, "D": importers.FieldTest}
 	result, sink, err := readContent(t, "payouts.xlsx", newBook(rows).bytes(t),
 		importers.Rules{Profile: importers.Profile{NoHeadings: true, Channel: "16", Currency: "USD", Letters: letters}})
-	if err != nil || result.Accepted != 2 || len(result.Columns) != 4 {
+	if err != nil || result.Accepted != 2 || len(result.Columns) != 5 {
 		t.Fatalf("%d accepted, columns %v, error %v", result.Accepted, result.Columns, err)
 	}
-	if diff := cmp.Diff([]string{"3D row-test"}, sink.codes()); diff != "" {
+	if diff := cmp.Diff([]string{"2E column-unnamed", "3D row-test"}, slices.Sorted(slices.Values(sink.codes()))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if got := sink.rows[1]; got.PayDate != "2026-12-30" || got.Beside != "E: for Mia" {

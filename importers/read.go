@@ -51,7 +51,7 @@ type reader struct {
 
 	date1904     bool // days are counted from 1904 in this workbook
 	layout       *layout
-	preamble     int        // filled rows above the header so far
+	titles       []title    // filled rows above the header so far
 	headerFault  *FileError // why the most promising row was not the header
 	headingsSeen int        // headings recognised in that row
 
@@ -119,6 +119,10 @@ func (r *reader) takeTitle(row *record) error {
 		return r.takeData(row)
 	case layout != nil:
 		r.layout, r.result.HeaderRow, r.result.Columns = layout, row.number, layout.columns
+		for _, doubt := range layout.doubts {
+			r.report(doubt)
+		}
+		r.judgeTitles()
 		return nil
 	case r.rules.NoHeadings:
 		return fault
@@ -127,7 +131,8 @@ func (r *reader) takeTitle(row *record) error {
 		r.headerFault, r.headingsSeen = fault, known
 	}
 	r.result.Titles++
-	if r.preamble++; r.preamble >= longestPreamble {
+	r.titles = append(r.titles, title{row.number, slices.Clone(row.cells)})
+	if len(r.titles) >= longestPreamble {
 		return r.noHeader()
 	}
 	r.takeTitleControl(row)
@@ -215,6 +220,7 @@ func (r *reader) finish() error {
 		return refuse(NoData, "The sheet has headings but no payout rows below them.").at(r.result.HeaderRow)
 	}
 	r.checkTitleControls()
+	r.warnOfUnnamed()
 	if err := r.flush(); err != nil {
 		return err
 	}

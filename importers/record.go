@@ -27,6 +27,7 @@ type cell struct {
 	// shownOtherwise.
 	decimals int8
 	dressed  bool           // the number format shows more than an integer's digits
+	struck   bool           // shown with a line through it
 	currency money.Currency // that the number format shows, "" for none
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"payrun/internal/money"
@@ -35,7 +36,8 @@ func (r *reader) judge(row *record) Row {
 	payout.Remark = r.judgeText(row, FieldRemark, longestRemark)
 	payout.PayDate = r.judgeDate(row)
 	r.judgeTest(row)
-	payout.Beside = r.layout.beside(row)
+	r.judgeStruck(row)
+	payout.Beside = r.beside(row)
 	if !r.rejected {
 		if first := r.repeats.payee(payout); first > 0 {
 			r.warn(row, FieldAmount, PayeeRepeated, "Row %d already pays the same amount to the same account. Confirm that both are meant.", first)
@@ -55,29 +57,31 @@ func (l *layout) isNote(row *record) bool {
 	return true
 }
 
-// extra names a column without a meaning to a payout, "" for one that has one.
-func (l *layout) extra(column int) string {
-	if column < len(l.extras) {
-		return l.extras[column]
-	}
-	return columnLetter(column)
-}
-
 // longestBeside is how many bytes of the columns without a meaning are kept.
 const longestBeside = 1000
 
 // beside puts the cells of the columns without a meaning into words. They are
 // kept for people, so that nothing of a sheet is lost, and never interpreted.
-func (l *layout) beside(row *record) string {
+func (r *reader) beside(row *record) string {
 	var parts []string
 	length := 0
 	for column := range row.cells {
-		name := l.extra(column)
-		text := strings.TrimSpace(row.cells[column].text)
-		if name == "" || text == "" || length > longestBeside {
+		c := &row.cells[column]
+		text := strings.TrimSpace(c.text)
+		if text == "" && c.kind != kindFormula { // whose result need not be stored
 			continue
 		}
-		part := shown(name) + ": " + shown(text)
+		extra := r.layout.extra(column)
+		if extra == nil {
+			continue
+		}
+		if !r.rejected { // whatever else is wrong, such as a delimiter, is corrected first
+			extra.rows.add(row.number)
+		}
+		if text == "" || length > longestBeside {
+			continue
+		}
+		part := shown(extra.name) + ": " + shown(text)
 		parts = append(parts, part)
 		length += len(part)
 	}
@@ -156,6 +160,11 @@ func (r *reader) judgeChannel(row *record) *Channel {
 	channel := r.rules.channel(name)
 	if channel == nil {
 		r.fault(row, FieldChannel, ChannelUnknown, "There is no channel called %q.%s Use one of %s.", r.rules.discreet(name), lookAlike(name), r.rules.channelNames())
+		return nil
+	}
+	if of := r.rules.channel(r.rules.Channel); of != nil && channel != of {
+		r.fault(row, FieldChannel, ChannelOtherwise, "The channel is %s, but the import profile (or --channel) says that all are %s. Correct one of them.", channel.Name, of.Name)
+		return nil
 	}
 	return channel
 }
@@ -167,6 +176,9 @@ func (set *ruleset) channel(name string) *Channel {
 		return channel
 	}
 	channel := set.channels[fold(name)]
+	if channel != nil && name != channel.Code && !strings.ContainsFunc(name, unicode.IsLetter) {
+		channel = nil // 1.6 is not 16
+	}
 	if len(set.spellings) < 100 {
 		set.spellings[name] = channel
 	}
@@ -185,6 +197,10 @@ func (r *reader) judgeCurrency(row *record, channel *Channel) money.Currency {
 		}
 		if r.layout.stated && currency != r.layout.currency {
 			r.fault(row, FieldCurrency, CurrencyHeading, "The currency is %s, but the amounts are headed %s. Correct one of them.", currency, r.layout.currency)
+			return ""
+		}
+		if of := r.rules.Currency; of != "" && currency != of {
+			r.fault(row, FieldCurrency, CurrencyOtherwise, "The currency is %s, but the import profile (or --currency) says that all are %s. Correct one of them.", currency, of)
 			return ""
 		}
 	}
@@ -278,6 +294,16 @@ func (r *reader) judgeLimits(row *record, channel *Channel, currency money.Curre
 	}
 	if limit.Max > 0 && amount > limit.Max {
 		r.fault(row, FieldAmount, AmountAboveLimit, "%s pays no more than %s %s at a time. Split the payout.", channel.Name, money.Format(limit.Max, currency), currency)
+	}
+}
+
+// judgeStruck asks about a payout that somebody crossed out.
+func (r *reader) judgeStruck(row *record) {
+	for _, field := range []Field{FieldAmount, FieldAccount} {
+		if row.at(r.layout.at[field]).struck {
+			r.warn(row, field, RowStruck, "The %s is struck through. Delete the row, or confirm that it is to be paid.", field)
+			return
+		}
 	}
 }
 
@@ -454,11 +480,15 @@ func (set *ruleset) noSuchDay(text string) bool {
 
 // judgeTest keeps rows that their author marked as a test from being paid.
 func (r *reader) judgeTest(row *record) {
-	at := r.layout.at[FieldTest]
-	if at < 0 {
+	if r.layout.at[FieldTest] < 0 {
 		return
 	}
-	switch strings.ToLower(strings.TrimSpace(row.at(at).text)) {
+	mark := row.at(r.layout.at[FieldTest])
+	if mark.kind == kindFormula { // whose result may not be stored
+		_, _ = r.plainText(row, FieldTest)
+		return
+	}
+	switch strings.ToLower(strings.TrimSpace(mark.text)) {
 	case "", "0", "no", "false", "live":
 	case "1", "yes", "true", "test":
 		r.fault(row, FieldTest, RowTest, "The row is marked as a test. Remove the mark to pay it, or delete the row.")

@@ -345,7 +345,7 @@ func TestCells(t *testing.T) {
 		{"remark is an error", `<c r="F2" t="e"><v>#NAME?</v></c>`, "2F cell-error", 0},
 		{"remark in rich text", `<c r="F2" t="inlineStr"><is><r><t>Bo</t></r><r><t>nus</t></r></is></c>`, "", 1234},
 		{"remark with an escaped line break", textCell("F2", "a_x000D_b"), "2F text-reserved", 0},
-		{"beside the table", textCell("H2", "seen by Eve"), "", 1234},
+		{"beside the table", textCell("H2", "seen by Eve"), "1H column-unnamed", 1234},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

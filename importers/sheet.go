@@ -3,6 +3,7 @@ package importers
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,6 +48,13 @@ type sheetScanner struct {
 
 	hiddenColumns []columnRange
 	merges        []rowRange
+	spills        []cellRange // that a formula further up fills
+}
+
+// cellRange is a block of cells, rows from 1 and columns from 0, ends included.
+type cellRange struct {
+	fromColumn, toColumn int
+	toRow                int
 }
 
 // sheetLimits bounds what a sheet may refer to.
@@ -288,7 +296,7 @@ func (s *sheetScanner) readCell(c *sheetCell) error {
 		}
 		switch depth := s.xml.depth; {
 		case t.kind == tokenClose && depth == 3:
-			c.to, c.formula = len(s.row.numbers), in.formulas > 0
+			c.to, c.formula = len(s.row.numbers), in.formulas > 0 || c.filled && s.spilled(c.column)
 			if in.values > 1 || in.lists > 1 || in.formulas > 1 {
 				return damagedXML("a cell has two values").in(s.row.number, columnLetter(c.column))
 			}
@@ -298,6 +306,11 @@ func (s *sheetScanner) readCell(c *sheetCell) error {
 		case t.kind == tokenOpen && depth == 5:
 			if !in.open(t.name) {
 				return damagedXML("a cell stands inside another").in(s.row.number, columnLetter(c.column))
+			}
+			if in.field == 'f' {
+				if err := s.spill(t.attributes); err != nil {
+					return err
+				}
 			}
 		case t.kind == tokenOpen && string(t.name) == "rPh":
 			in.phonetic = depth
@@ -310,6 +323,38 @@ func (s *sheetScanner) readCell(c *sheetCell) error {
 			s.addText(c, &in, t.text)
 		}
 	}
+}
+
+// spill notes the cells that an array formula or a data table fills. Only the
+// first of them says that it is a formula.
+func (s *sheetScanner) spill(attributes []byte) error {
+	if kind := string(attribute(attributes, "t")); kind != "array" && kind != "dataTable" {
+		return nil
+	}
+	first, last, isRange := bytes.Cut(attribute(attributes, "ref"), []byte(":"))
+	if !isRange {
+		return nil
+	}
+	fromColumn, _, ok := parseReference(first)
+	toColumn, toRow, okTo := parseReference(last)
+	if !ok || !okTo {
+		return refuse(CellOrder, "The workbook is damaged: a formula fills %q, which is no range of cells. Save it again in a spreadsheet program.", shown(string(attribute(attributes, "ref")))).at(s.row.number)
+	}
+	s.spills = slices.DeleteFunc(s.spills, func(r cellRange) bool { return r.toRow < s.row.number })
+	if s.spills = append(s.spills, cellRange{fromColumn, toColumn, toRow}); len(s.spills) > mostSpills {
+		return refuse(TooManyColumns, "More than %d formulas of the sheet fill several rows each. Replace them with their values (copy, then paste as values).", mostSpills).at(s.row.number)
+	}
+	return nil
+}
+
+// mostSpills bounds the ranges that each cell is compared with.
+const mostSpills = 1000
+
+// spilled tells whether a formula further up fills the column in this row.
+func (s *sheetScanner) spilled(column int) bool {
+	return slices.ContainsFunc(s.spills, func(r cellRange) bool {
+		return r.fromColumn <= column && column <= r.toColumn && s.row.number <= r.toRow
+	})
 }
 
 // cellContent is where in a cell the scanner is, and what it has seen there.

@@ -32,11 +32,12 @@ type worksheet struct {
 	hidden bool
 }
 
-// cellStyle is what a number format does to a number.
+// cellStyle is what a cell's format does to what stands in it.
 type cellStyle struct {
 	kind     kind
 	decimals int8           // shown decimals, -1 for all
 	dressed  bool           // shows more than an integer's digits: 00007, 1,234 or INV-7
+	struck   bool           // with a line through it
 	currency money.Currency // shown with the number, "" for none
 }
 
@@ -71,8 +72,14 @@ type (
 			ID   int    `xml:"numFmtId,attr"`
 			Code string `xml:"formatCode,attr"`
 		} `xml:"numFmts>numFmt"`
+		Fonts []struct {
+			Strike *struct {
+				On string `xml:"val,attr"`
+			} `xml:"strike"`
+		} `xml:"fonts>font"`
 		Cells []struct {
-			Format int `xml:"numFmtId,attr"`
+			Format int32 `xml:"numFmtId,attr"` // hostile workbooks have hundreds of thousands
+			Font   int32 `xml:"fontId,attr"`
 		} `xml:"cellXfs>xf"`
 	}
 )
@@ -209,9 +216,14 @@ func (w *workbook) readStyles() error {
 		codes[format.ID] = format.Code
 	}
 	for _, xf := range styles.Cells {
-		style := numberFormat(xf.Format, codes)
-		style.dressed = dresses(xf.Format, codes)
-		style.currency = shownCurrency(codes[xf.Format])
+		format := int(xf.Format)
+		style := numberFormat(format, codes)
+		style.dressed = dresses(format, codes)
+		style.currency = shownCurrency(codes[format])
+		if xf.Font >= 0 && int(xf.Font) < len(styles.Fonts) {
+			strike := styles.Fonts[xf.Font].Strike
+			style.struck = strike != nil && (strike.On == "" || isTrue([]byte(strike.On)))
+		}
 		w.styles = append(w.styles, style)
 	}
 	if len(w.styles) == 0 {
@@ -236,10 +248,12 @@ func numberFormat(id int, codes map[int]string) cellStyle {
 		return formatByCode(code)
 	}
 	switch {
-	case id == 1, id == 3, id == 37, id == 38, id == 41, id == 42:
+	case id == 1, id == 3, id == 5, id == 6, id == 37, id == 38, id == 41, id == 42:
 		return cellStyle{kind: kindNumber, decimals: 0}
-	case id == 2, id == 4, id == 39, id == 40, id == 43, id == 44:
+	case id == 2, id == 4, id == 7, id == 8, id == 39, id == 40, id == 43, id == 44:
 		return cellStyle{kind: kindNumber, decimals: 2}
+	case id == 11, id == 12, id == 13, id == 48: // 1E+03 and fractions
+		return cellStyle{kind: kindNumber, decimals: shownOtherwise}
 	case id == 9, id == 10:
 		return cellStyle{kind: kindPercent, decimals: -1}
 	case id >= 14 && id <= 22, id >= 27 && id <= 36, id >= 45 && id <= 47, id >= 50 && id <= 58:
@@ -258,10 +272,8 @@ func formatByCode(code string) cellStyle {
 		return general
 	case strings.ContainsAny(bare, "ymdhs"):
 		return cellStyle{kind: kindDate, decimals: -1}
-	case !strings.ContainsAny(bare, "0#?") || scaled(bare):
+	case !strings.ContainsAny(bare, "0#?"), strings.ContainsAny(bare, "e/"), scaled(bare), disguises(code):
 		return cellStyle{kind: kindNumber, decimals: shownOtherwise}
-	case strings.Contains(bare, "e"):
-		return general
 	}
 	_, fraction, _ := strings.Cut(bare, ".")
 	decimals := strings.IndexFunc(fraction+" ", func(r rune) bool { return !strings.ContainsRune("0#?", r) })
@@ -290,6 +302,50 @@ func shownCurrency(code string) money.Currency {
 		}
 	}
 	return ""
+}
+
+// disguises tells whether a format makes a number look like another one by what
+// it writes beside, or between, the digits: `0".00"`, `\-0`, `0" thousand"`, or by
+// being for small numbers only: `[<1000]0`.
+func disguises(code string) bool {
+	section := firstSection(gaps.ReplaceAllString(code, ""))
+	if conditions.MatchString(section) {
+		return true
+	}
+	section = brackets.ReplaceAllString(section, "")
+	if strings.ContainsAny(section, "(-") || scales.MatchString(section) {
+		return true
+	}
+	for _, written := range literals.FindAllStringIndex(section, -1) {
+		text := strings.Trim(section[written[0]:written[1]], `"\`)
+		between := strings.ContainsAny(section[:written[0]], "0#?") && strings.ContainsAny(bareFormat(section[written[1]:]), "0#?")
+		if strings.ContainsAny(text, "0123456789%") || between && strings.TrimSpace(text) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// What a format code consists of beside the digits.
+var (
+	conditions = regexp.MustCompile(`\[[<>=]`)
+	brackets   = regexp.MustCompile(`\[[^\]]*\]`)
+	literals   = regexp.MustCompile(`"[^"]*"|\\.`)
+	scales     = regexp.MustCompile(`(?i)(^|[^\pL])(k|m|mio|mln|mil|millions?|thousands?|thsd|tsd|тыс|тис|млн)([^\pL]|$)`)
+)
+
+// firstSection is the part of a format code for positive numbers.
+func firstSection(code string) string {
+	quoted := false
+	for i, r := range code {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case r == ';' && !quoted:
+			return code[:i]
+		}
+	}
+	return code
 }
 
 // scaled tells whether a comma stands behind the last digit before the point,

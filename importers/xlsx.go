@@ -259,9 +259,9 @@ func (s *xlsxSource) cell(c *sheetCell, value string) cell {
 	case value == "":
 		return cell{decimals: -1}
 	case c.kind == kindNumber:
-		return cell{value, style.kind, style.decimals, style.dressed, style.currency}
+		return cell{value, style.kind, style.decimals, style.dressed, style.struck, style.currency}
 	}
-	return cell{text: value, kind: c.kind, decimals: -1}
+	return cell{text: value, kind: c.kind, decimals: -1, struck: style.struck}
 }
 
 // touchesMerge tells whether a merged range touches the row. Rows and merges

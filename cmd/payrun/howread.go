@@ -14,8 +14,8 @@ import (
 type howRead struct {
 	Profile        string   `help:"Import profile by which the sheets are read (payrun profile list)." placeholder:"NAME"`
 	Map            []string `help:"What a column is, by heading or letter: account=\"Wallet no\", amount=D; heading:D for a heading that is a letter." placeholder:"FIELD=COLUMN" sep:"none"`
-	Channel        string   `help:"Channel of sheets that do not name one." placeholder:"NAME"`
-	Currency       string   `help:"Currency of sheets that do not name one." placeholder:"CODE"`
+	Channel        string   `help:"Channel of all payouts; a row that says otherwise is refused." placeholder:"NAME"`
+	Currency       string   `help:"Currency of all payouts; a row that says otherwise is refused." placeholder:"CODE"`
 	ConfirmColumns bool     `help:"The first row of a sheet without headings was shown and is read rightly."`
 	GoodRows       bool     `help:"Import the good rows of a sheet that has bad ones too."`
 	Totals         string   `help:"With --good-rows: what the good rows add up to, as the refusal said." placeholder:"TEXT"`

@@ -152,7 +152,7 @@ func november(t testing.TB) string {
 	set := func(at string, value any) { t.Helper(); must(t, file.SetCellValue(sheet, at, value)) }
 	set("A1", "Payouts November")
 	must(t, file.MergeCell(sheet, "A1", "H1"))
-	must(t, file.SetSheetRow(sheet, "A3", &[]string{"Reference", "Channel", "Account", "Amount", "Currency", "Remark"}))
+	must(t, file.SetSheetRow(sheet, "A3", &[]string{"Reference", "Channel", "Account", "Amount", "Currency", "Remark", "Twice"}))
 	for i, row := range [][]any{
 		{"N-1", "Payeer", "P10000001", 10.5, "USD", "ok"},
 		{"N-2", "Payeer", "P10000002", -4, "USD", "negative"},
