@@ -1,8 +1,10 @@
 package importers
 
 import (
+	_ "embed"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // What Payrun itself writes into workbooks, and therefore knows again when
@@ -27,23 +29,44 @@ func isOwnSheet(name string) bool {
 	return strings.EqualFold(name, InstructionsSheet) || strings.EqualFold(name, ProblemsSheet)
 }
 
+// codesText is where the codes are listed: a copy of the list could lack one,
+// whose sentence would then be taken for the user's.
+//
+//go:embed codes.go
+var codesText string
+
 // ownWords begin what an annotated copy says of a row: "[D] amount-zero: ",
 // "(row) …" or that it was imported.
-var ownWords = regexp.MustCompile(`^([\[(]([A-Z]{1,3}|row)[\])] [a-z0-9-]+: |` + ImportedMark + `)`)
+var ownWords = sync.OnceValue(func() *regexp.Regexp {
+	var codes []string
+	for _, code := range regexp.MustCompile(`Code = "(.+)"`).FindAllStringSubmatch(codesText, -1) {
+		codes = append(codes, code[1])
+	}
+	return regexp.MustCompile(`^([\[(]([A-Z]{1,3}|row)[\])] (` + strings.Join(codes, "|") + `): |` + ImportedMark + `)`)
+})
 
 // IsOwnWord tells whether a cell says what an annotated copy says of a row. It
-// is how the column is known in a sheet without headings.
-func IsOwnWord(text string) bool { return ownWords.MatchString(strings.TrimSpace(text)) }
+// is how the column is known in a sheet without headings, unless the profile
+// gives the column a meaning: what stands there is the user's.
+func IsOwnWord(text string) bool { return ownWords().MatchString(strings.TrimSpace(text)) }
+
+func isImportedMark(text string) bool {
+	return strings.HasPrefix(strings.TrimSpace(text), ImportedMark)
+}
 
 // dropOwn empties the cell that Payrun wrote about the row, so that neither
 // its words nor its presence mean anything, and notes the mark of a row that
-// was imported.
+// was imported. The mark counts in a column of the user's too: it may be that
+// the profile has given Payrun's column a meaning since.
 func (r *reader) dropOwn(row *record) {
 	r.imported = false
 	switch {
 	case r.rules.NoHeadings:
 		for column, c := range row.cells {
-			if strings.HasPrefix(strings.TrimSpace(c.text), ImportedMark) || r.rules.letters[column] == FieldIgnored && IsOwnWord(c.text) {
+			switch {
+			case r.rules.letters[column] != FieldIgnored:
+				r.imported = r.imported || isImportedMark(c.text)
+			case IsOwnWord(c.text):
 				r.dropCell(row, column)
 			}
 		}
@@ -54,7 +77,7 @@ func (r *reader) dropOwn(row *record) {
 
 func (r *reader) dropCell(row *record, column int) {
 	if column < len(row.cells) {
-		r.imported = r.imported || strings.HasPrefix(strings.TrimSpace(row.cells[column].text), ImportedMark)
+		r.imported = r.imported || isImportedMark(row.cells[column].text)
 		row.cells[column] = cell{decimals: -1}
 	}
 }

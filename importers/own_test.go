@@ -60,6 +60,43 @@ func TestOnlyTheExactHeadingIsOurs(t *testing.T) {
 	}
 }
 
+// Words like those of a copy are the user's where the profile says what the
+// column means, and elsewhere unless they name a code that there is.
+func TestWithoutHeadingsOnlyOurWordsAreOurs(t *testing.T) {
+	t.Parallel()
+	rules := importers.Rules{Profile: importers.Profile{NoHeadings: true, Channel: "16", Currency: "USD",
+		Letters: map[string]importers.Field{"A": importers.FieldAccount, "B": importers.FieldAmount, "C": importers.FieldRemark}}}
+	const ours = "[B] amount-zero: The amount is zero."
+	tests := []struct{ name, remark, unused, code, beside string }{
+		{"our words, pasted", ours, ours, "", ""},
+		{"a currency in brackets", "(EUR) invoice: 55", "(EUR) invoice: 55", "", "D: (EUR) invoice: 55"},
+		{"a code that there is not", "one", "[B] amount-fine: 55", "", "D: [B] amount-fine: 55"},
+		{"no column", "one", "[Row] amount-zero: 55", "", "D: [Row] amount-zero: 55"},
+		{"a warning", "one", "(B) payee-repeated: …", "", ""},
+		{"a row", "one", "[row] row-hidden: …", "", ""},
+		{"the mark", "one", "Imported as batch 7. Delete this row.", "row-imported", ""},
+		{"the mark as a remark", "Imported as batch 7. Delete this row.", "x", "row-imported", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, sink, err := readContent(t, "a.csv", fmt.Appendf(nil, "P10000001,1.00,%s,%s\n", tt.remark, tt.unused), rules)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.code != "" {
+				if len(sink.problems) != 1 || string(sink.problems[0].Code) != tt.code {
+					t.Errorf("problems %v, want %s", sink.codes(), tt.code)
+				}
+				return
+			}
+			if len(sink.rows) != 1 || sink.rows[0].Remark != tt.remark || sink.rows[0].Beside != tt.beside {
+				t.Errorf("%v, payouts %+v", sink.codes(), sink.rows)
+			}
+		})
+	}
+}
+
 // namedSheets is a workbook with the given sheets, each with the same payout.
 func namedSheets(names ...string) *book {
 	var content []string

@@ -94,7 +94,7 @@ type annotation struct {
 	assigned int                 // the last column that the profile gives a meaning
 	channels []importers.Channel // for their names
 	column   int                 // of the sentences, from 1; 0 for none
-	last     int                 // row of the sheet's end
+	marks    map[int]string      // by row: that it was imported before
 }
 
 // annotate adds to the workbook. The library has panicked on odd workbooks
@@ -121,23 +121,34 @@ func (a *annotation) dropOld() error {
 	return a.file.DeleteSheet(importers.ProblemsSheet)
 }
 
-// findColumn chooses the column for the sentences: the one of an earlier copy,
-// or the first that nothing reaches, not even a merged title or the profile.
+// findColumn empties what an earlier copy said, and chooses the column for the
+// sentences: that one, or the first that nothing reaches, not even a merged
+// title or the profile.
 func (a *annotation) findColumn() error {
 	rows, err := a.file.GetRows(a.sheet, excelize.Options{RawCellValue: true})
+	if err != nil || len(a.Sheet.Columns) == 0 { // refused before it was known where its table stands
+		return err
+	}
+	fields, err := a.fields()
 	if err != nil {
 		return err
 	}
-	a.last = len(rows)
-	if len(a.Sheet.Columns) == 0 {
-		return nil // it was refused before it was known where its table stands
+	end, theirs := a.assigned, map[int]bool{}
+	for i, row := range rows {
+		for j, text := range row {
+			switch column := j + 1; {
+			case text != "" && a.ours(fields[column], text):
+				a.column = max(a.column, column)
+				if err := a.drop(column, i+1, text); err != nil {
+					return err
+				}
+			case text != "" || column == len(row): // at the end stands at least a formula
+				end, theirs[column] = max(end, column), true
+			}
+		}
 	}
-	if a.column, err = a.oldColumn(rows); err != nil || a.column > 0 {
-		return err
-	}
-	a.column = a.assigned
-	for _, row := range rows {
-		a.column = max(a.column, len(row))
+	if a.column > 0 && !theirs[a.column] {
+		return nil
 	}
 	merged, err := a.file.GetMergeCells(a.sheet, true)
 	if err != nil {
@@ -149,30 +160,43 @@ func (a *annotation) findColumn() error {
 		if err != nil {
 			return err
 		}
-		a.column = max(a.column, column)
+		end = max(end, column)
 	}
-	if a.column++; a.column > a.columns {
+	if a.column = end + 1; a.column > a.columns {
 		a.column = 0 // the importer would not take one more
 	}
 	return nil
 }
 
-// oldColumn is the one of an earlier copy, 0 for none.
-func (a *annotation) oldColumn(rows [][]string) (int, error) {
+// fields tells what each column means, from 1.
+func (a *annotation) fields() (map[int]importers.Field, error) {
+	fields := map[int]importers.Field{}
 	for _, column := range a.Sheet.Columns {
-		if column.Field == importers.FieldProblems {
-			return excelize.ColumnNameToNumber(column.Letter)
+		at, err := excelize.ColumnNameToNumber(column.Letter)
+		if err != nil {
+			return nil, err
 		}
+		fields[at] = column.Field
 	}
+	return fields, nil
+}
+
+// ours tells whether an earlier copy wrote a cell. Without headings only its
+// words can tell, and what has a meaning to a payout is the user's all the same.
+func (a *annotation) ours(field importers.Field, text string) bool {
 	if a.Sheet.HeaderRow > 0 {
-		return 0, nil
+		return field == importers.FieldProblems
 	}
-	for _, row := range rows {
-		if at := slices.IndexFunc(row, importers.IsOwnWord); at >= 0 {
-			return at + 1, nil
-		}
+	return field == importers.FieldIgnored && importers.IsOwnWord(text)
+}
+
+// drop empties a cell of an earlier copy. What it says of an import stays true.
+func (a *annotation) drop(column, row int, text string) error {
+	if first, _, _ := strings.Cut(strings.TrimSpace(text), "\n"); strings.HasPrefix(first, importers.ImportedMark) {
+		a.marks[row] = first
 	}
-	return 0, nil
+	cell, err := excelize.CoordinatesToCellName(column, row)
+	return errors.Join(err, a.file.SetCellValue(a.sheet, cell, nil), a.lower(row, text))
 }
 
 // layOut keeps the column on the same sheet of paper as its rows, unless the

@@ -345,8 +345,7 @@ func TestAnImportedRowIsNotImportedAgain(t *testing.T) {
 // The same holds of a sheet without headings, whose first row is a payout.
 func TestAnImportedRowIsKnownWithoutHeadings(t *testing.T) {
 	t.Parallel()
-	rules := importers.Rules{Profile: importers.Profile{NoHeadings: true, Channel: "16", Currency: "USD",
-		Letters: map[string]importers.Field{"A": importers.FieldAccount, "B": importers.FieldAmount, "C": importers.FieldRemark}}}
+	rules := withoutHeadings()
 	for name, tt := range map[string]struct{ text, column, next string }{
 		"with a further column":     {"P10000001,1.00,one,x\nP10000002,2.005,two,\nP10000003,3.00,three,\n", "E", "F"},
 		"without its last column":   {"P10000001,1.00\nP10000002,2.005\nP10000003,3.00\n", "D", "E"},

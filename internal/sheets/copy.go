@@ -32,7 +32,7 @@ func openCopy(ctx context.Context, source string, rules importers.Rules, j Judge
 	if err != nil {
 		return nil, fmt.Errorf("make room for the copy: %w", err)
 	}
-	a := &annotation{Judgement: j, temp: temp, sheet: j.Sheet.Sheet, columns: rules.MostColumns(), assigned: rules.LastAssigned(), channels: rules.Channels}
+	a := &annotation{Judgement: j, temp: temp, sheet: j.Sheet.Sheet, columns: rules.MostColumns(), assigned: rules.LastAssigned(), channels: rules.Channels, marks: map[int]string{}}
 	if a.channels == nil {
 		a.channels = importers.DefaultChannels()
 	}

@@ -21,10 +21,6 @@ func (a *annotation) writeColumn() error {
 	if a.column == 0 {
 		return nil
 	}
-	marks, err := a.clearColumn()
-	if err != nil {
-		return err
-	}
 	letter, err := excelize.ColumnNumberToName(a.column)
 	if err != nil {
 		return err
@@ -37,7 +33,7 @@ func (a *annotation) writeColumn() error {
 			return err
 		}
 	}
-	sentences := a.sentences(marks)
+	sentences := a.sentences()
 	for _, row := range slices.Sorted(maps.Keys(sentences)) {
 		text := strings.Join(sentences[row], "\n")
 		if err := errors.Join(a.put(a.column, row, text, adviceLook), a.raise(row, text)); err != nil {
@@ -75,37 +71,11 @@ func (a *annotation) lower(row int, text string) error {
 	return err
 }
 
-// clearColumn empties what an earlier copy said, and returns the marks of rows
-// that were imported before. Where the column is new, nothing stands there.
-func (a *annotation) clearColumn() (marks map[int]string, err error) {
-	marks = map[int]string{}
-	for row := 1; row <= a.last; row++ {
-		cell, err := excelize.CoordinatesToCellName(a.column, row)
-		if err != nil {
-			return nil, err
-		}
-		value, err := a.file.GetCellValue(a.sheet, cell, excelize.Options{RawCellValue: true})
-		if err != nil {
-			return nil, err
-		}
-		if value == "" {
-			continue
-		}
-		if first, _, _ := strings.Cut(strings.TrimSpace(value), "\n"); strings.HasPrefix(first, importers.ImportedMark) {
-			marks[row] = first
-		}
-		if err := errors.Join(a.file.SetCellValue(a.sheet, cell, nil), a.lower(row, value)); err != nil {
-			return nil, err
-		}
-	}
-	return marks, nil
-}
-
 // sentences lists what to write beside each row: that it was imported, now or
 // before, and its problems.
-func (a *annotation) sentences(marks map[int]string) map[int][]string {
+func (a *annotation) sentences() map[int][]string {
 	sentences := map[int][]string{}
-	for row, mark := range marks {
+	for row, mark := range a.marks {
 		sentences[row] = []string{mark}
 	}
 	if a.Batch != 0 {
@@ -117,7 +87,7 @@ func (a *annotation) sentences(marks map[int]string) map[int][]string {
 		}
 	}
 	for _, p := range a.every() {
-		if p.Row > 0 && (p.Code != importers.RowImported || marks[p.Row] == "") {
+		if p.Row > 0 && (p.Code != importers.RowImported || a.marks[p.Row] == "") {
 			sentences[p.Row] = append(sentences[p.Row], fmt.Sprintf("%s %s: %s", place(p), p.Code, p.Message))
 		}
 	}
