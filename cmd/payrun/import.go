@@ -179,6 +179,9 @@ func (a *app) printImported(path string, copied markedCopy, done jobs.Imported, 
 	a.printIgnored(done.Reading)
 	printProblems(a.out, done)
 	a.printCopy(copied)
+	if copied.missing != nil && done.Batch != nil { // no mark in a copy keeps them from being imported again
+		a.sayf("Delete its good rows, which are imported, before you hand the sheet in again.")
+	}
 	a.printNext(done.Batch, done.Reading.Warnings)
 }
 

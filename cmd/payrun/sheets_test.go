@@ -106,6 +106,21 @@ func TestAnOldCopyDoesNotPayTwice(t *testing.T) {
 	p.as(checker).run("batch", "approve", "2").exits(exitRefused).complains("2 of payee-waiting")
 }
 
+// A sheet without room for Payrun's column gets no copy that could not tell
+// which rows were imported, and its maker hears of both.
+func TestASheetThatIsTooWideToMark(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "PAYRUN_SHEETS_MAX_COLUMNS=6")
+	_, maker, _ := p.people()
+	path := p.sheet(append(goodRows(2), badRow)...)
+	p.as(maker).run("import", path).exits(exitSheet).says("There is no annotated copy: the sheet has as many columns")
+	p.as(maker).must("import", "--good-rows", "--totals", "2 good, 1 bad, 21.50 USD", path).
+		says("There is no annotated copy: the sheet has as many columns", "Delete its good rows, which are imported, before you hand the sheet in again.")
+	if got := beside(t, path); len(got) != 1 {
+		t.Errorf("beside the sheet lie %q", got)
+	}
+}
+
 func TestWhereTheCopyGoes(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

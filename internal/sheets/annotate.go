@@ -20,6 +20,8 @@ var (
 	ErrUnsuitable = errors.New("problems cannot be marked in such a file")
 	// ErrTooLarge: marking takes the whole workbook into memory, and this one takes more of it, or of time, than it may.
 	ErrTooLarge = errors.New("marking the sheet takes too much memory or time; split it to get one")
+	// ErrTooWide: a column more than the sheet has would not be read again.
+	ErrTooWide = errors.New("the sheet has as many columns as are read, and the problems need one more; delete one that no payout needs")
 	// ErrChanged: the file is not the one that was judged.
 	ErrChanged = errors.New("the sheet changed after it was judged")
 )
@@ -30,16 +32,16 @@ func NoCopy(err error) bool {
 	return slices.ContainsFunc(noCopy(), func(reason error) bool { return errors.Is(err, reason) })
 }
 
-func noCopy() []error { return []error{ErrUnsuitable, ErrTooLarge, ErrChanged} }
+func noCopy() []error { return []error{ErrUnsuitable, ErrTooLarge, ErrTooWide, ErrChanged} }
 
 // Annotate writes a copy of the sheet at source, with its problems marked, to
 // a new file, which is always a workbook: of a csv file it has the rows, every
 // cell as text. The rules are those that the sheet was read with.
 //
-// It returns [ErrUnsuitable], [ErrTooLarge] or [ErrChanged] if there can be no
-// copy, and fs.ErrExist if target is the name of something already. Calls are
-// independent of each other. The whole workbook is taken into memory: use
-// [Apart] for a file that somebody else made.
+// It returns [ErrUnsuitable], [ErrTooLarge], [ErrTooWide] or [ErrChanged] if
+// there can be no copy, and fs.ErrExist if target is the name of something
+// already. Calls are independent of each other. The whole workbook is taken
+// into memory: use [Apart] for a file that somebody else made.
 func Annotate(ctx context.Context, source, target string, rules importers.Rules, j Judgement) error {
 	if err := j.copyable(); err != nil {
 		return err
@@ -64,7 +66,10 @@ func writeCopy(ctx context.Context, source string, draft io.Writer, rules import
 		return err
 	}
 	defer book.close()
-	if err := book.annotate(); err != nil {
+	switch err := book.annotate(); {
+	case errors.Is(err, ErrTooWide):
+		return err
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnsuitable, err)
 	}
 	return save(book.file, draft)
@@ -93,7 +98,7 @@ type annotation struct {
 	columns  int                 // the most that the importer takes
 	assigned int                 // the last column that the profile gives a meaning
 	channels []importers.Channel // for their names
-	column   int                 // of the sentences, from 1; 0 for none
+	column   int                 // of the sentences, from 1; 0 where the table is not known
 	marks    map[int]string      // by row: that it was imported before
 }
 
@@ -163,7 +168,7 @@ func (a *annotation) findColumn() error {
 		end = max(end, column)
 	}
 	if a.column = end + 1; a.column > a.columns {
-		a.column = 0 // the importer would not take one more
+		return ErrTooWide
 	}
 	return nil
 }

@@ -220,17 +220,29 @@ func TestACopyCountsWhatItDoesNotList(t *testing.T) {
 	}
 }
 
-// A sheet as wide as the importer takes one gets no column, or it could not
-// be handed in again.
-func TestAWideSheetStaysImportable(t *testing.T) {
+// A sheet as wide as the importer takes one has no room for the column, and a
+// copy without it would not tell which rows were imported.
+func TestAWideSheetGetsNoCopy(t *testing.T) {
 	t.Parallel()
-	path := november(t)
-	rules := byNovember()
-	rules.MaxColumns = 8
-	j, _ := judge(t, path, rules)
-	again, _ := judge(t, annotate(t, path, rules, j), rules)
-	if again.Refused != nil || again.Sheet.Rejected != j.Sheet.Rejected {
-		t.Errorf("%+v", again.Refused)
+	path := november(t) // with a title over eight columns
+	for columns, want := range map[int]error{8: sheets.ErrTooWide, 9: nil} {
+		rules := byNovember()
+		rules.MaxColumns = columns
+		j, _ := judge(t, path, rules)
+		if j.Sheet.Rejected != 2 {
+			t.Fatalf("%v, %v", findings(j), j.Refused)
+		}
+		copied := filepath.Join(t.TempDir(), "copy.xlsx")
+		err := sheets.Annotate(t.Context(), path, copied, rules, j)
+		if !errors.Is(err, want) || sheets.NoCopy(err) != (want != nil) || errors.Is(err, sheets.ErrUnsuitable) {
+			t.Errorf("%d columns: %v, want %v", columns, err, want)
+		}
+		if want == nil {
+			again, _ := judge(t, copied, rules)
+			if diff := cmp.Diff(findings(j), findings(again)); diff != "" {
+				t.Errorf("the copy has other problems (-sheet +copy):\n%s", diff)
+			}
+		}
 	}
 }
 
