@@ -201,8 +201,8 @@ func invalidText() *FileError {
 }
 
 // delimiter finds what separates the fields: a leading sep= line, as Excel
-// writes it, decides; otherwise it is the one with which the header can be
-// read. skip is the length of the sep= line.
+// writes it, decides; otherwise it is the one with which the header can be read,
+// or most of it. skip is the length of the sep= line.
 func (set *ruleset) delimiter(sample []byte, whole bool) (delimiter rune, skip int, err error) {
 	first, _, _ := bytes.Cut(sample, []byte("\n"))
 	line := strings.Trim(strings.TrimRight(string(first), "\r"), `"`)
@@ -220,44 +220,40 @@ func (set *ruleset) delimiter(sample []byte, whole bool) (delimiter rune, skip i
 		sample = sample[:bytes.LastIndexByte(sample, '\n')+1]
 	}
 	var fitting []rune
-	var fault error
-	most := 0
+	delimiter, most := delimiters[0], 0
 	for _, candidate := range delimiters {
-		found, headerFault, known := set.findHeader(sample, candidate)
+		found, known := set.findHeader(sample, candidate)
 		if found {
 			fitting = append(fitting, candidate)
-		} else if headerFault != nil && known > most {
-			fault, most = headerFault, known
+		} else if known > most {
+			delimiter, most = candidate, known
 		}
 	}
-	switch {
-	case len(fitting) == 1:
+	switch len(fitting) {
+	case 0:
+		return delimiter, 0, nil // the reader will say what is wrong with the header
+	case 1:
 		return fitting[0], 0, nil
-	case len(fitting) > 1:
-		return 0, 0, refuse(DelimiterAmbiguous, "The fields could be separated by %q or by %q. Put a line such as sep=%c at the very top, or name the delimiter in an import profile.", fitting[0], fitting[1], fitting[0])
-	case fault != nil:
-		return 0, 0, fault
 	}
-	return delimiters[0], 0, nil // no header with any delimiter: the reader will say so
+	return 0, 0, refuse(DelimiterAmbiguous, "The fields could be separated by %q or by %q. Put a line such as sep=%c at the very top, or name the delimiter in an import profile.", fitting[0], fitting[1], fitting[0])
 }
 
-// findHeader looks for the header with one delimiter.
-func (set *ruleset) findHeader(sample []byte, delimiter rune) (found bool, fault *FileError, known int) {
+// findHeader looks for the header with one delimiter. known is how many of its
+// headings are known, or of the row that is most like one.
+func (set *ruleset) findHeader(sample []byte, delimiter rune) (found bool, known int) {
 	source := &csvSource{csv: newCSVReader(bytes.NewReader(sample), delimiter), rules: set}
 	for range longestPreamble {
 		row, err := source.next()
 		if err != nil {
 			break
 		}
-		layout, rowFault, n := set.matchHeader(row)
-		if layout != nil || rowFault != nil && rowFault.Problem.Code == HeaderUnconfirmed {
-			return true, nil, n
+		layout, fault, n := set.matchHeader(row)
+		if layout != nil || fault != nil && fault.Problem.Code == HeaderUnconfirmed {
+			return true, n
 		}
-		if rowFault != nil && n > known {
-			fault, known = rowFault, n
-		}
+		known = max(known, n)
 	}
-	return false, fault, known
+	return false, known
 }
 
 func (s *csvSource) next() (*record, error) {

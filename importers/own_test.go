@@ -3,6 +3,8 @@ package importers_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -252,5 +254,31 @@ func TestEachRowSeesEveryRow(t *testing.T) {
 	}
 	if err := importers.EachRow(context.Background(), "testdata/old-format.xls", importers.Rules{}, nil); refusal(err) != importers.FormatOldExcel {
 		t.Errorf("a file that cannot be read: %v", err)
+	}
+}
+
+// Where the headings cannot be read the fields can, so that a copy can be made.
+func TestEachRowNeedsNoHeadings(t *testing.T) {
+	t.Parallel()
+	for delimiter, name := range map[string]string{",": ",", ";": ";", "\t": "tab", "|": "|"} {
+		path := filepath.Join(t.TempDir(), "a.csv")
+		text := strings.ReplaceAll("Payouts, November\nChannel;Account;Betrog;Currency\nPayeer;P10000001;5;USD\n", ";", delimiter)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		result, _, err := readFile(t, path, importers.Rules{})
+		if refusal(err) != importers.HeaderMissing || !strings.Contains(err.Error(), "row 2: ") || result.Delimiter != name {
+			t.Errorf("delimiter %q: %v", result.Delimiter, err)
+		}
+		last := 0
+		err = importers.EachRow(context.Background(), path, importers.Rules{}, func(row int, cells []string) error {
+			if last = row; row > 1 && len(cells) != 4 {
+				t.Errorf("row %d: %q", row, cells)
+			}
+			return nil
+		})
+		if err != nil || last != 3 {
+			t.Errorf("%d rows, %v", last, err)
+		}
 	}
 }

@@ -111,8 +111,11 @@ func (c *importCmd) annotate(a *app, path string, done jobs.Imported, importErr 
 // annotateBeside writes the copy beside the sheet, under a name that is free.
 func (a *app) annotateBeside(path string, done jobs.Imported, importErr error) markedCopy {
 	j := done.Judgement(path, importErr)
-	if !j.Faulty() || errors.Is(importErr, jobs.ErrTotals) { // only a word is missing, to import it as it is
+	switch {
+	case !j.Faulty(), errors.Is(importErr, jobs.ErrTotals): // only a word is missing, to import it as it is
 		return markedCopy{}
+	case !j.Markable():
+		return markedCopy{} // why the file was refused says it all
 	}
 	for n := 1; ; n++ {
 		target := copyName(path, n)
@@ -120,8 +123,6 @@ func (a *app) annotateBeside(path string, done jobs.Imported, importErr error) m
 		switch {
 		case err == nil:
 			return markedCopy{path: target, options: j.Options}
-		case errors.Is(err, sheets.ErrUnsuitable) && j.Refused != nil:
-			return markedCopy{} // why the file was refused says it all
 		case !errors.Is(err, fs.ErrExist):
 			return markedCopy{missing: err}
 		}

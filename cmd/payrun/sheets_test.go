@@ -106,6 +106,31 @@ func TestAnOldCopyDoesNotPayTwice(t *testing.T) {
 	p.as(checker).run("batch", "approve", "2").exits(exitRefused).complains("2 of payee-waiting")
 }
 
+// A file that is refused for its headings comes back too; or else its maker hears why not.
+func TestAFileRefusedForItsHeadingsComesBack(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, _ := p.people()
+	const text = "Channel;Account;Betrog;Currency\nPayeer;P10000001;5;USD\n"
+	path := p.file("h.csv", text, 0o600)
+	p.as(maker).run("import", path).exits(exitSheet).says("The problems are marked in", "h.csv.problems.xlsx").complains("no column for: amount")
+	copied := path + ".problems.xlsx"
+	file, err := excelize.OpenFile(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(file.SetCellStr(sheets.PayoutsSheet, "C1", "Amount"), file.Save(), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	p.as(maker).must("import", copied).says("1 good row, 0 rejected")
+
+	broken := p.file("b.csv", text+strings.Repeat("Payeer;P10000001;5;USD\n", 60)+`"`, 0o600)
+	p.as(maker).run("import", broken).exits(exitSheet).says("There is no annotated copy: problems cannot be marked in such a file", "A quotation mark")
+	if done := p.as(maker).run("import", p.file("fake.xlsx", "PK\x03\x04 nonsense", 0o600)).exits(exitSheet); strings.Contains(done.out, "annotated copy") {
+		t.Errorf("of a file in which nothing could be marked anyway:\n%s", done.out)
+	}
+}
+
 // A sheet without room for Payrun's column gets no copy that could not tell
 // which rows were imported, and its maker hears of both.
 func TestASheetThatIsTooWideToMark(t *testing.T) {

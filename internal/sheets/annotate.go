@@ -52,7 +52,7 @@ func Annotate(ctx context.Context, source, target string, rules importers.Rules,
 // copyable tells without a look at the file why there can be no copy.
 func (j Judgement) copyable() error {
 	switch {
-	case !j.markable():
+	case !j.Markable():
 		return ErrUnsuitable
 	case j.Sheet.Cells > mostCells:
 		return ErrTooLarge
@@ -75,9 +75,9 @@ func writeCopy(ctx context.Context, source string, draft io.Writer, rules import
 	return save(book.file, draft)
 }
 
-// markable tells whether the file is sound but for what its judgement names.
-// Every sheet was then scanned to its end before any row was judged.
-func (j Judgement) markable() bool {
+// Markable tells whether the file is sound, as far as it was read, but for what
+// its judgement names.
+func (j Judgement) Markable() bool {
 	if j.Refused == nil {
 		return len(j.Sheet.Columns) > 0
 	}

@@ -388,6 +388,7 @@ func TestARefusedSheetIsMarkedWhereItCan(t *testing.T) {
 		column              bool
 	}{
 		{"wrong total", good + "Total,,,9.00,USD\n", "D3", importers.ControlTotalWrong, true},
+		{"a heading that nobody knows", "Payouts; November\n" + strings.ReplaceAll(strings.Replace(good, "Amount", "Betrog", 1), ",", ";"), "A2", importers.HeaderMissing, false},
 		{"two account columns", "", "A1", importers.HeaderDoubled, false},
 	}
 	for _, tt := range tests {
@@ -407,8 +408,12 @@ func TestARefusedSheetIsMarkedWhereItCan(t *testing.T) {
 			if comment := commentsOf(t, file, sheet)[tt.cell]; !strings.Contains(comment, j.Refused.Message) {
 				t.Errorf("the comment at %s reads %q", tt.cell, comment)
 			}
-			if !strings.Contains(sheetText(t, file, importers.ProblemsSheet), j.Refused.Message) {
+			summary := sheetText(t, file, importers.ProblemsSheet)
+			if !strings.Contains(summary, j.Refused.Message) {
 				t.Error("the summary does not say why")
+			}
+			if got := strings.Contains(summary, "and the column"); got != tt.column {
+				t.Errorf("the summary speaks of a column: %t, want %t", got, tt.column)
 			}
 			if got := strings.Contains(sheetText(t, file, sheet), importers.ProblemsHeading); got != tt.column {
 				t.Errorf("a column of problems: %t, want %t", got, tt.column)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/xuri/excelize/v2"
@@ -72,7 +73,7 @@ func fromText(ctx context.Context, source string, header int, rules importers.Ru
 	file := excelize.NewFile()
 	err := errors.Join(file.SetSheetName(file.GetSheetName(0), PayoutsSheet), fillText(ctx, file, source, header, rules))
 	if errors.As(err, new(*importers.FileError)) {
-		err = fmt.Errorf("%w: %w", ErrUnsuitable, err)
+		err = fmt.Errorf("%w: %s", ErrUnsuitable, strings.TrimSuffix(err.Error(), "."))
 	}
 	return file, err
 }

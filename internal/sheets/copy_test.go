@@ -116,6 +116,22 @@ func TestAPanicOfTheLibraryIsNoCopy(t *testing.T) {
 	}
 }
 
+// Only the rows above the headings were read when a file is refused for those.
+// The reason is part of a sentence, and so ends without a full stop.
+func TestWhatCannotBeReadIsNoCopy(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "sheet.csv")
+	must(t, os.WriteFile(path, []byte("Channel,Account,Betrog,Currency\n"+strings.Repeat("Payeer,P10000001,5,USD\n", 60)+"\""), 0o600))
+	j, _ := judge(t, path, importers.Rules{})
+	if j.Refused == nil || j.Refused.Code != importers.HeaderMissing {
+		t.Fatalf("refused for %+v", j.Refused)
+	}
+	err := sheets.Annotate(t.Context(), path, filepath.Join(t.TempDir(), "copy.xlsx"), importers.Rules{}, j)
+	if !errors.Is(err, sheets.ErrUnsuitable) || !strings.Contains(err.Error(), "row 62: A quotation mark") || strings.HasSuffix(err.Error(), ".") {
+		t.Errorf("a mistake below the rows that were read: %v", err)
+	}
+}
+
 // Some programs merge a single cell.
 func TestAMergedSingleCellIsNoHindrance(t *testing.T) {
 	t.Parallel()

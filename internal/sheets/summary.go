@@ -30,12 +30,15 @@ func (a *annotation) explain(p *page) error {
 	} else if a.Batch != 0 {
 		state = fmt.Sprintf("The good rows were imported as batch %d. %s", a.Batch, state)
 	}
-	column := fmt.Sprintf("the column %q", importers.ProblemsHeading)
-	if s.HeaderRow == 0 {
-		column = "the column of sentences beside its table"
+	own := fmt.Sprintf("This sheet and the column %q are Payrun's own: they are not read, and are", importers.ProblemsHeading)
+	switch {
+	case a.column == 0:
+		own = "This sheet is Payrun's own: it is not read, and is"
+	case s.HeaderRow == 0:
+		own = "This sheet and the column of sentences beside its table are Payrun's own: they are not read, and are"
 	}
 	todo := fmt.Sprintf("Correct the marked cells on the sheet %q and hand this file in. Red rejects a row, yellow needs to be confirmed. "+
-		"This sheet and %s are Payrun's own: they are not read, and are written anew when there are still problems.", a.sheet, column)
+		"%s written anew when there are still problems.", a.sheet, own)
 	if a.Batch != 0 {
 		todo += " Delete the grey rows first: they are imported already."
 		if len(s.ControlTotals) > 0 {
