@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 
 	"payrun/internal/money"
@@ -56,15 +57,19 @@ func (a *app) printStaleCopies(path, copied string, done *ledger.Batch) {
 	if done == nil {
 		return
 	}
+	first := copyName(path, 1)
+	entries, err := os.ReadDir(filepath.Dir(first))
+	if err != nil {
+		return // a hint is no reason to fail
+	}
 	var stale []string
-	for n := 1; ; n++ {
-		name := copyName(path, n)
-		if _, err := os.Stat(name); err != nil {
-			break
+	for _, entry := range entries {
+		name := filepath.Join(filepath.Dir(first), entry.Name())
+		theirs := !copyEnding.MatchString(name) || copyName(name, 1) != filepath.Clean(first)
+		if theirs || name == filepath.Clean(copied) || name == filepath.Clean(path) && done.Rejected == 0 {
+			continue
 		}
-		if name != copied && (name != path || done.Rejected > 0) {
-			stale = append(stale, relative(name))
-		}
+		stale = append(stale, relative(name))
 	}
 	if len(stale) == 0 {
 		return

@@ -146,6 +146,27 @@ func TestASheetThatIsTooWideToMark(t *testing.T) {
 	}
 }
 
+// Every older copy is named, though one between them was thrown away, and
+// whatever letters the sheet's name has.
+func TestNoOldCopyIsOverlooked(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, _ := p.people()
+	const heading = "reference,channel,account,amount,currency,payee\n"
+	path := p.file("pay[1]*.csv", heading+badRow+"\n", 0o600)
+	for range 3 {
+		p.as(maker).run("import", path).exits(exitSheet)
+	}
+	if err := errors.Join(os.Remove(path+".problems.xlsx"), os.WriteFile(path+"2.problems.xlsx", nil, 0o600),
+		os.WriteFile(path, []byte(heading+goodRows(1)[0]+"\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	imported := p.as(maker).must("import", path).says("Throw the older copies away", "pay[1]*.csv.problems-2.xlsx\n", "pay[1]*.csv.problems-3.xlsx\n")
+	if strings.Contains(imported.out, "pay[1]*.csv2") {
+		t.Errorf("the copy of another sheet is to be thrown away:\n%s", imported.out)
+	}
+}
+
 func TestWhereTheCopyGoes(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

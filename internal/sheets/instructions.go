@@ -25,7 +25,7 @@ func (f *form) steps(p *page) error {
 	return notes(p,
 		"1. Write one payout per row on the sheet "+PayoutsSheet+", from the second row on, and leave the headings as they are.",
 		"2. If you like, end with a row that has the word Total in its first cell and the sum in the column of the amounts: Payrun then checks that nothing is missing.",
-		"3. Save as .xlsx, or as CSV in UTF-8, and hand the file in. Nothing is paid before a second person has approved it.",
+		"3. Save as .xlsx, or as CSV in "+f.charset+", and hand the file in. Nothing is paid before a second person has approved it.",
 		"4. If something is wrong, the same sheet comes back with the cells marked and the reasons beside them. Correct them there and hand that in.",
 		"This sheet is never read; nothing that stands here is paid.")
 }

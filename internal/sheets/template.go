@@ -52,6 +52,7 @@ type form struct {
 	channels   []importers.Channel // that may be chosen, each with the currencies that may
 	currencies []money.Currency
 	columns    []formColumn
+	charset    string // of csv
 }
 
 // formColumn is one column of a template.
@@ -72,7 +73,7 @@ func newForm(rules importers.Rules, choice TemplateChoice) (*form, error) {
 	if channels == nil {
 		channels = importers.DefaultChannels()
 	}
-	f := &form{}
+	f := &form{charset: cmp.Or(rules.Charset, "UTF-8")}
 	for _, channel := range channels {
 		channel.Currencies = slices.DeleteFunc(slices.Clone(channel.Currencies), func(c money.Currency) bool {
 			return !isOrAny(c, rules.Currency) || !isOrAny(c, choice.Currency)

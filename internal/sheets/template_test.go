@@ -301,3 +301,17 @@ func TestATemplateThatNobodyCouldUse(t *testing.T) {
 		}
 	}
 }
+
+// A text that is saved as the instructions say is read by the same rules.
+func TestTheInstructionsNameTheCharset(t *testing.T) {
+	t.Parallel()
+	for charset, want := range map[string]string{"": "CSV in UTF-8,", "windows-1251": "CSV in windows-1251,", "utf-16le": "CSV in utf-16le,"} {
+		var rules importers.Rules
+		rules.Charset = charset
+		target := filepath.Join(t.TempDir(), "template.xlsx")
+		must(t, sheets.Template(target, rules, sheets.TemplateChoice{}))
+		if text := sheetText(t, open(t, target), importers.InstructionsSheet); !strings.Contains(text, want) {
+			t.Errorf("%q: the instructions do not say %q:\n%s", charset, want, text)
+		}
+	}
+}
