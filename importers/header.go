@@ -515,17 +515,17 @@ func (set *ruleset) fixedLayout(row *record) (*layout, *FileError) {
 	}
 	if set.Unconfirmed {
 		return nil, refuse(HeaderUnconfirmed, "The sheet has no headings. Its first row would be read so: %s. If that is right, confirm it (--confirm-columns); if not, say where each column stands (--map).",
-			l.preview(row)).at(row.number)
+			set.preview(l, row)).at(row.number)
 	}
 	return l, nil
 }
 
 // preview shows how the layout reads a row: "A is the account …0001".
-func (l *layout) preview(row *record) string {
+func (set *ruleset) preview(l *layout, row *record) string {
 	parts := make([]string, 0, len(l.columns))
 	for _, column := range l.columns {
 		at, _ := columnIndex(column.Letter)
-		value := shown(row.at(at).text)
+		value := set.discreet(row.at(at).text)
 		switch column.Field {
 		case FieldIgnored:
 			parts = append(parts, fmt.Sprintf("%s (%q) is not used", column.Letter, value))

@@ -112,7 +112,7 @@ func (r *reader) about(row *record, field Field, code Code, severity Severity, m
 
 func (r *reader) judgeShape(row *record) {
 	if r.imported {
-		r.fault(row, FieldIgnored, RowImported, "The row says that it was imported already. Delete it; or, if it is to be paid once more, clear the cell that says so.")
+		r.fault(row, FieldIgnored, RowImported, "The row is marked as imported already. Delete it; or, if that batch was discarded, or if the row is to be paid once more, clear the mark.")
 	}
 	if row.hidden {
 		r.fault(row, FieldIgnored, RowHidden, "The row is hidden, by hand or by a filter. Unhide it to pay it, or delete it.")

@@ -28,6 +28,11 @@ func TestGoodRowsNeedTheirTotals(t *testing.T) {
 			}
 			s.empty()
 		}
+		sound := s.file(heading + "A1,16,P10000001,5.00,USD\nA2,16,P10000002,7.50,USD\n")
+		if _, err := s.importing.File(t.Context(), s.maker, sound, jobs.ImportChoice{GoodRows: true, Totals: totals}); !errors.Is(err, jobs.ErrTotals) {
+			t.Errorf("totals of another sheet, though all rows are good: %v", err)
+		}
+		s.empty()
 		im, err := s.importing.File(t.Context(), s.maker, path, jobs.ImportChoice{GoodRows: true, Totals: totals})
 		s.must(err)
 		if reading, err := s.book.Reading(t.Context(), im.Batch.ID); err != nil || reading.GoodRows != totals {

@@ -98,7 +98,7 @@ func (c ImportChoice) judge(sheet importers.Result) error {
 		return ErrNoRows
 	case sheet.Rejected > 0 && !c.GoodRows:
 		return fmt.Errorf("%w: %d of %d", ErrRowsRejected, sheet.Rejected, sheet.Accepted+sheet.Rejected)
-	case sheet.Rejected > 0 && c.Totals != AnyTotals && c.Totals != GoodTotals(sheet):
+	case (sheet.Rejected > 0 || c.Totals != "") && c.Totals != AnyTotals && c.Totals != GoodTotals(sheet):
 		return fmt.Errorf("%w: they are %q", ErrTotals, GoodTotals(sheet))
 	}
 	return nil
@@ -107,7 +107,7 @@ func (c ImportChoice) judge(sheet importers.Result) error {
 // Imported is what became of a sheet.
 type Imported struct {
 	Sheet    importers.Result
-	Problems []importers.Problem // at most maxProblems of them
+	Problems []importers.Problem // at most MostProblems of them
 	Found    int                 // problems in all
 	// Batch is the new batch; nil when nothing was imported.
 	Batch *ledger.Batch
@@ -119,9 +119,9 @@ type Imported struct {
 	annotate Annotator
 }
 
-// maxProblems is how many problems are handed back and stored; a sheet with
+// MostProblems is how many problems are handed back and stored; a sheet with
 // more has one mistake many times.
-const maxProblems = 1000
+const MostProblems = 1000
 
 // ErrRowsRejected: the sheet has rows that cannot be paid, and importing only
 // the good ones was not chosen. Nothing was imported.
@@ -276,10 +276,10 @@ type onlyProblems struct {
 // Rows forgets them.
 func (s *onlyProblems) Rows([]importers.Row) error { return nil }
 
-// Problems keeps the first maxProblems.
+// Problems keeps the first MostProblems.
 func (s *onlyProblems) Problems(problems []importers.Problem) error {
 	s.found += len(problems)
-	room := max(0, maxProblems-len(s.problems))
+	room := max(0, MostProblems-len(s.problems))
 	s.problems = append(s.problems, problems[:min(room, len(problems))]...)
 	return nil
 }

@@ -456,6 +456,14 @@ func TestInboxKnowsAFileByItsContent(t *testing.T) {
 		if len(batches) != 2 {
 			t.Errorf("%d batches", len(batches))
 		}
+
+		s.must(s.book.Discard(t.Context(), s.maker, batches[0].ID, "read by the wrong profile"))
+		filed, err := filepath.Glob(filepath.Join(in.Folder, jobs.ProcessedFolder, "*weekly.csv"))
+		s.must(err)
+		s.must(os.Rename(filed[len(filed)-1], filepath.Join(in.Folder, "weekly.csv")))
+		if report, err := in.Run(t.Context()); err != nil || report != "1 imported, 0 refused" {
+			t.Errorf("put back after its batch was discarded: %q, %v", report, err)
+		}
 	})
 }
 

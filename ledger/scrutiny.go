@@ -96,10 +96,11 @@ func (b *Book) Reading(ctx context.Context, batch int64) (Reading, error) {
 }
 
 // Imported finds the batch that an inbox made from a file before, 0 for none.
-// A file that could not be moved away is not imported again.
+// A file that could not be moved away is not imported again. One whose batch was
+// discarded is: somebody put it back.
 func (b *Book) Imported(ctx context.Context, source string) (int64, error) {
 	var batch int64
-	err := b.db.Get(ctx, &batch, `SELECT r.batch_id FROM readings r JOIN batches b ON b.id = r.batch_id AND b.state <> 'STAGING'
+	err := b.db.Get(ctx, &batch, `SELECT r.batch_id FROM readings r JOIN batches b ON b.id = r.batch_id AND b.state NOT IN ('STAGING', 'CANCELLED')
 		WHERE r.source = ? AND r.source <> '' ORDER BY r.batch_id DESC LIMIT 1`, source)
 	if errors.Is(err, ErrNotFound) {
 		return 0, nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"payrun/importers"
+	"payrun/jobs"
 	"payrun/ledger"
 )
 
@@ -228,7 +229,11 @@ func (a *app) printBatch(s batchStory) {
 		a.sayf("  %s since %s: %s. Next: %s.", e.Kind, a.localTime(e.OpenedAt), e.Detail, e.NextStep)
 	}
 	if len(s.problems) > 0 {
-		a.sayf("\n%s of the sheet:", counted(len(s.problems), "problem", "problems"))
+		first := ""
+		if len(s.problems) == jobs.MostProblems {
+			first = "The first " // more are not kept
+		}
+		a.sayf("\n%s%s of the sheet:", first, counted(len(s.problems), "problem", "problems"))
 	}
 	for _, p := range s.problems {
 		label := "rejected"
@@ -406,6 +411,12 @@ func (a *app) afterDecision(what string, batch int64) (string, error) {
 	case "approved", "resumed":
 		stops, err := a.book.StopsOf(a.ctx, batch)
 		return a.sentUnless(stops), err
+	case "discarded":
+		reading, err := a.book.Reading(a.ctx, batch)
+		if reading.GoodRows == "" {
+			return "", err
+		}
+		return " The annotated copy of its sheet still marks its rows as imported: clear the marks there before it is handed in again.", err
 	case "paused":
 		return fmt.Sprintf(" Only a checker lifts that: payrun batch resume %d", batch), nil
 	}

@@ -68,11 +68,13 @@ func (h howRead) profile(a *app) (config.Profile, error) {
 			return profile, profileError(err)
 		}
 	}
+	var said importers.Profile
 	for _, given := range h.Map {
-		if err := mapColumn(&profile.Profile, given); err != nil {
+		if err := mapColumn(&said, given); err != nil {
 			return profile, usagef("--map %s: %w", given, err)
 		}
 	}
+	config.Reassign(&profile.Profile, said)
 	if h.Channel != "" {
 		profile.Channel = h.Channel
 	}

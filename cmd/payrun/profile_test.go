@@ -38,6 +38,10 @@ func TestProfiles(t *testing.T) {
 	p.must("batch", "show", "1").says("read by import profile riga")
 	p.run("import", "--dry-run", "--profile", "oslo", sheet).exits(exitRefused).complains("no such import profile")
 	p.run("import", "--dry-run", "--map", "wallet=A", sheet).exits(exitUsage).complains("no field is called")
+	swapped := p.file("swapped.csv", "10.00;P10000451;hello;R1\n", 0o600)
+	p.run("import", "--dry-run", "--profile", "webmoney", "--channel", "16", "--currency", "USD", swapped).exits(exitSheet).complains(`B is the amount "…0451"`, "--map")
+	p.must("import", "--dry-run", "--profile", "webmoney", "--channel", "16", "--currency", "USD", "--map", "account=B", "--map", "amount=A", "--confirm-columns", swapped).says("1 good row")
+	p.run("import", "--dry-run", "--map", "account=A", "--map", "amount=A", sheet).exits(exitUsage).complains("both")
 	p.run("import", "--dry-run", "--map", "account", sheet).exits(exitUsage).complains("FIELD=COLUMN")
 	p.run("import", "--dry-run", "--channel", "gold", sheet).exits(exitUsage).complains("no channel")
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -173,6 +174,29 @@ func MapColumn(p *importers.Profile, field, column string, byLetter bool) error 
 	}
 	(*columns)[column] = meant
 	return nil
+}
+
+// Reassign has what somebody says about columns win over a profile: a field that
+// they find elsewhere leaves its column.
+func Reassign(p *importers.Profile, said importers.Profile) {
+	found := map[importers.Field]bool{}
+	for _, columns := range []map[string]importers.Field{said.Columns, said.Letters} {
+		for _, field := range columns {
+			found[field] = field != importers.FieldIgnored
+		}
+	}
+	left := func(columns, said map[string]importers.Field) map[string]importers.Field {
+		columns = maps.Clone(columns)
+		maps.DeleteFunc(columns, func(_ string, field importers.Field) bool { return found[field] })
+		for column, field := range said {
+			if columns == nil {
+				columns = map[string]importers.Field{}
+			}
+			columns[column] = field
+		}
+		return columns
+	}
+	p.Columns, p.Letters = left(p.Columns, said.Columns), left(p.Letters, said.Letters)
 }
 
 // Text writes a profile as its file has it, "" for one that says nothing.

@@ -79,7 +79,7 @@ func (a *annotation) sentences() map[int][]string {
 		sentences[row] = []string{mark}
 	}
 	if a.Batch != 0 {
-		imported := fmt.Sprintf("%s%d. Delete this row before the sheet is handed in again.", importers.ImportedMark, a.Batch)
+		imported := fmt.Sprintf("%s%d. Delete this row before the sheet is handed in again; only if that batch was discarded, clear this mark instead.", importers.ImportedMark, a.Batch)
 		for _, run := range a.Sheet.AcceptedRows {
 			for row := run.From; row <= run.To; row++ {
 				sentences[row] = []string{imported}
