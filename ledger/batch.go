@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,8 +207,13 @@ func (b *Book) Submit(ctx context.Context, by User, batch int64) error {
 	if err != nil {
 		return fmt.Errorf("submit batch %d: %w", batch, err)
 	}
+	var refused error // as something else is named now, which stays so
 	err = b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "submit a batch", Maker); err != nil {
+			return err
+		}
+		found, err := lookAgain(ctx, tx, by.Actor(), batch)
+		if refused = mustLookAgain(batch, found); err != nil || refused != nil {
 			return err
 		}
 		now, err := tx.Now(ctx)
@@ -227,7 +233,7 @@ func (b *Book) Submit(ctx context.Context, by User, batch int64) error {
 		}
 		return apply(ctx, tx, change{batch, Valid, Submitted, BySubmission, "", by.Actor(), content.sum()})
 	})
-	if err != nil {
+	if err = cmp.Or(err, refused); err != nil {
 		return fmt.Errorf("submit batch %d: %w", batch, err)
 	}
 	return nil
@@ -241,11 +247,19 @@ func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
 	if err != nil {
 		return fmt.Errorf("approve batch %d: %w", batch, err)
 	}
+	var refused error // as something else is named now, which stays so
 	err = b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "approve a batch", Checker); err != nil {
 			return err
 		}
 		if err := checkFourEyes(ctx, tx, by, batch, content.sum()); err != nil {
+			return err
+		}
+		found, err := lookAgain(ctx, tx, by.Actor(), batch)
+		if refused = mustSendBack(batch, found); err != nil || refused != nil {
+			return err
+		}
+		if err := checkStillConfirmed(ctx, tx, batch); err != nil {
 			return err
 		}
 		if err := checkConfirmed(ctx, tx, batch, Checker, by.Actor()); err != nil {
@@ -272,7 +286,7 @@ func (b *Book) Approve(ctx context.Context, by User, batch int64) error {
 	if database.IsUnique(err) {
 		err = fmt.Errorf("%w: somebody else approved it just now", ErrConflict)
 	}
-	if err != nil {
+	if err = cmp.Or(err, refused); err != nil {
 		return fmt.Errorf("approve batch %d: %w", batch, err)
 	}
 	return nil
@@ -356,7 +370,11 @@ func (b *Book) takeBack(ctx context.Context, by User, role Role, c change) error
 		if err := authorize(ctx, tx, by, "take a batch back", role); err != nil {
 			return err
 		}
-		return apply(ctx, tx, c)
+		if err := apply(ctx, tx, c); err != nil {
+			return err
+		}
+		_, err := lookAgain(ctx, tx, c.actor, c.batch)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("batch %d: %w", c.batch, err)
@@ -370,9 +388,18 @@ func (b *Book) AllowRepeat(ctx context.Context, by User, batch int64, reason str
 	if reason == "" {
 		return errNoReason
 	}
+	var refused error // as another batch is named now, which stays so
 	err := b.db.InTx(ctx, func(tx *database.Tx) error {
 		if err := authorize(ctx, tx, by, "allow a repeat", Checker); err != nil {
 			return err
+		}
+		found, err := lookAgain(ctx, tx, by.Actor(), batch)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if refused = nil; found.held > 0 {
+			refused = mustLookAgain(batch, found)
+			return nil
 		}
 		if err := lockAudit(ctx, tx); err != nil { // so that no two repeats get one number
 			return err
@@ -383,7 +410,7 @@ func (b *Book) AllowRepeat(ctx context.Context, by User, batch int64, reason str
 			MadeBy         int64  `db:"made_by"`
 			Latest         int64
 		}
-		err := tx.Get(ctx, &row, `SELECT rows_digest, gateway_account, made_by,
+		err = tx.Get(ctx, &row, `SELECT rows_digest, gateway_account, made_by,
 			(SELECT max(o.repeat_number) FROM batches o WHERE o.rows_digest = b.rows_digest) AS latest
 			FROM batches b WHERE id = ? AND state = 'VALID' AND repeats > 0 AND order_prefix = ''`, batch)
 		if errors.Is(err, ErrNotFound) {
@@ -402,7 +429,7 @@ func (b *Book) AllowRepeat(ctx context.Context, by User, batch int64, reason str
 		}
 		return audit(ctx, tx, by.Actor(), "batch.allow-repeat", fmt.Sprint("batch ", batch), fmt.Sprintf("repeat %d: %s", repeat, reason))
 	})
-	if err != nil {
+	if err = cmp.Or(err, refused); err != nil {
 		return fmt.Errorf("allow repeat of batch %d: %w", batch, err)
 	}
 	return nil
@@ -424,7 +451,10 @@ func (b *Book) Discard(ctx context.Context, by User, batch int64, reason string)
 		if _, err := tx.Exec(ctx, "UPDATE batches SET order_prefix = '' WHERE id = ? AND state = 'VALID'", batch); err != nil {
 			return err
 		}
-		return apply(ctx, tx, change{batch, Valid, Cancelled, ByDiscarding, reason, by.Actor(), ""})
+		if err := apply(ctx, tx, change{batch, Valid, Cancelled, ByDiscarding, reason, by.Actor(), ""}); err != nil {
+			return err
+		}
+		return lookAgainAbout(ctx, tx, by.Actor(), batch)
 	})
 	if err != nil {
 		return fmt.Errorf("discard batch %d: %w", batch, err)

@@ -115,7 +115,10 @@ func (b *Book) liftIfCancelled(ctx context.Context, by User, batch int64) error 
 		var left int64
 		err := tx.Get(ctx, &left, `SELECT count(*) FROM payouts WHERE id BETWEEN ? AND ?
 			AND state IN ('UNSENT', 'SENDING', 'UNKNOWN', 'REVIEW')`, firstID(batch), lastID(batch))
-		if err != nil || left > 0 {
+		if err != nil {
+			return err
+		}
+		if err := lookAgainAbout(ctx, tx, by.Actor(), batch); err != nil || left > 0 {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "UPDATE stops SET alert_at = 0 WHERE scope = 'batch' AND subject = ? AND lifted_at = 0", fmt.Sprint(batch)); err != nil {

@@ -57,10 +57,15 @@ func (b *Book) WarningKinds(ctx context.Context, batch int64) ([]WarningKind, er
 }
 
 // confirmedBy is the condition that somebody with the role confirmed warning
-// w; further conditions on the confirmation c may follow.
+// w since it names what it does; further conditions on the confirmation c may
+// follow.
 func confirmedBy(role Role, and ...string) string {
-	return "EXISTS (SELECT 1 " + fromConfirmations("w", role) + strings.Join(and, "") + ")"
+	return "EXISTS (SELECT 1 " + fromConfirmations("w", role) + sinceNamed + strings.Join(and, "") + ")"
 }
+
+// sinceNamed keeps the confirmations c of warning w that are about what it
+// names now.
+const sinceNamed = " AND c.id > w.since"
 
 // fromConfirmations finds the confirmations c of a warning in a role.
 func fromConfirmations(of string, role Role) string {
@@ -70,8 +75,10 @@ func fromConfirmations(of string, role Role) string {
 
 // Confirmer is SQL for the name of who confirmed a warning, or the problem
 // that it is about, in a role; NULL for nobody.
-func Confirmer(of string, role Role) string {
-	return "(SELECT replace(min(c.actor), 'user:', '') " + fromConfirmations(of, role) + ")"
+func Confirmer(of string, role Role) string { return confirmer(of, role, "") }
+
+func confirmer(of string, role Role, and string) string {
+	return "(SELECT replace(min(c.actor), 'user:', '') " + fromConfirmations(of, role) + and + ")"
 }
 
 // Warning is one warning of a batch, with what it is about.
@@ -107,8 +114,8 @@ func (b *Book) Warnings(ctx context.Context, batch int64, kind string, limit int
 		coalesce(r.id, 0) AS "repeats.batch", coalesce(r.name, '') AS "repeats.name", coalesce(e.row_no, 0) AS "repeats.row_no",
 		coalesce(CASE WHEN e.state = 'UNSENT' THEN r.state ELSE e.state END, r.state, '') AS "repeats.state",
 		coalesce(e.account, '') AS "repeats.account", coalesce(e.amount, 0) AS "repeats.amount", coalesce(e.currency, '') AS "repeats.currency",
-		coalesce(`+Confirmer("w", Maker)+`, '') AS maker,
-		coalesce(`+Confirmer("w", Checker)+`, '') AS checker
+		coalesce(`+confirmer("w", Maker, sinceNamed)+`, '') AS maker,
+		coalesce(`+confirmer("w", Checker, sinceNamed)+`, '') AS checker
 		FROM warnings w JOIN batches b ON b.id = w.batch_id AND b.state <> 'STAGING'
 		LEFT JOIN payouts e ON e.id = w.repeats AND w.repeats > 0 AND w.payout_id > 0
 		LEFT JOIN batches r ON r.id = w.repeats / ? AND w.repeats > 0
@@ -329,9 +336,27 @@ func checkConfirmed(ctx context.Context, tx *database.Tx, batch int64, role Role
 	if err != nil || len(open) == 0 {
 		return err
 	}
+	return fmt.Errorf("%w by the %s: %s", ErrUnconfirmed, role, kindsInWords(open))
+}
+
+// checkStillConfirmed refuses a batch whose maker confirmed what has ended
+// since, instead of what its warnings name now.
+func checkStillConfirmed(ctx context.Context, tx *database.Tx, batch int64) error {
+	open, err := unconfirmed(ctx, tx, batch, Maker, "")
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: what the maker confirmed has ended since, and something else is named now: %s; %s", ErrConflict, kindsInWords(open), sendBack(batch))
+}
+
+func sendBack(batch int64) string {
+	return fmt.Sprintf("send it back, so that it is looked at again: payrun batch reject %d --reason …", batch)
+}
+
+func kindsInWords(open []WarningKind) string {
 	words := make([]string, len(open))
 	for i, w := range open {
 		words[i] = fmt.Sprintf("%d of %s", w.Warnings, w.Code)
 	}
-	return fmt.Errorf("%w by the %s: %s", ErrUnconfirmed, role, strings.Join(words, ", "))
+	return strings.Join(words, ", ")
 }

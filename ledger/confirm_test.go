@@ -239,16 +239,16 @@ func TestABatchSaysWhatItPaysAgain(t *testing.T) {
 		other := o.scrutinized("other bills", referenced("xyz", pays("P1 10", "P2 20", "P3 30")), look)
 		overlaps("other bills", other.ID)
 		second := o.scrutinized("second", referenced("abc", pays("P1 10", "P2 20", "P3 31")), look)
-		overlaps("waiting", second.ID, ledger.Overlap{Batch: first.ID, State: ledger.Valid, Currency: "USD", Payouts: 2, Amount: 30_00})
-		overlaps("from the other side", first.ID, ledger.Overlap{Batch: second.ID, State: ledger.Valid, Currency: "USD", Payouts: 2, Amount: 30_00})
+		overlaps("waiting", second.ID, ledger.Overlap{Batch: first.ID, State: ledger.Valid, Currency: "USD", Payouts: 2, Referenced: 2, Amount: 30_00})
+		overlaps("from the other side", first.ID, ledger.Overlap{Batch: second.ID, State: ledger.Valid, Currency: "USD", Payouts: 2, Referenced: 2, Amount: 30_00})
 
 		must(t, o.Submit(ctx, o.maker, first.ID))
 		must(t, o.Approve(ctx, o.checker, first.ID))
 		must(t, o.Discard(ctx, o.maker, other.ID, "twice"))
 		third := o.scrutinized("third", referenced("ab", pays("P1 10", "P2 20")), look)
 		both := []ledger.Overlap{
-			{Batch: first.ID, State: ledger.Approved, Currency: "USD", Payouts: 2, Amount: 30_00},
-			{Batch: second.ID, State: ledger.Valid, Currency: "USD", Payouts: 2, Amount: 30_00},
+			{Batch: first.ID, State: ledger.Approved, Currency: "USD", Payouts: 2, Referenced: 2, Amount: 30_00},
+			{Batch: second.ID, State: ledger.Valid, Currency: "USD", Payouts: 2, Referenced: 2, Amount: 30_00},
 		}
 		overlaps("approved and waiting", third.ID, both...)
 		must(t, o.Discard(ctx, o.maker, second.ID, "twice"))
@@ -256,7 +256,7 @@ func TestABatchSaysWhatItPaysAgain(t *testing.T) {
 		for _, claim := range o.claim(3) {
 			o.put(claim, map[string]ledger.State{"P1": ledger.Failed, "P2": ledger.Succeeded, "P3": ledger.Succeeded}[claim.Account])
 		}
-		overlaps("what failed is not paid", third.ID, ledger.Overlap{Batch: first.ID, State: ledger.Approved, Currency: "USD", Payouts: 1, Amount: 20_00})
+		overlaps("what failed is not paid", third.ID, ledger.Overlap{Batch: first.ID, State: ledger.Approved, Currency: "USD", Payouts: 1, Referenced: 1, Amount: 20_00})
 		o.sound()
 	})
 }
@@ -327,7 +327,7 @@ func TestWarningsAreForged(t *testing.T) {
 			row               string
 		}{
 			{"warning deleted", "DELETE FROM warnings", "confirmations", fmt.Sprint("batch ", b.ID)},
-			{"warning added", fmt.Sprintf("INSERT INTO warnings VALUES (%d, 'x', 2, 0, 0)", valid.ID), "confirmations", fmt.Sprint("batch ", valid.ID)},
+			{"warning added", fmt.Sprintf("INSERT INTO warnings VALUES (%d, 'x', 2, 0, 0, 0)", valid.ID), "confirmations", fmt.Sprint("batch ", valid.ID)},
 			{"warning of another kind", "UPDATE warnings SET code = 'account-length'", "confirmations", fmt.Sprint("batch ", b.ID)},
 			{"warning of another row", "UPDATE confirmations SET row_no = 7", "confirmations", fmt.Sprint("batch ", b.ID)},
 			{"maker's confirmation deleted", "DELETE FROM confirmations WHERE role = 'maker'", "confirmations", fmt.Sprint("batch ", b.ID)},
@@ -350,7 +350,7 @@ func TestWarningsAreForged(t *testing.T) {
 		o.sound()
 		for _, edit := range []string{"DELETE FROM warnings", "UPDATE warnings SET code = 'x'", "DELETE FROM confirmations", "UPDATE confirmations SET actor = 'x'",
 			"DELETE FROM payees", "UPDATE payees SET amount = 1", "DELETE FROM readings", "UPDATE readings SET profile = 'x'",
-			fmt.Sprintf("INSERT INTO warnings VALUES (%d, 'x', 2, 0, 0)", valid.ID)} {
+			fmt.Sprintf("INSERT INTO warnings VALUES (%d, 'x', 2, 0, 0, 0)", valid.ID)} {
 			err := o.db.InTx(ctx, func(tx *database.Tx) error {
 				_, err := tx.Exec(ctx, edit)
 				return err

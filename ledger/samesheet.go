@@ -39,11 +39,14 @@ func (s *Staging) warnOfBatch(ctx context.Context, tx *database.Tx, code, alike 
 }
 
 // liveBatch finds the latest batch of a gateway account, with other rows than
-// some, of which something may be paid: it looks along the primary key, where
-// EXISTS would leave it to the planner to look elsewhere.
-var liveBatch = `SELECT coalesce(max(b.id), 0) FROM batches b WHERE b.state IN ('VALID', 'SUBMITTED', 'APPROVED')
-	AND b.gateway_account = ? AND b.rows_digest <> ?
-	AND (SELECT min(e.id) FROM payouts e WHERE e.id BETWEEN ` + idOf("b", "0") + " AND " + idOf("b", strconv.Itoa(maxOrdinal)) + " AND " + mayBePaid + ") > 0"
+// some, of which something may be paid.
+var liveBatch = "SELECT coalesce(max(b.id), 0) FROM batches b WHERE b.gateway_account = ? AND b.rows_digest <> ? AND " + paysSomething
+
+// paysSomething is SQL for a batch b of which something may be paid: it looks
+// along the primary key, where EXISTS would leave it to the planner to look
+// elsewhere.
+var paysSomething = "(b.state IN ('VALID', 'SUBMITTED', 'APPROVED') AND coalesce((SELECT min(e.id) FROM payouts e WHERE e.id BETWEEN " +
+	idOf("b", "0") + " AND " + idOf("b", strconv.Itoa(maxOrdinal)) + " AND " + mayBePaid + "), 0) > 0)"
 
 const sameFile = " AND b.source_digest = ?"
 

@@ -73,15 +73,21 @@ type Reading struct {
 type reading struct {
 	BatchID int64 `db:"batch_id"`
 	Reading
-	Actor     string
-	CreatedAt database.Instant `db:"created_at"`
-	Seal      string
+	Actor           string
+	CreatedAt       database.Instant `db:"created_at"`
+	RepeatsSince    database.Instant `db:"repeats_since"` // how far back payments counted as repeats; 0: it was not kept then
+	ReferencesSince database.Instant `db:"references_since"`
+	Seal            string
 }
 
-const readingColumns = "batch_id, source, profile, settings, columns, good_rows, warnings, actor, created_at, seal"
+const readingColumns = "batch_id, source, profile, settings, columns, good_rows, warnings, actor, created_at, repeats_since, references_since, seal"
 
 func (r *reading) seal() string {
-	return digest(r.BatchID, r.Source, r.Profile, r.Settings, r.Columns, r.GoodRows, r.Warnings, r.Actor, int64(r.CreatedAt))
+	fields := []any{r.BatchID, r.Source, r.Profile, r.Settings, r.Columns, r.GoodRows, r.Warnings, r.Actor, int64(r.CreatedAt)}
+	if r.RepeatsSince > 0 { // older seals go without
+		fields = append(fields, int64(r.RepeatsSince), int64(r.ReferencesSince))
+	}
+	return digest(fields...)
 }
 
 // Reading returns how a batch's sheet was read. It is empty for batches that
@@ -175,7 +181,7 @@ func (s *Staging) reviewFirst(ctx context.Context, tx *database.Tx, look Scrutin
 // one that has the same reference too.
 var findPaid = `INSERT INTO warnings (batch_id, code, row_no, payout_id, repeats)
 	SELECT p.batch_id, '` + PayeePaid + `', p.row_no, p.id, coalesce(max(CASE WHEN e.reference = p.reference THEN e.id END), max(e.id)) FROM payouts p
-	JOIN payees o ON o.account = p.account AND o.channel = p.channel AND o.currency = p.currency AND o.amount = p.amount AND o.approved_at >= ?
+	JOIN payees o ON ` + samePayee + ` AND o.approved_at >= ?
 	JOIN payouts e ON e.id = o.payout_id AND ` + mayBePaid + `
 	WHERE p.id BETWEEN ? AND ? GROUP BY p.batch_id, p.row_no, p.id`
 
@@ -241,20 +247,24 @@ func largerThan(limits map[money.Currency]money.Amount) (condition string, args 
 }
 
 // keepReading records how the sheet was read, with the number of warnings.
-func (s *Staging) keepReading(ctx context.Context, tx *database.Tx, r Reading) error {
+func (s *Staging) keepReading(ctx context.Context, tx *database.Tx, counts Counts) error {
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return err
 	}
-	kept := reading{BatchID: s.batch, Reading: r, Actor: s.by.Actor(), CreatedAt: now}
+	kept := reading{
+		BatchID: s.batch, Reading: counts.Reading, Actor: s.by.Actor(), CreatedAt: now,
+		RepeatsSince: now.Add(-counts.Scrutiny.Repeats), ReferencesSince: now.Add(-counts.Scrutiny.References),
+	}
 	for _, text := range []*string{&kept.Source, &kept.Profile, &kept.Settings, &kept.Columns, &kept.GoodRows} {
 		*text = storable(*text)
 	}
 	if err := tx.Get(ctx, &kept.Warnings, "SELECT count(*) FROM warnings WHERE batch_id = ?", s.batch); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, "INSERT INTO readings ("+readingColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		kept.BatchID, kept.Source, kept.Profile, kept.Settings, kept.Columns, kept.GoodRows, kept.Warnings, kept.Actor, kept.CreatedAt, kept.seal())
+	_, err = tx.Exec(ctx, "INSERT INTO readings ("+readingColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		kept.BatchID, kept.Source, kept.Profile, kept.Settings, kept.Columns, kept.GoodRows, kept.Warnings, kept.Actor, kept.CreatedAt,
+		kept.RepeatsSince, kept.ReferencesSince, kept.seal())
 	return err
 }
 

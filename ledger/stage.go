@@ -296,7 +296,7 @@ func (s *Staging) publish(ctx context.Context, tx *database.Tx, counts Counts) e
 	if err := s.reviewSheet(ctx, tx, counts, rowsDigest); err != nil {
 		return fmt.Errorf("find a batch that is alike: %w", err)
 	}
-	if err := s.keepReading(ctx, tx, counts.Reading); err != nil {
+	if err := s.keepReading(ctx, tx, counts); err != nil {
 		return err
 	}
 	if err := s.makeBatch(ctx, tx, counts, rowsDigest); err != nil {
@@ -311,7 +311,7 @@ func (s *Staging) publish(ctx context.Context, tx *database.Tx, counts Counts) e
 // makeBatch lets everybody see the staged rows, with order numbers unless they
 // repeat an earlier batch.
 func (s *Staging) makeBatch(ctx context.Context, tx *database.Tx, counts Counts, rowsDigest string) error {
-	earlier, err := earlierBatch(ctx, tx, rowsDigest, s.account)
+	earlier, err := earlierBatch(ctx, tx, s.batch, rowsDigest, s.account)
 	if err != nil {
 		return err
 	}
@@ -344,15 +344,27 @@ func (s *Staging) checkCounts(c Counts) error {
 	return nil
 }
 
-// earlierBatch finds a live batch with the same rows.
-func earlierBatch(ctx context.Context, tx *database.Tx, rowsDigest, account string) (int64, error) {
-	var earlier int64
-	err := tx.Get(ctx, &earlier, `SELECT id FROM batches WHERE rows_digest = ? AND gateway_account = ?
+// earlierBatch finds a batch with the same rows, which has order numbers: one
+// that pays something if there is any, or one that was taken back.
+func earlierBatch(ctx context.Context, tx *database.Tx, batch int64, rowsDigest, account string) (int64, error) {
+	earlier, err := liveRepeated(ctx, tx, batch, rowsDigest, account)
+	if err != nil || earlier > 0 {
+		return earlier, err
+	}
+	err = tx.Get(ctx, &earlier, `SELECT id FROM batches WHERE rows_digest = ? AND gateway_account = ?
 		AND (state <> 'CANCELLED' OR approved_at > 0) ORDER BY id DESC LIMIT 1`, rowsDigest, account)
 	if errors.Is(err, ErrNotFound) {
 		return 0, nil
 	}
 	return earlier, err
+}
+
+// liveRepeated finds the latest other batch with the same rows of which
+// something may be paid, 0 for none.
+func liveRepeated(ctx context.Context, tx *database.Tx, batch int64, rowsDigest, account string) (other int64, err error) {
+	err = tx.Get(ctx, &other, "SELECT coalesce(max(b.id), 0) FROM batches b WHERE b.rows_digest = ? AND b.gateway_account = ? AND b.id <> ? AND "+paysSomething,
+		rowsDigest, account, batch)
+	return other, err
 }
 
 func (s *Staging) insertTotals(ctx context.Context, tx *database.Tx) error {

@@ -198,7 +198,7 @@ var insertOnly = []string{
 func guardNames(engine string) []string {
 	names := []string{
 		"batches_frozen", "payouts_frozen", "payouts_repays_frozen", "payouts_kept", "payouts_only_staged", "problems_frozen", "problems_kept",
-		"warnings_frozen", "warnings_kept", "warnings_only_staged", "extras_frozen", "extras_kept", "extras_only_staged",
+		"warnings_frozen", "warnings_settled", "warnings_kept", "warnings_only_staged", "extras_frozen", "extras_kept", "extras_only_staged",
 		"stops_frozen", "stops_kept", "stops_lifted_once",
 	}
 	for _, table := range insertOnly {

@@ -348,7 +348,7 @@ func TestVerifyNamesTheMissingGuard(t *testing.T) {
 	}
 	for _, name := range []string{
 		"payouts_frozen", "payouts_repays_frozen", "payouts_kept", "problems_frozen", "problems_kept", "stops_frozen", "stops_kept", "stops_lifted_once",
-		"warnings_frozen", "warnings_kept", "warnings_only_staged", "extras_frozen", "extras_kept", "extras_only_staged",
+		"warnings_frozen", "warnings_settled", "warnings_kept", "warnings_only_staged", "extras_frozen", "extras_kept", "extras_only_staged",
 	} {
 		table, _, _ := strings.Cut(name, "_")
 		sqlite = append(sqlite, sabotage{name + " dropped", name, table, "DROP TRIGGER " + name, "trigger " + name})

@@ -34,7 +34,8 @@ func checkConfirmations(ctx context.Context, tx *database.Tx) ([]found, error) {
 }
 
 // confirmationsWrong finds warnings that disappeared or that nobody is on
-// record for, and confirmations that the audit trail does not know.
+// record for, and confirmations that the audit trail does not know. One that
+// names something else since it was handed in is confirmed before the approval.
 var confirmationsWrong = `
 	SELECT 'batch ' || r.batch_id AS row, 'had ' || r.warnings || ' warnings, ' || count(w.batch_id) || ' are kept' AS wrong
 	FROM readings r LEFT JOIN warnings w ON w.batch_id = r.batch_id GROUP BY r.batch_id, r.warnings HAVING r.warnings <> count(w.batch_id)
@@ -45,7 +46,7 @@ var confirmationsWrong = `
 	UNION ALL
 	SELECT 'batch ' || w.batch_id, 'was handed in with ' || count(*) || ' warnings that no maker confirmed' FROM warnings w
 	JOIN batches b ON b.id = w.batch_id AND b.submitted_at > 0
-	WHERE NOT ` + confirmedBy(Maker) + ` GROUP BY w.batch_id
+	WHERE (w.since = 0 OR b.approved_at > 0) AND NOT ` + confirmedBy(Maker) + ` GROUP BY w.batch_id
 	UNION ALL
 	SELECT 'batch ' || w.batch_id, 'was approved with ' || count(*) || ' repeated payments that its approver did not confirm' FROM warnings w
 	JOIN batches b ON b.id = w.batch_id AND b.approved_at > 0 JOIN users u ON u.id = b.approved_by

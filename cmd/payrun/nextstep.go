@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"payrun/ledger"
@@ -19,6 +20,8 @@ func nextOf(b ledger.Batch, kinds []ledger.WarningKind) string {
 		return fmt.Sprintf("Next, %s: payrun batch warnings %d, then %s, then payrun batch submit %d", b.Maker, b.ID, confirmCommands(b, kinds), b.ID)
 	case b.State == ledger.Valid:
 		return fmt.Sprintf("Next, %s: payrun batch submit %d", b.Maker, b.ID)
+	case b.State == ledger.Submitted && slices.ContainsFunc(kinds, func(k ledger.WarningKind) bool { return k.Open > 0 }):
+		return fmt.Sprintf("%spayrun batch reject %d --reason …, as what its maker confirmed has ended since", checker, b.ID)
 	case b.State == ledger.Submitted && unconfirmed(b, kinds) != "":
 		return fmt.Sprintf("%spayrun batch warnings %d, then %s, then payrun batch approve %d", checker, b.ID, confirmCommands(b, kinds), b.ID)
 	case b.State == ledger.Submitted:

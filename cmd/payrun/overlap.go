@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,13 +16,31 @@ func (a *app) printOverlaps(b ledger.Batch, overlaps []ledger.Overlap) {
 		return
 	}
 	for _, o := range overlaps {
-		rows := "rows are"
-		if o.Payouts == 1 {
-			rows = "rows is"
-		}
-		a.sayf("\nPAID TWICE? %s of these %s %s in batch %d already (%s), same reference,\nwallet and amount: %s would be paid a second time.",
-			count(o.Payouts), count(b.Accepted), rows, o.Batch, o.State, amount(o.Amount, o.Currency))
+		a.sayf("\nPAID TWICE? %s in batch %d already (%s), %s: %s would be paid a second time.",
+			overlapping(o.Payouts, b.Accepted), o.Batch, o.State, alike(o), amount(o.Amount, o.Currency))
 	}
+}
+
+// overlapping says how many of a batch's rows some are.
+func overlapping(rows, of int64) string {
+	switch {
+	case of == 1:
+		return "The only row is"
+	case rows == 1:
+		return fmt.Sprintf("1 of these %s rows is", count(of))
+	}
+	return fmt.Sprintf("%s of these %s rows are", count(rows), count(of))
+}
+
+// alike says in what the payments of two batches are the same.
+func alike(o ledger.Overlap) string {
+	switch o.Referenced {
+	case 0:
+		return "same wallet and amount"
+	case o.Payouts:
+		return "same reference,\nwallet and amount"
+	}
+	return "same wallet,\namount and, where they have one, reference"
 }
 
 // warnOfOverlaps says the same to who is about to decide, or has just made it.

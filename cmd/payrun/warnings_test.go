@@ -41,6 +41,39 @@ func TestACorrectedSheetIsNotPaidAgainUnnoticed(t *testing.T) {
 	p.must("verify")
 }
 
+// What a team read of a sheet that came three times: only that a discarded
+// batch pays the same, while the first one was approved.
+func TestWhatLivesIsNamedAndCounted(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	admin, maker, checker := p.people()
+	mia, carl := p.as(maker), p.as(checker)
+	p.as(admin).must("funds", "add", "1000.00", "USD", "--evidence", "x")
+	rows := goodRows(3)
+	for i, row := range rows {
+		rows[i] = row[len("R-001"):]
+	}
+	mia.must("import", p.sheet(rows...))
+	mia.must("import", p.sheet(rows[1], rows[0], rows[2]))
+	mia.must("import", p.sheet(rows[:2]...))
+	mia.must("import", p.sheet(rows[0])).says("PAID TWICE? The only row is in batch 1 already (VALID), same wallet and amount: 10.25 USD",
+		"PAID TWICE? The only row is in batch 2 already", "PAID TWICE? The only row is in batch 3 already")
+	p.must("batch", "show", "2").says("PAID TWICE? 1 of these 3 rows is in batch 4 already (VALID)", "PAID TWICE? 3 of these 3 rows are in batch 1 already (VALID)")
+	mia.must("batch", "confirm", "3", "--kind", "payee-waiting")
+	mia.must("batch", "discard", "2", "--reason", "twice")
+	mia.must("batch", "discard", "4", "--reason", "twice")
+	mia.must("batch", "submit", "1")
+	carl.must("batch", "approve", "1")
+
+	twice := "PAID TWICE? 2 of these 2 rows are in batch 1 already (APPROVED), same wallet and amount"
+	p.must("batch", "show", "3").says(twice, "2 not yet, by the maker", "Next, mia: payrun batch warnings 3")
+	p.must("batch", "warnings", "3").says("Row 2 of batch 1 pays the same amount to the same account; it is not sent").lacks("CANCELLED", "confirmed by")
+	mia.run("batch", "submit", "3").exits(exitRefused).says(twice).complains("2 of payee-waiting", "payrun batch confirm 3 --kind payee-waiting")
+	mia.must("batch", "confirm", "3", "--kind", "payee-waiting")
+	mia.must("batch", "submit", "3").says(twice)
+	p.must("verify")
+}
+
 // A sheet is known by its file, and by its count and totals, in a person's
 // words; a setting leaves the second out.
 func TestASheetAsAWholeIsKnownAgain(t *testing.T) {
