@@ -2,22 +2,23 @@ package ledger
 
 import (
 	"context"
+	"time"
 
 	"payrun/internal/database"
 )
 
-// findReferenceUsed goes from each staged row to the payees of its reference,
-// as findPaid does to those of its account, and names the latest. That a
-// batch is looked at last, by itself, keeps every plan from beginning there.
+// findReferenceUsed looks for the payees of each staged row's reference, and
+// names the latest, unless findPaid names one of them for the same payment. It
+// asks for each row by itself: joined, a plan could begin with the payees and
+// read all staged rows for each of them.
 var findReferenceUsed = `INSERT INTO warnings (batch_id, code, row_no, payout_id, repeats)
-	SELECT p.batch_id, '` + ReferenceUsed + `', p.row_no, p.id, max(e.id) FROM payouts p
-	JOIN payees o ON o.reference = p.reference AND o.reference <> '' AND o.approved_at >= ?
-	JOIN payouts e ON e.id = o.payout_id AND ` + mayBePaid + `
-	WHERE p.id BETWEEN ? AND ? AND (SELECT b.gateway_account FROM batches b WHERE b.id = e.batch_id) = ? GROUP BY p.batch_id, p.row_no, p.id`
-
-// unlessPaid leaves the rows to findPaid that it names for the same payment.
-const unlessPaid = ` HAVING max(CASE WHEN o.approved_at >= ? AND o.account = p.account AND o.channel = p.channel
-	AND o.currency = p.currency AND o.amount = p.amount THEN 1 ELSE 0 END) = 0`
+	WITH w AS MATERIALIZED (SELECT p.batch_id, p.row_no, p.id, (
+			SELECT CASE WHEN max(CASE WHEN ` + samePayee + ` AND o.approved_at >= ? THEN 1 ELSE 0 END) = 0 THEN max(e.id) END
+			FROM payees o JOIN payouts e ON e.id = o.payout_id AND ` + mayBePaid + `
+			WHERE o.reference = p.reference AND o.reference <> '' AND o.approved_at >= ?
+			AND (SELECT b.gateway_account FROM batches b WHERE b.id = e.batch_id) = ?) AS used
+		FROM payouts p WHERE p.id BETWEEN ? AND ?)
+	SELECT w.batch_id, '` + ReferenceUsed + `', w.row_no, w.id, w.used FROM w WHERE w.used IS NOT NULL`
 
 // findReferenceWaiting sorts instead of joining, as findWaiting does; what
 // several batches have is sorted once more.
@@ -46,11 +47,10 @@ func (s *Staging) reviewWaitingReferences(ctx context.Context, tx *database.Tx, 
 }
 
 func (s *Staging) reviewUsedReferences(ctx context.Context, tx *database.Tx, look Scrutiny, now database.Instant) error {
-	query, args := findReferenceUsed, []any{now.Add(-look.References), firstID(s.batch), lastID(s.batch), s.account}
+	paid := now.Add(time.Microsecond) // nothing was approved later: findPaid names nothing
 	if look.Repeats > 0 {
-		query += unlessPaid
-		args = append(args, now.Add(-look.Repeats))
+		paid = now.Add(-look.Repeats)
 	}
-	_, err := tx.Exec(ctx, query, args...)
+	_, err := tx.Exec(ctx, findReferenceUsed, paid, now.Add(-look.References), s.account, firstID(s.batch), lastID(s.batch))
 	return err
 }
