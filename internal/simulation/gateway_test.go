@@ -30,12 +30,12 @@ type order struct {
 	asked    int // creates that workers began
 	looked   int // look-ups
 	lastLeft time.Time
-	left     int                 // creates whose bytes left
-	sendBy   time.Time           // of the last one
-	denials  []time.Time         // of the order since then, while others were known
-	denied   time.Time           // the last one of all
-	sleepers []*process          // frozen until it is sent again
-	calls    map[*process]string // under way, from their senders' side
+	left     int               // creates whose bytes left
+	sendBy   time.Time         // of the last one
+	denials  []time.Time       // of the order since then, while others were known
+	denied   time.Time         // the last one of all
+	sleepers []*process        // frozen until it is sent again
+	calls    map[*process]call // under way, from their senders' side
 	legs     []*leg
 	told     map[string]bool // statuses that a true notification was delivered about
 }
@@ -75,7 +75,7 @@ var ends = []string{"5", "6", "7", "8", "20"}
 func (g *gateway) order(number string) *order {
 	o := g.orders[number]
 	if o == nil {
-		o = &order{told: map[string]bool{}, calls: map[*process]string{}}
+		o = &order{told: map[string]bool{}, calls: map[*process]call{}}
 		g.orders[number] = o
 	}
 	return o

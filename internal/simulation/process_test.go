@@ -140,10 +140,11 @@ func (p *process) instant(after time.Duration) time.Time {
 	return p.began.Add((time.Since(p.began) + after).Truncate(time.Microsecond) + nanoseconds(p.worker))
 }
 
-func (p *process) frozen() bool {
+// frozeSince tells whether the process is frozen, or was since.
+func (p *process) frozeSince(since time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return time.Now().Before(p.thawed)
+	return since.Before(p.thawed)
 }
 
 // thaw waits while the process is frozen.
@@ -221,18 +222,25 @@ func (p *process) proven(number string, o *order) {
 	}
 }
 
+// call is one that left, and that its sender has not heard the end of.
+type call struct {
+	kind string
+	left time.Time
+}
+
 // alone notes a call about an order: no create is under way together with
-// another call, from processes that live and are not frozen.
+// another call, from processes that live. One that froze since its call left has
+// lost its time for it: when it wakes up it only hears of an old answer.
 func (p *process) alone(number, kind string) {
 	p.gateway.mu.Lock()
 	defer p.gateway.mu.Unlock()
 	o := p.gateway.order(number)
 	for other, call := range o.calls {
-		if (call == "create" || kind == "create") && !other.dead() && !other.frozen() {
-			p.wrong("a %s of %s leaves while a %s is under way from %s", kind, p.name(number), call, other.label)
+		if (call.kind == "create" || kind == "create") && !other.dead() && !other.frozeSince(call.left) {
+			p.wrong("a %s of %s leaves while a %s is under way from %s", kind, p.name(number), call.kind, other.label)
 		}
 	}
-	o.calls[p] = kind
+	o.calls[p] = call{kind, time.Now()}
 }
 
 func (p *process) ends(number string) {
