@@ -264,7 +264,7 @@ func (h *heading) leave(taken [fieldCount]bool) {
 // amount may end with the currency: "Amount (USD)".
 func (set *ruleset) heading(column int, text string) heading {
 	h := heading{column: column, text: text}
-	if fold(text) == fold(ProblemsHeading) { // whatever its letter is to mean
+	if isOwnHeading(text) { // whatever its letter is to mean
 		h.candidates = []Field{FieldProblems}
 		return h
 	}

@@ -17,7 +17,8 @@ const (
 	ProblemsSheet = "Payrun problems"
 	// ProblemsHeading is the heading of the column in which an annotated copy
 	// names each row's problems. What stands below it does not count, unless
-	// it begins with ImportedMark. Of a sheet without headings it has none.
+	// it begins with ImportedMark. What is wrong with the headings themselves
+	// stands in the same cell, below. Of a sheet without headings it has none.
 	ProblemsHeading = "Payrun problems"
 	// ImportedMark begins the text of that column in rows that were imported
 	// already. Such a row is rejected, so that handing the copy in again
@@ -49,6 +50,12 @@ var ownWords = sync.OnceValue(func() *regexp.Regexp {
 // is how the column is known in a sheet without headings, unless the profile
 // gives the column a meaning: what stands there is the user's.
 func IsOwnWord(text string) bool { return ownWords().MatchString(strings.TrimSpace(text)) }
+
+// isOwnHeading tells whether a heading is that of Payrun's column.
+func isOwnHeading(text string) bool {
+	name, said, _ := strings.Cut(text, "\n")
+	return fold(name) == fold(ProblemsHeading) && (said == "" || IsOwnWord(said))
+}
 
 func isImportedMark(text string) bool {
 	return strings.HasPrefix(strings.TrimSpace(text), ImportedMark)

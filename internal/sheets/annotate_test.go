@@ -342,6 +342,30 @@ func TestAnImportedRowIsNotImportedAgain(t *testing.T) {
 	}
 }
 
+// It does so too where something is wrong with the headings, which is said in
+// the very cell by which the column is known.
+func TestAnImportedRowIsKnownBelowOddHeadings(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "odd.csv")
+	must(t, os.WriteFile(path, []byte("Channel,Account,Amount / Kwota,Currency,\nPayeer,P10000001,5.00,USD,seen\nPayeer,P10000002,0,USD,\n"), 0o600))
+	j, _ := judge(t, path, importers.Rules{})
+	if got := strings.Join(findings(j), ", "); got != "C1 heading-in-part, C3 amount-zero, E1 column-unnamed" {
+		t.Fatalf("found %s", got)
+	}
+	j.Batch = 7
+	copied := annotate(t, path, importers.Rules{}, j)
+	for range 2 { // a copy, and a copy of the copy
+		again, rows := judge(t, copied, importers.Rules{})
+		if got := strings.Join(findings(again), ", "); len(rows) != 0 || got != "C1 heading-in-part, 2 row-imported, C3 amount-zero" {
+			t.Errorf("%d payouts; found %s", len(rows), got)
+		}
+		copied = annotate(t, copied, importers.Rules{}, again)
+	}
+	if got := cell(t, open(t, copied), sheets.PayoutsSheet, "F1"); strings.Count(got, "Payrun problems") != 1 || !strings.Contains(got, "(C) heading-in-part: ") {
+		t.Errorf("the heading is %q", got)
+	}
+}
+
 // The same holds of a sheet without headings, whose first row is a payout.
 func TestAnImportedRowIsKnownWithoutHeadings(t *testing.T) {
 	t.Parallel()

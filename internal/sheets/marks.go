@@ -36,6 +36,9 @@ func (a *annotation) writeColumn() error {
 	sentences := a.sentences()
 	for _, row := range slices.Sorted(maps.Keys(sentences)) {
 		text := strings.Join(sentences[row], "\n")
+		if row == a.Sheet.HeaderRow { // by which the column is known again
+			text = importers.ProblemsHeading + "\n" + text
+		}
 		if err := errors.Join(a.put(a.column, row, text, adviceLook), a.raise(row, text)); err != nil {
 			return err
 		}
