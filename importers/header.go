@@ -265,6 +265,7 @@ func (h *heading) leave(taken [fieldCount]bool) {
 func (set *ruleset) heading(column int, text string) heading {
 	h := heading{column: column, text: text}
 	if isOwnHeading(text) { // whatever its letter is to mean
+		h.text, _, _ = strings.Cut(text, "\n")
 		h.candidates = []Field{FieldProblems}
 		return h
 	}
