@@ -20,7 +20,7 @@
 // formats come in as [Rules], rows and problems go out through a [Sink]. If
 // [Read] returns an error, whoever received rows from it throws them away.
 //
-// Start reading at [Read]; a row's rules are in row.go, the columns in
-// header.go, and the strict scan of xlsx files in archive.go, workbook.go and
-// sheet.go.
+// Start reading at [Read]; a row's rules are in row.go, the words of headings
+// in field.go and heading.go, the columns in header.go, and the strict scan of
+// xlsx files in archive.go, workbook.go and sheet.go.
 package importers

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -189,7 +190,9 @@ func TestALoadThatIsGivenUpEnds(t *testing.T) {
 					return database.Load(ctx, tx, "words", []string{"id", "word"}, rows, func(i int) []any {
 						if i == rows/20*round {
 							giveUp()
-							time.Sleep(5 * time.Millisecond) // for who would roll back
+							for range 10_000 {
+								runtime.Gosched() // to whoever would roll back
+							}
 						}
 						return []any{i, fmt.Sprint("word ", i)}
 					})

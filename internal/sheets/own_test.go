@@ -51,14 +51,21 @@ func TestACopyTakesNoColumnOfTheUsers(t *testing.T) {
 	}
 }
 
+// copyOfImported is the annotated copy of a sheet without headings whose good
+// rows became batch 7.
+func copyOfImported(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sheet.csv")
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+	j, _ := judge(t, path, withoutHeadings())
+	j.Batch = 7
+	return annotate(t, path, withoutHeadings(), j)
+}
+
 // What somebody wrote into Payrun's column stays, and what Payrun said there goes.
 func TestANoteInOurColumnStays(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "sheet.csv")
-	must(t, os.WriteFile(path, []byte("P10000001,1.00,one\nP10000002,0,two\nP10000003,0,three\n"), 0o600))
-	j, _ := judge(t, path, withoutHeadings())
-	j.Batch = 7
-	noted := edited(t, annotate(t, path, withoutHeadings(), j), func(file *excelize.File) {
+	noted := edited(t, copyOfImported(t, "P10000001,1.00,one\nP10000002,0,two\nP10000003,0,three\n"), func(file *excelize.File) {
 		sheet := file.GetSheetName(0)
 		must(t, file.SetCellStr(sheet, "B2", "2.00"))
 		must(t, file.SetCellStr(sheet, "D2", "asked Eve"))
@@ -79,11 +86,7 @@ func TestANoteInOurColumnStays(t *testing.T) {
 // was imported is rejected even so, and its mark stays.
 func TestAMarkInAColumnThatGainedAMeaning(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "sheet.csv")
-	must(t, os.WriteFile(path, []byte("P10000001,1.00,one\nP10000002,0,two\n"), 0o600))
-	j, _ := judge(t, path, withoutHeadings())
-	j.Batch = 7
-	copied := annotate(t, path, withoutHeadings(), j)
+	copied := copyOfImported(t, "P10000001,1.00,one\nP10000002,0,two\n")
 	rules := withoutHeadings()
 	rules.Letters["D"] = importers.FieldPayee
 	again, rows := judge(t, copied, rules)
