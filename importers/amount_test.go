@@ -136,6 +136,8 @@ func TestNumberFormats(t *testing.T) {
 		"0.00E+00":                        {kind: kindNumber, decimals: shownOtherwise},
 		"# ?/?":                           {kind: kindNumber, decimals: shownOtherwise},
 		`0\.00`:                           {kind: kindNumber, decimals: shownOtherwise},
+		`0\;00`:                           {kind: kindNumber, decimals: shownOtherwise},
+		`0.00;"-"0.00`:                    {kind: kindNumber, decimals: 2},
 		`0"."00`:                          {kind: kindNumber, decimals: shownOtherwise},
 		`0",000"`:                         {kind: kindNumber, decimals: shownOtherwise},
 		`"1"0.00`:                         {kind: kindNumber, decimals: shownOtherwise},

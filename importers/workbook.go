@@ -308,7 +308,7 @@ func shownCurrency(code string) money.Currency {
 // it writes beside, or between, the digits: `0".00"`, `\-0`, `0" thousand"`, or by
 // being for small numbers only: `[<1000]0`.
 func disguises(code string) bool {
-	section := firstSection(gaps.ReplaceAllString(code, ""))
+	section := firstSection.FindString(gaps.ReplaceAllString(code, ""))
 	if conditions.MatchString(section) {
 		return true
 	}
@@ -328,25 +328,13 @@ func disguises(code string) bool {
 
 // What a format code consists of beside the digits.
 var (
+	firstSection = regexp.MustCompile(`^(?:"[^"]*"?|\\.|[^;"])*`) // for positive numbers
+
 	conditions = regexp.MustCompile(`\[[<>=]`)
 	brackets   = regexp.MustCompile(`\[[^\]]*\]`)
 	literals   = regexp.MustCompile(`"[^"]*"|\\.`)
 	scales     = regexp.MustCompile(`(?i)(^|[^\pL])(k|m|mio|mln|mil|millions?|thousands?|thsd|tsd|тыс|тис|млн)([^\pL]|$)`)
 )
-
-// firstSection is the part of a format code for positive numbers.
-func firstSection(code string) string {
-	quoted := false
-	for i, r := range code {
-		switch {
-		case r == '"':
-			quoted = !quoted
-		case r == ';' && !quoted:
-			return code[:i]
-		}
-	}
-	return code
-}
 
 // scaled tells whether a comma stands behind the last digit before the point,
 // or behind all: each such comma divides what is shown by a thousand.
