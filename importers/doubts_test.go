@@ -32,6 +32,8 @@ func TestDoubtsAreAsked(t *testing.T) {
 		{"the same currency for all", "Currency: USD\nChannel;Account;Amount (USD)\nPayeer;P10000001;5\n", importers.Rules{}, ""},
 		{"a channel for all", "Payment system;Payeer\nAccount;Amount\nP10000001;5\n", importers.Rules{Profile: importers.Profile{Channel: "payeer", Currency: "USD"}}, ""},
 		{"a column without a heading", "Channel;Account;Amount;Currency;\nPayeer;P10000001;5;USD;2027-01-15\n", importers.Rules{}, "1E column-unnamed"},
+		{"columns without a heading", "Channel;Account;Amount;Currency;;\nPayeer;P10000001;5;USD;2027-01-15;1\n", importers.Rules{}, "1E column-unnamed"},
+		{"several headings that are known in part", "Channel / x;Account / y;Amount / z;Currency\nPayeer;P10000001;5;USD\n", importers.Rules{}, "1A heading-in-part"},
 		{"an empty column without a heading", "Channel;Account;Amount;Currency;;Team\nPayeer;P10000001;5;USD;;Red\n", importers.Rules{}, ""},
 		{"a heading that nobody knows", "Channel;Account;Amount / Kwota;Currency\nPayeer;P10000001;5;USD\n", importers.Rules{}, "1C heading-in-part"},
 		{"a heading in two known languages", "Channel;Account;Amount / Сумма;Currency\nPayeer;P10000001;5;USD\n", importers.Rules{}, ""},

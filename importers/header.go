@@ -19,7 +19,7 @@ type layout struct {
 	currency money.Currency
 	stated   bool           // the heading says it
 	extras   []*extraColumn // by column, nil for one with a meaning to a payout
-	doubts   []Problem      // about headings
+	doubt    *Problem       // about headings, nil for none
 }
 
 // extraColumn is a column without a meaning to a payout.
@@ -157,11 +157,7 @@ func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (
 		}
 		l.columns = append(l.columns, Column{fields[i], h.text, columnLetter(h.column)})
 	}
-	for i, h := range headings {
-		if message := l.doubt(h, fields[i]); message != "" {
-			l.doubts = append(l.doubts, Problem{Code: HeadingInPart, Severity: Warning, Row: row.number, Column: columnLetter(h.column), Heading: shown(h.text), Message: message})
-		}
-	}
+	l.doubt = doubtOf(l, headings, fields, row.number)
 	if l.stated && set.Currency != "" && l.currency != set.Currency {
 		return nil, refuse(HeaderAmbiguous, "The amounts are headed %s, but the import profile says that they are %s. Correct the heading or choose another profile.",
 			l.currency, set.Currency).in(row.number, columnLetter(l.at[FieldAmount]))
@@ -169,18 +165,36 @@ func (set *ruleset) newLayout(row *record, headings []heading, fields []Field) (
 	return l, nil
 }
 
-// doubt says what is to be confirmed about a heading that is known in part: that
-// it is read, or that it is not, though nothing else says what it may say.
-func (l *layout) doubt(h heading, field Field) string {
-	if len(h.hints) == 0 {
-		return ""
+// doubtOf asks about headings that are known in part: what they are read as, or
+// what they may say although they are not read, if no other heading says it.
+func doubtOf(l *layout, headings []heading, fields []Field, row int) *Problem {
+	var doubts []string
+	p := Problem{Code: HeadingInPart, Severity: Warning, Row: row}
+	for i, h := range headings {
+		doubt := l.doubtful(h.hints, fields[i])
+		if doubt == "" {
+			continue
+		}
+		if len(doubts) == 0 {
+			p.Column, p.Heading = columnLetter(h.column), shown(h.text)
+		}
+		doubts = append(doubts, fmt.Sprintf("column %s (%s) %s", columnLetter(h.column), shown(h.text), doubt))
 	}
-	if field != FieldIgnored {
-		return fmt.Sprintf("Only a part of this heading is known, by which the column is read as the %s. Confirm that it is, or say what it is (--map, or columns in an import profile).", field)
+	if len(doubts) == 0 {
+		return nil
 	}
-	for _, hint := range h.hints {
+	p.Message = "Some headings are known only in part: " + strings.Join(doubts, "; ") +
+		". Say what the columns are (--map, or columns in an import profile), or confirm that this is right."
+	return &p
+}
+
+func (l *layout) doubtful(hints []Field, field Field) string {
+	if len(hints) > 0 && field != FieldIgnored {
+		return "is read as the " + field.String()
+	}
+	for _, hint := range hints {
 		if l.at[hint] < 0 && slices.Contains([]Field{FieldPayDate, FieldTest, FieldCurrency, FieldChannel, FieldReference}, hint) {
-			return fmt.Sprintf("Only a part of this heading is known, so the column is not read; it may be the %s. Say what it is (--map, or columns in an import profile), or confirm that it means nothing to the payouts.", hint)
+			return "is not read, and may be the " + hint.String()
 		}
 	}
 	return ""

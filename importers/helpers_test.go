@@ -96,6 +96,7 @@ func checkReading(t testing.TB, result importers.Result, sink *collector, err er
 func checkRows(t testing.TB, result importers.Result, sink *collector) {
 	t.Helper()
 	paid, rejected, warnings := map[int]bool{}, map[int]bool{}, 0
+	asked := map[string]bool{} // a warning is confirmed by its kind and its row
 	for _, row := range sink.rows {
 		if paid[row.Number] || row.Amount <= 0 || row.Account == "" || row.Number <= result.HeaderRow || row.Number > result.Rows {
 			t.Fatalf("impossible row %+v", row)
@@ -109,6 +110,11 @@ func checkRows(t testing.TB, result importers.Result, sink *collector) {
 			rejected[p.Row] = true
 		case importers.Warning:
 			warnings++
+			if key := fmt.Sprint(p.Code, " in row ", p.Row); asked[key] {
+				t.Fatalf("there are two of %s", key)
+			} else {
+				asked[key] = true
+			}
 		default:
 			t.Fatalf("a problem of severity %q went to the sink: %v", p.Severity, p)
 		}

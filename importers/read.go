@@ -119,8 +119,8 @@ func (r *reader) takeTitle(row *record) error {
 		return r.takeData(row)
 	case layout != nil:
 		r.layout, r.result.HeaderRow, r.result.Columns = layout, row.number, layout.columns
-		for _, doubt := range layout.doubts {
-			r.report(doubt)
+		if layout.doubt != nil {
+			r.report(*layout.doubt)
 		}
 		r.judgeTitles()
 		return nil

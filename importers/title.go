@@ -1,6 +1,7 @@
 package importers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,17 +86,27 @@ func (r *reader) matters(field Field, value string) bool {
 // warnOfUnnamed asks about columns in which something stands, and of which
 // neither a heading nor the import profile says what it is.
 func (r *reader) warnOfUnnamed() {
+	p := Problem{Code: ColumnUnnamed, Severity: Warning, Row: r.result.HeaderRow}
+	var filled []string
 	for column, extra := range r.layout.extras {
 		if extra == nil || extra.named || extra.rows.count == 0 {
 			continue
 		}
-		p := Problem{Code: ColumnUnnamed, Severity: Warning, Row: r.result.HeaderRow, Column: columnLetter(column)}
-		p.Message = fmt.Sprintf("The column has no heading, and something stands in it (%s), which is kept and not read. Give it a heading, or confirm that it means nothing to the payouts.", extra.rows)
-		if r.rules.NoHeadings {
-			p.Row = extra.rows.first[0]
-			p.Message = fmt.Sprintf("The import profile does not say what this column is, and something stands in it (%s), which is kept and not read. Say what it is (letters in an import profile), or confirm that it means nothing to the payouts.", extra.rows)
+		letter := columnLetter(column)
+		if len(filled) == 0 {
+			p.Column = letter
+			p.Row = cmp.Or(p.Row, extra.rows.first[0])
 		}
-		r.result.Columns = append(r.result.Columns, Column{Letter: p.Column})
-		r.report(p)
+		filled = append(filled, fmt.Sprintf("column %s (%s)", letter, extra.rows))
+		r.result.Columns = append(r.result.Columns, Column{Letter: letter})
 	}
+	if len(filled) == 0 {
+		return
+	}
+	unknown, advice := "without a heading", "Write a heading"
+	if r.rules.NoHeadings {
+		unknown, advice = "of which the import profile says nothing", "Say there what it is (letters)"
+	}
+	p.Message = fmt.Sprintf("Something stands in %s, %s. It is kept and not read. %s, or confirm that it means nothing to the payouts.", strings.Join(filled, " and "), unknown, advice)
+	r.report(p)
 }

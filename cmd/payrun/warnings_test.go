@@ -121,3 +121,17 @@ func TestRowsAreConfirmedOneByOneAndTogether(t *testing.T) {
 	carl.must("batch", "confirm", "1", "--row", "3,4").says("2 warnings confirmed", "Not confirmed: 2 of payee-repeated")
 	p.must("verify")
 }
+
+// A maker who confirms by kind has to read of each column.
+func TestEveryColumnThatIsAskedAboutIsNamed(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, maker, _ := p.people()
+	mia := p.as(maker)
+	mia.must("import", p.file("odd.csv", "Channel / Kanał,Account,Amount / Kwota,Currency,,\nPayeer,P10000451,5.00,USD,not before Monday,2027-01-15\n", 0o600))
+	p.must("--json", "batch", "warnings", "1").says("column A (Channel / Kanał) is read as the channel; column C (Amount / Kwota) is read as the amount",
+		"column E (row 2) and column F (row 2)")
+	mia.must("batch", "confirm", "1", "--all")
+	mia.must("batch", "submit", "1")
+	p.must("verify")
+}
